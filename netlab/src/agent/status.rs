@@ -1,0 +1,44 @@
+//! What an agent tells about itself, in `<state dir>/status.json`.
+//!
+//! Written whole to a temporary file and renamed, so a reader never sees half of it.
+
+use serde::{Deserialize, Serialize};
+
+/// The file's name inside the agent's state directory.
+pub const FILE_NAME: &str = "status.json";
+
+/// State of one agent. Serialised as JSON with these field names.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AgentStatus {
+    /// Node that it serves.
+    pub node: String,
+    /// Its process.
+    pub pid: u32,
+    /// The hook in use: `xdp` or `tc`.
+    pub hook: String,
+    /// Why that hook, in a sentence.
+    pub hook_reason: String,
+    /// Programs in place.
+    pub attached: Vec<Attachment>,
+    /// Counts applied specs; 0 until the first one is in the maps.
+    pub generation: u64,
+    /// The spec's SipHash in hex, to tell whether this agent has the newest one.
+    pub spec: String,
+    /// Frontends in the maps.
+    pub frontends: usize,
+    /// Backend slots in the maps.
+    pub backends: usize,
+    /// Why the newest files are not in use; the last good spec stays.
+    pub error: Option<String>,
+}
+
+/// One program on one interface.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attachment {
+    /// Program, as named in the eBPF object.
+    pub program: String,
+    /// Interface in the node's namespace.
+    pub interface: String,
+    /// `xdp-native`, `xdp-generic`, `tcx-ingress`, `tcx-egress`.
+    pub kind: String,
+}

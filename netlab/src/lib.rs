@@ -1,0 +1,12 @@
+//! netlab as a library: everything the binary does, without flags and without printing.
+//!
+//! The direction of dependency is `cmd -> lab, agent -> spec, plan, netlink, datapath -> netlab_common`;
+//! see docs/architecture.md.
+
+pub mod agent;
+pub mod datapath;
+pub mod lab;
+pub mod netlink;
+pub mod plan;
+pub mod source;
+pub mod spec;

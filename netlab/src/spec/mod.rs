@@ -1,0 +1,3 @@
+//! What should be: Kubernetes objects, parsed once and valid ever after.
+
+pub mod model;

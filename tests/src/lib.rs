@@ -1,0 +1,1 @@
+//! Tests of netlab in the kernel and in network namespaces.

@@ -1,0 +1,3 @@
+//! Set-up, build, tests, demo and checks of netlab: one file a verb.
+
+fn main() {}
