@@ -157,9 +157,9 @@ impl Backend {
 pub struct CtEntry {
     /// What a packet of this direction becomes.
     pub to: FlowKey,
-    /// Time of the last packet of this direction, nanoseconds since boot.
+    /// Time of the last packet of this direction, nanoseconds of CLOCK_MONOTONIC.
     pub last_seen: u64,
-    /// Time of the first packet of the connection, nanoseconds since boot.
+    /// Time of the first packet of the connection, nanoseconds of CLOCK_MONOTONIC.
     pub created: u64,
     /// Packets of this direction. Not atomic: exact while one CPU serves the flow.
     pub packets: u64,

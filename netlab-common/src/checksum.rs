@@ -16,24 +16,31 @@ impl Sum {
     #[inline(always)]
     #[must_use]
     pub fn add<const N: usize>(self, bytes: [u8; N]) -> Self {
-        let mut sum = self.0;
-        let mut i = 0;
-        while i + 1 < N {
-            sum = carry(sum, u32::from(u16::from_ne_bytes([bytes[i], bytes[i + 1]])));
-            i += 2;
-        }
-        Self(sum)
+        self.words(bytes, 0)
     }
 
     /// Takes `bytes` out of the sum: adds their complement.
     #[inline(always)]
     #[must_use]
     pub fn remove<const N: usize>(self, bytes: [u8; N]) -> Self {
+        self.words(bytes, u32::MAX)
+    }
+
+    /// Two 16-bit words at a time: with the carry brought round, a sum of 32-bit words
+    /// folds to the same (RFC 1071, section 2(C)).
+    #[inline(always)]
+    fn words<const N: usize>(self, bytes: [u8; N], mask: u32) -> Self {
+        const { assert!(N.is_multiple_of(2)) };
         let mut sum = self.0;
         let mut i = 0;
-        while i + 1 < N {
-            sum = carry(sum, u32::from(!u16::from_ne_bytes([bytes[i], bytes[i + 1]])));
-            i += 2;
+        while i + 3 < N {
+            let word = u32::from_ne_bytes([bytes[i], bytes[i + 1], bytes[i + 2], bytes[i + 3]]);
+            sum = carry(sum, word ^ mask);
+            i += 4;
+        }
+        if i < N {
+            let word = u32::from(u16::from_ne_bytes([bytes[i], bytes[i + 1]]));
+            sum = carry(sum, word ^ (mask & 0xffff));
         }
         Self(sum)
     }

@@ -3,7 +3,9 @@
 use core::fmt;
 
 /// An IP address in 16 bytes; IPv4 as IPv4-mapped IPv6 (RFC 4291, section 2.5.5.2).
-#[repr(C)]
+///
+/// Aligned to words, or the BPF target would copy and compare it byte by byte.
+#[repr(C, align(4))]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Addr(pub [u8; 16]);
 

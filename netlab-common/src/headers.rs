@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// What the core needs to know of a packet. Offsets count from the Ethernet header.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Headers {
     /// The flow to look up: the packet's own, or for an ICMP error the reverse of
     /// the quoted one.
@@ -61,24 +61,32 @@ impl Headers {
         self.v4 && self.l4 - self.l3 == Ipv4Header::LEN && !self.is_error()
     }
 
-    /// Reads the packet whose Ethernet header is at `eth_at`.
+    /// Reads the packet whose Ethernet header is at `eth_at`, in place: a BPF stack
+    /// has no room for a copy. After an error the fields mean nothing.
     #[inline(always)]
-    pub fn read<P: Packet + ?Sized>(packet: &P, eth_at: usize) -> Result<Self, PassReason> {
+    pub fn read<P: Packet + ?Sized>(
+        &mut self,
+        packet: &P,
+        eth_at: usize,
+    ) -> Result<(), PassReason> {
         let ethertype = packet
             .load::<2>(eth_at + EthHeader::AT_TYPE)
             .map(u16::from_be_bytes)
             .ok_or(PassReason::Malformed)?;
-        let l3 = eth_at + EthHeader::LEN;
+        self.l3 = eth_at + EthHeader::LEN;
+        self.quoted_l4 = 0;
+        self.tcp_flags = 0;
+        self.flow.reserved = [0; 3];
         match ethertype {
-            eth::IPV4 => Self::read_v4(packet, l3),
-            eth::IPV6 => Self::read_v6(packet, l3),
+            eth::IPV4 => self.read_v4(packet),
+            eth::IPV6 => self.read_v6(packet),
             _ => Err(PassReason::NotIp),
         }
     }
 
     #[inline(always)]
-    fn read_v4<P: Packet + ?Sized>(packet: &P, l3: usize) -> Result<Self, PassReason> {
-        let ip = Ipv4Header(packet.load(l3).ok_or(PassReason::Malformed)?);
+    fn read_v4<P: Packet + ?Sized>(&mut self, packet: &P) -> Result<(), PassReason> {
+        let ip = Ipv4Header(packet.load(self.l3).ok_or(PassReason::Malformed)?);
         let header_len = ip.header_len();
         if ip.version() != 4
             || header_len < Ipv4Header::LEN
@@ -89,51 +97,33 @@ impl Headers {
         if ip.is_fragment() {
             return Err(PassReason::Fragment);
         }
-        let mut headers = Self {
-            flow: FlowKey {
-                src: Addr::v4(ip.source()),
-                dst: Addr::v4(ip.destination()),
-                proto: ip.protocol(),
-                ..FlowKey::default()
-            },
-            l3,
-            l4: l3 + header_len,
-            quoted_l4: 0,
-            v4: true,
-            ttl: ip.ttl(),
-            tcp_flags: 0,
-            ip_len: ip.total_len(),
-        };
+        self.v4 = true;
+        self.l4 = self.l3 + header_len;
+        self.ttl = ip.ttl();
+        self.ip_len = ip.total_len();
         if ip.protocol() == icmp::PROTOCOL {
-            return headers.read_quoted_v4(packet);
+            return self.read_quoted_v4(packet);
         }
-        headers.read_transport(packet)?;
-        Ok(headers)
+        self.flow.src = Addr::v4(ip.source());
+        self.flow.dst = Addr::v4(ip.destination());
+        self.flow.proto = ip.protocol();
+        self.read_transport(packet)
     }
 
     #[inline(always)]
-    fn read_v6<P: Packet + ?Sized>(packet: &P, l3: usize) -> Result<Self, PassReason> {
-        let ip = Ipv6Header(packet.load(l3).ok_or(PassReason::Malformed)?);
+    fn read_v6<P: Packet + ?Sized>(&mut self, packet: &P) -> Result<(), PassReason> {
+        let ip = Ipv6Header(packet.load(self.l3).ok_or(PassReason::Malformed)?);
         if ip.version() != 6 {
             return Err(PassReason::Malformed);
         }
-        let mut headers = Self {
-            flow: FlowKey {
-                src: Addr(ip.source()),
-                dst: Addr(ip.destination()),
-                proto: ip.next_header(),
-                ..FlowKey::default()
-            },
-            l3,
-            l4: l3 + Ipv6Header::LEN,
-            quoted_l4: 0,
-            v4: false,
-            ttl: ip.hop_limit(),
-            tcp_flags: 0,
-            ip_len: ip.payload_len().saturating_add(40),
-        };
-        headers.read_transport(packet)?;
-        Ok(headers)
+        self.v4 = false;
+        self.l4 = self.l3 + Ipv6Header::LEN;
+        self.ttl = ip.hop_limit();
+        self.ip_len = ip.payload_len().saturating_add(40);
+        self.flow.src = Addr(ip.source());
+        self.flow.dst = Addr(ip.destination());
+        self.flow.proto = ip.next_header();
+        self.read_transport(packet)
     }
 
     /// Ports and flags of the packet's own transport header.
@@ -165,7 +155,7 @@ impl Headers {
     /// The flow quoted by an ICMP error; eight bytes of its transport header are
     /// enough (RFC 792).
     #[inline(always)]
-    fn read_quoted_v4<P: Packet + ?Sized>(mut self, packet: &P) -> Result<Self, PassReason> {
+    fn read_quoted_v4<P: Packet + ?Sized>(&mut self, packet: &P) -> Result<(), PassReason> {
         let icmp = IcmpHeader(packet.load(self.l4).ok_or(PassReason::Malformed)?);
         if !icmp.is_error() {
             return Err(PassReason::OtherProtocol);
@@ -180,15 +170,12 @@ impl Headers {
         }
         self.quoted_l4 = self.quoted_l3() + header_len;
         let transport: [u8; 8] = packet.load(self.quoted_l4).ok_or(PassReason::Malformed)?;
-        self.flow = FlowKey {
-            src: Addr::v4(quoted.destination()),
-            dst: Addr::v4(quoted.source()),
-            sport: [transport[2], transport[3]],
-            dport: [transport[0], transport[1]],
-            proto: quoted.protocol(),
-            reserved: [0; 3],
-        };
-        Ok(self)
+        self.flow.src = Addr::v4(quoted.destination());
+        self.flow.dst = Addr::v4(quoted.source());
+        self.flow.sport = [transport[2], transport[3]];
+        self.flow.dport = [transport[0], transport[1]];
+        self.flow.proto = quoted.protocol();
+        Ok(())
     }
 }
 
@@ -199,7 +186,8 @@ mod tests {
     use super::*;
 
     fn read(packet: &[u8]) -> Result<Headers, PassReason> {
-        Headers::read(packet, 0)
+        let mut headers = Headers::default();
+        headers.read(packet, 0).map(|()| headers)
     }
 
     fn tcp_packet() -> Vec<u8> {

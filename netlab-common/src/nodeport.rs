@@ -7,7 +7,7 @@
 
 use crate::{
     abi::{Backend, BackendKey, Config, CtEntry, Frontend, FrontendKey},
-    conntrack::State,
+    conntrack::{State, Timeouts},
     flow::{Addr, FlowKey},
     headers::Headers,
     verdict::{Answer, DropReason, Forward, Kind, PassReason, Route, Verdict},
@@ -62,32 +62,54 @@ pub enum Point {
     KnownFlows,
 }
 
-/// Decides about one packet; `now` in nanoseconds since boot.
+/// Room for one decision, its translation included. A BPF stack has 512 bytes in all,
+/// so in the kernel this lies in a per-CPU map.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Room {
+    to: FlowKey,
+    peer: FlowKey,
+    entry: CtEntry,
+    backend: Backend,
+}
+
+/// Decides about one packet; `now` in nanoseconds of CLOCK_MONOTONIC.
 #[inline(always)]
-pub fn decide<T: Tables>(headers: &Headers, at: Point, now: u64, tables: &T) -> Verdict {
+pub fn decide<'a, T: Tables>(
+    headers: &Headers,
+    at: Point,
+    now: u64,
+    tables: &T,
+    room: &'a mut Room,
+) -> Verdict<'a> {
     if headers.is_error() {
-        return about_error(headers, tables);
+        return about_error(headers, tables, room);
     }
-    match known(headers, now, tables) {
-        Some(verdict) => verdict,
-        None => match at {
-            Point::Ingress => open(headers, now, tables),
-            Point::KnownFlows => Verdict::Pass(PassReason::NoFlow),
-        },
+    if let Some((kind, route)) = known(headers, now, tables, room) {
+        if route == Route::Fib && headers.ttl <= 1 {
+            return answer(headers, Answer::TimeExceeded);
+        }
+        return Verdict::Forward(Forward { to: &room.to, kind, route });
+    }
+    match at {
+        Point::Ingress => open(headers, now, tables, room),
+        Point::KnownFlows => Verdict::Pass(PassReason::NoFlow),
     }
 }
 
 /// An ICMP error about a known flow. It does not keep the flow alive.
 #[inline(always)]
-fn about_error<T: Tables>(headers: &Headers, tables: &T) -> Verdict {
-    let Some((to, route)) = tables.conntrack(&headers.flow, |entry| (entry.to, route(entry)))
-    else {
+fn about_error<'a, T: Tables>(headers: &Headers, tables: &T, room: &'a mut Room) -> Verdict<'a> {
+    let found = tables.conntrack(&headers.flow, |entry| {
+        room.to = entry.to;
+        route(entry)
+    });
+    let Some(route) = found else {
         return Verdict::Pass(PassReason::NoFlow);
     };
     if route == Route::Fib && headers.ttl <= 1 {
         return Verdict::Drop(DropReason::TtlExpired);
     }
-    Verdict::Forward(Forward { to, kind: Kind::Error, route })
+    Verdict::Forward(Forward { to: &room.to, kind: Kind::Error, route })
 }
 
 #[inline(always)]
@@ -95,63 +117,73 @@ const fn route(entry: &CtEntry) -> Route {
     if entry.flags & CtEntry::MASQUERADED != 0 { Route::Fib } else { Route::Stack }
 }
 
-/// What a look at a conntrack entry found.
+/// What a look at a conntrack entry found. The entry's translation is in the room.
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Seen {
     /// Alive; the new state where it changed.
-    Live(Forward, Option<State>),
+    Live(Kind, Route, Option<State>),
     /// Ended, and the client begins anew under the same addresses and ports.
-    Restarted(FlowKey),
+    Restarted,
     /// This direction was silent for too long; the other may not have been.
-    Silent(FlowKey),
+    Silent,
 }
 
-/// The verdict for a packet of a known flow.
+/// Kind and route of a packet of a known flow, whose translation is then in the room.
 #[inline(always)]
-fn known<T: Tables>(headers: &Headers, now: u64, tables: &T) -> Option<Verdict> {
+fn known<T: Tables>(
+    headers: &Headers,
+    now: u64,
+    tables: &T,
+    room: &mut Room,
+) -> Option<(Kind, Route)> {
     let timeouts = &tables.config().timeouts;
-    let mut seen =
-        tables.conntrack(&headers.flow, |entry| look(entry, headers, now, timeouts, false))?;
-    if let Seen::Silent(peer) = seen {
-        let alive = tables.conntrack(&peer, |entry| {
+    let look = |entry: &mut CtEntry, room: &mut Room, may_be_over: bool| {
+        room.to = entry.to;
+        look(entry, headers, now, may_be_over.then_some(timeouts))
+    };
+    let mut seen = tables.conntrack(&headers.flow, |entry| look(entry, room, true))?;
+    if let Seen::Live(kind, route, None) = seen {
+        return Some((kind, route));
+    }
+    room.peer = room.to.reverse();
+    if seen == Seen::Silent {
+        let alive = tables.conntrack(&room.peer, |entry| {
             !timeouts.is_over(entry.state, entry.last_seen, now)
         });
         if alive == Some(true) {
-            seen = tables
-                .conntrack(&headers.flow, |entry| look(entry, headers, now, timeouts, true))?;
+            seen = tables.conntrack(&headers.flow, |entry| look(entry, room, false))?;
         }
     }
     match seen {
-        Seen::Live(forward, changed) => {
+        Seen::Live(kind, route, changed) => {
             if let Some(state) = changed {
-                tables.conntrack(&forward.to.reverse(), |peer| peer.state = state);
+                tables.conntrack(&room.peer, |peer| peer.state = state);
             }
-            if forward.route == Route::Fib && headers.ttl <= 1 {
-                return Some(answer(headers, Answer::TimeExceeded));
-            }
-            Some(Verdict::Forward(forward))
+            Some((kind, route))
         }
-        Seen::Restarted(peer) | Seen::Silent(peer) => {
-            tables.conntrack_remove(&peer);
+        Seen::Restarted | Seen::Silent => {
+            tables.conntrack_remove(&room.peer);
             tables.conntrack_remove(&headers.flow);
             None
         }
     }
 }
 
+/// Looks at the entry of a packet and enters the packet into it if it is alive;
+/// without `timeouts` it is known to be.
 #[inline(always)]
 fn look(
     entry: &mut CtEntry,
     headers: &Headers,
     now: u64,
-    timeouts: &crate::conntrack::Timeouts,
-    known_alive: bool,
+    timeouts: Option<&Timeouts>,
 ) -> Seen {
     let begins = headers.tcp_flags & (SYN | ACK) == SYN;
     if begins && entry.direction == CtEntry::ORIGINAL && entry.state.is_ended() {
-        return Seen::Restarted(entry.to.reverse());
+        return Seen::Restarted;
     }
-    if !known_alive && timeouts.is_over(entry.state, entry.last_seen, now) {
-        return Seen::Silent(entry.to.reverse());
+    if timeouts.is_some_and(|timeouts| timeouts.is_over(entry.state, entry.last_seen, now)) {
+        return Seen::Silent;
     }
     let next = entry.state.next(entry.direction, headers.tcp_flags);
     let changed = if next == entry.state { None } else { Some(next) };
@@ -160,12 +192,17 @@ fn look(
     entry.packets = entry.packets.wrapping_add(1);
     entry.bytes = entry.bytes.wrapping_add(u64::from(headers.ip_len));
     let kind = if entry.direction == CtEntry::ORIGINAL { Kind::Original } else { Kind::Reply };
-    Seen::Live(Forward { to: entry.to, kind, route: route(entry) }, changed)
+    Seen::Live(kind, route(entry), changed)
 }
 
 /// The verdict for a packet that belongs to no known flow.
 #[inline(always)]
-fn open<T: Tables>(headers: &Headers, now: u64, tables: &T) -> Verdict {
+fn open<'a, T: Tables>(
+    headers: &Headers,
+    now: u64,
+    tables: &T,
+    room: &'a mut Room,
+) -> Verdict<'a> {
     let Some(frontend) = lookup_frontend(headers, tables) else {
         return Verdict::Pass(PassReason::NoFlow);
     };
@@ -179,17 +216,21 @@ fn open<T: Tables>(headers: &Headers, now: u64, tables: &T) -> Verdict {
     if frontend.backends == 0 {
         return answer(headers, refusal(headers.flow.proto));
     }
-    let Some(backend) = select(&frontend, tables) else {
+    if !select(&frontend, tables, room) {
         return Verdict::Drop(DropReason::BackendMissing);
-    };
-    let local = backend.flags & Backend::LOCAL != 0;
-    if !local && headers.ttl <= 1 {
-        return answer(headers, Answer::TimeExceeded);
     }
-    if !local && backend.masquerade.is_unspecified() {
-        return Verdict::Drop(DropReason::NoMasqueradeAddress);
+    if room.backend.flags & Backend::LOCAL == 0 {
+        if headers.ttl <= 1 {
+            return answer(headers, Answer::TimeExceeded);
+        }
+        if room.backend.masquerade.is_unspecified() {
+            return Verdict::Drop(DropReason::NoMasqueradeAddress);
+        }
     }
-    connect(headers, now, &frontend, &backend, tables)
+    match connect(headers, now, frontend.service, tables, room) {
+        Ok(route) => Verdict::Forward(Forward { to: &room.to, kind: Kind::First, route }),
+        Err(reason) => Verdict::Drop(reason),
+    }
 }
 
 /// A frontend for exactly this address, or a node port if the address is the node's.
@@ -211,33 +252,39 @@ fn lookup_frontend<T: Tables>(headers: &Headers, tables: &T) -> Option<Frontend>
     tables.frontend(&key)
 }
 
-/// A backend at random. The last slots may just have been taken away; the first
-/// one is the last to go.
+/// Puts a backend, chosen at random, into the room. The last slots may just have been
+/// taken away; the first one is the last to go.
 #[inline(always)]
-fn select<T: Tables>(frontend: &Frontend, tables: &T) -> Option<Backend> {
+fn select<T: Tables>(frontend: &Frontend, tables: &T, room: &mut Room) -> bool {
     #[expect(clippy::cast_possible_truncation, reason = "the product's upper half is below backends")]
     let slot = ((u64::from(tables.random()) * u64::from(frontend.backends)) >> 32) as u32;
-    tables
-        .backend(&BackendKey { service: frontend.service, slot })
-        .or_else(|| tables.backend(&BackendKey { service: frontend.service, slot: 0 }))
+    for slot in [slot, 0] {
+        let key = BackendKey { service: frontend.service, slot };
+        if let Some(backend) = tables.backend(&key) {
+            room.backend = backend;
+            return true;
+        }
+    }
+    false
 }
 
-/// Claims a source port and enters the connection into conntrack.
+/// Claims a source port towards the room's backend and enters the connection into conntrack.
 #[inline(always)]
 fn connect<T: Tables>(
     headers: &Headers,
     now: u64,
-    frontend: &Frontend,
-    backend: &Backend,
+    service: u32,
     tables: &T,
-) -> Verdict {
+    room: &mut Room,
+) -> Result<Route, DropReason> {
+    let Room { to, peer, entry, backend } = room;
     let local = backend.flags & Backend::LOCAL != 0;
     let tcp = headers.flow.proto == tcp::PROTOCOL;
-    let mut entry = CtEntry {
+    *entry = CtEntry {
         to: headers.flow.reverse(),
         last_seen: now,
         created: now,
-        service: frontend.service,
+        service,
         backend: backend.id,
         state: if tcp { State::SYN_SENT } else { State::UDP_NEW },
         direction: CtEntry::REPLY,
@@ -245,44 +292,53 @@ fn connect<T: Tables>(
         ..CtEntry::default()
     };
     // The reply as the backend sends it.
-    let mut reply = FlowKey {
+    *peer = FlowKey {
         src: backend.addr,
         dst: if local { headers.flow.src } else { backend.masquerade },
         sport: backend.port,
         dport: headers.flow.sport,
-        ..headers.flow
+        proto: headers.flow.proto,
+        reserved: [0; 3],
     };
+    claim_port(local, tables, peer, entry)?;
+    *to = peer.reverse();
+    entry.to = *to;
+    entry.direction = CtEntry::ORIGINAL;
+    entry.packets = 1;
+    entry.bytes = u64::from(headers.ip_len);
+    if tables.conntrack_put(&headers.flow, entry) != Claim::Stored {
+        tables.conntrack_remove(peer);
+        return Err(DropReason::ConntrackFull);
+    }
+    Ok(route(entry))
+}
+
+/// Enters the reply's entry under a destination port that no other connection to the
+/// same backend has. A local backend sees the client's own port, unless the same
+/// client already reaches the same backend from it through another frontend.
+#[inline(always)]
+fn claim_port<T: Tables>(
+    local: bool,
+    tables: &T,
+    reply: &mut FlowKey,
+    entry: &CtEntry,
+) -> Result<(), DropReason> {
     let [low, high] = tables.config().snat_ports;
     let span = u32::from(high.saturating_sub(low)) + 1;
     let first = tables.random() % span;
-    let mut tried = 0;
-    loop {
-        // A local backend sees the client's own port, unless the same client already
-        // reaches the same backend from that port through another frontend.
+    for tried in 0..SNAT_TRIES {
         if !local || tried > 0 {
             #[expect(clippy::cast_possible_truncation, reason = "below span, which is at most 65536")]
             let port = low.wrapping_add(((first + tried) % span) as u16);
             reply.dport = port.to_be_bytes();
         }
-        match tables.conntrack_claim(&reply, &entry) {
-            Claim::Stored => break,
-            Claim::Full => return Verdict::Drop(DropReason::ConntrackFull),
+        match tables.conntrack_claim(reply, entry) {
+            Claim::Stored => return Ok(()),
+            Claim::Full => return Err(DropReason::ConntrackFull),
             Claim::Taken => {}
         }
-        tried += 1;
-        if tried == SNAT_TRIES {
-            return Verdict::Drop(DropReason::SnatPortsExhausted);
-        }
     }
-    entry.to = reply.reverse();
-    entry.direction = CtEntry::ORIGINAL;
-    entry.packets = 1;
-    entry.bytes = u64::from(headers.ip_len);
-    if tables.conntrack_put(&headers.flow, &entry) != Claim::Stored {
-        tables.conntrack_remove(&reply);
-        return Verdict::Drop(DropReason::ConntrackFull);
-    }
-    Verdict::Forward(Forward { to: entry.to, kind: Kind::First, route: route(&entry) })
+    Err(DropReason::SnatPortsExhausted)
 }
 
 /// How a client learns at once that nobody serves it.
@@ -292,7 +348,7 @@ const fn refusal(proto: u8) -> Answer {
 }
 
 #[inline(always)]
-const fn answer(headers: &Headers, answer: Answer) -> Verdict {
+const fn answer(headers: &Headers, answer: Answer) -> Verdict<'static> {
     if headers.is_answerable() {
         Verdict::Answer(answer)
     } else {

@@ -28,8 +28,8 @@ impl Rewrite<'_> {
     #[inline(always)]
     #[must_use]
     pub fn addresses(&self) -> Sum {
-        let flow = &self.headers.flow;
-        replaced(flow.src, self.to.src).plus(replaced(flow.dst, self.to.dst))
+        let Headers { flow, v4, .. } = self.headers;
+        replaced(&flow.src, &self.to.src, *v4).plus(replaced(&flow.dst, &self.to.dst, *v4))
     }
 
     /// How the sum over the packet's own ports changes.
@@ -55,7 +55,7 @@ impl Rewrite<'_> {
     /// TCP and UDP. Everything is read before anything is written, so that a
     /// truncated packet is not half changed.
     #[inline(always)]
-    fn apply_own<P: PacketMut + ?Sized>(&self, packet: &mut P) -> Option<()> {
+    pub fn apply_own<P: PacketMut + ?Sized>(&self, packet: &mut P) -> Option<()> {
         let Headers { l4, .. } = *self.headers;
         let difference = self.addresses().plus(self.ports());
         if self.headers.flow.proto == udp::PROTOCOL {
@@ -95,7 +95,7 @@ impl Rewrite<'_> {
     /// error is addressed to that sender. Its source changes only where it is the
     /// flow's other end; a router on the way keeps its own address.
     #[inline(always)]
-    fn apply_error<P: PacketMut + ?Sized>(&self, packet: &mut P) -> Option<()> {
+    pub fn apply_error<P: PacketMut + ?Sized>(&self, packet: &mut P) -> Option<()> {
         let Headers { l3, l4, quoted_l4, .. } = *self.headers;
         let quoted_l3 = self.headers.quoted_l3();
         let own = Ipv4Header(packet.load(l3)?);
@@ -133,7 +133,7 @@ impl Rewrite<'_> {
         let src = Addr::v4(own.source());
         let new_src = if src == self.headers.flow.src { self.to.src } else { src };
         let dst = Addr::v4(own.destination());
-        let own_change = replaced(src, new_src).plus(replaced(dst, self.to.dst));
+        let own_change = replaced(&src, &new_src, true).plus(replaced(&dst, &self.to.dst, true));
         self.apply_ip(packet, new_src, self.to.dst, own_change)
     }
 }
@@ -155,9 +155,14 @@ pub fn decrement_ttl<P: PacketMut + ?Sized>(packet: &mut P, headers: &Headers) -
     packet.store(sum_at, checksum::update(sum, Sum::ZERO.remove(old).add(new)))
 }
 
+/// The first twelve bytes of mapped IPv4 addresses are the same, and cancel.
 #[inline(always)]
-fn replaced(old: Addr, new: Addr) -> Sum {
-    Sum::ZERO.remove(old.0).add(new.0)
+fn replaced(old: &Addr, new: &Addr, v4: bool) -> Sum {
+    if v4 {
+        Sum::ZERO.remove(old.last4()).add(new.last4())
+    } else {
+        Sum::ZERO.remove(old.0).add(new.0)
+    }
 }
 
 #[inline(always)]

@@ -4,13 +4,14 @@ use core::fmt;
 
 use crate::flow::FlowKey;
 
-/// The core's answer for one packet.
+/// The core's answer for one packet. The translation that it carries lies in the
+/// [`crate::nodeport::Room`] that the core was given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum Verdict<'a> {
     /// Not for the datapath: untouched to the stack.
     Pass(PassReason),
     /// Translate and forward.
-    Forward(Forward),
+    Forward(Forward<'a>),
     /// Answer the sender in the destination's name, and drop the packet.
     Answer(Answer),
     /// Drop.
@@ -19,9 +20,9 @@ pub enum Verdict {
 
 /// A translation and the way on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Forward {
+pub struct Forward<'a> {
     /// What the flow becomes; for an ICMP error, what the quoted flow's other side becomes.
-    pub to: FlowKey,
+    pub to: &'a FlowKey,
     /// Which packet of the connection this is.
     pub kind: Kind,
     /// The way on.

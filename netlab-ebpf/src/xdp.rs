@@ -1,0 +1,253 @@
+//! The XDP hook at an uplink: NodePort, with forwarding past the stack.
+//!
+//! It forwards by the interface that the packet came in on, which every driver with
+//! XDP can do, encapsulating and decapsulating VXLAN on the way. Packets for local
+//! backends go up the stack translated; whatever else it cannot forward goes up
+//! untouched, and the tc hook of the same interface deals with it.
+
+use aya_ebpf::{
+    bindings::xdp_action::{XDP_DROP, XDP_PASS, XDP_TX},
+    helpers::generated::bpf_ktime_get_ns,
+    macros::xdp,
+    programs::XdpContext,
+};
+use netlab_common::{
+    abi::hook,
+    checksum::Sum,
+    counters::Counters,
+    flow::FlowKey,
+    headers::Headers,
+    nodeport::{Point, Tables as _, decide},
+    packet::{Packet as _, PacketMut as _},
+    reply,
+    rewrite::{Rewrite, decrement_ttl},
+    verdict::{Answer, DropReason, Forward, PassReason, Route, Verdict},
+    wire::{eth::EthHeader, ipv4::Ipv4Header, tcp::TcpHeader, vxlan::OVERHEAD},
+};
+
+use crate::{
+    fib::{Fib, Lookup},
+    frame::Frame,
+    maps::{KernelTables, Scratch, count},
+    vxlan,
+};
+
+/// NodePort at an uplink.
+#[xdp(frags)]
+pub fn netlab_xdp(ctx: XdpContext) -> u32 {
+    let (Some(tables), Some(scratch)) = (KernelTables::open(), Scratch::borrow(hook::XDP)) else {
+        return XDP_PASS;
+    };
+    let mut frame = Frame(&ctx);
+    match carry_out(&ctx, &mut frame, &tables, scratch) {
+        Done::Verdict(verdict, action) => {
+            count(hook::XDP, |counters| counters.record(&verdict));
+            action
+        }
+        Done::Tunnelled(verdict, count_tunnel) => {
+            count(hook::XDP, |counters| {
+                counters.record(&verdict);
+                count_tunnel(counters);
+            });
+            XDP_TX
+        }
+        Done::Left => {
+            count(hook::XDP, Counters::record_left);
+            XDP_PASS
+        }
+    }
+}
+
+/// How a packet was dealt with.
+enum Done<'a> {
+    /// As the verdict says, with this action.
+    Verdict(Verdict<'a>, u32),
+    /// Sent on, with an encapsulation put on or taken off.
+    Tunnelled(Verdict<'a>, fn(&mut Counters)),
+    /// Left untouched to the stack.
+    Left,
+}
+
+#[inline(always)]
+fn carry_out<'a>(
+    ctx: &XdpContext,
+    frame: &mut Frame<'_>,
+    tables: &KernelTables,
+    scratch: &'a mut Scratch,
+) -> Done<'a> {
+    let pass = |reason| Done::Verdict(Verdict::Pass(reason), XDP_PASS);
+    let Scratch { headers, room } = scratch;
+    if let Err(reason) = headers.read(frame, 0) {
+        return pass(reason);
+    }
+    let tunnelled = vxlan::is_ours(frame, headers, tables.config());
+    // The VXLAN device hands what cannot be read to its own tc hook, which counts the reason.
+    if tunnelled && headers.read(frame, OVERHEAD).is_err() {
+        return pass(PassReason::NoFlow);
+    }
+    let at = if tunnelled { Point::KnownFlows } else { Point::Ingress };
+    // SAFETY: takes nothing and returns a number.
+    let now = unsafe { bpf_ktime_get_ns() };
+    let verdict = decide(headers, at, now, tables, room);
+    match verdict {
+        Verdict::Pass(_) => Done::Verdict(verdict, XDP_PASS),
+        Verdict::Drop(_) => Done::Verdict(verdict, XDP_DROP),
+        Verdict::Answer(answer) if !tunnelled => send_answer(frame, headers, answer, 0),
+        Verdict::Forward(Forward { to, route: Route::Fib, .. }) => {
+            forward(ctx, frame, tables, headers, to, verdict, tunnelled)
+        }
+        Verdict::Forward(Forward { to, .. }) if !tunnelled => {
+            match translate(frame, headers, to) {
+                Ok(()) => Done::Verdict(verdict, XDP_PASS),
+                Err(reason) => drop(reason),
+            }
+        }
+        _ => Done::Left,
+    }
+}
+
+#[inline(always)]
+fn translate(frame: &mut Frame<'_>, headers: &Headers, to: &FlowKey) -> Result<(), DropReason> {
+    let done = if headers.is_error() {
+        translate_error(frame, headers, to)
+    } else {
+        translate_own(frame, headers, to)
+    };
+    done.ok_or(DropReason::Truncated)
+}
+
+// Not inlined, as the functions below: their locals then share the stack.
+#[inline(never)]
+fn translate_own(frame: &mut Frame<'_>, headers: &Headers, to: &FlowKey) -> Option<()> {
+    Rewrite { headers, to }.apply_own(frame)
+}
+
+#[inline(never)]
+fn translate_error(frame: &mut Frame<'_>, headers: &Headers, to: &FlowKey) -> Option<()> {
+    Rewrite { headers, to }.apply_error(frame)
+}
+
+#[inline(always)]
+const fn drop(reason: DropReason) -> Done<'static> {
+    Done::Verdict(Verdict::Drop(reason), XDP_DROP)
+}
+
+#[inline(always)]
+fn forward<'a>(
+    ctx: &XdpContext,
+    frame: &mut Frame<'_>,
+    tables: &KernelTables,
+    headers: &Headers,
+    to: &FlowKey,
+    verdict: Verdict<'a>,
+    tunnelled: bool,
+) -> Done<'a> {
+    let ingress = ctx.ingress_ifindex() as u32;
+    let (way, lookup) = Fib::lookup(ctx, to, headers.v4, headers.ip_len, ingress);
+    match lookup {
+        Lookup::Way => {}
+        Lookup::TooLarge if !tunnelled && must_not_fragment(frame, headers) => {
+            return send_answer(frame, headers, Answer::FragmentationNeeded, way.mtu());
+        }
+        _ => return Done::Left,
+    }
+    if way.ifindex() == ingress {
+        return match send(frame, headers, to, &way, tunnelled) {
+            Ok(()) if tunnelled => {
+                Done::Tunnelled(verdict, |counters| counters.decapsulated += 1)
+            }
+            Ok(()) => Done::Verdict(verdict, XDP_TX),
+            Err(reason) => drop(reason),
+        };
+    }
+    if way.ifindex() != tables.config().vxlan_ifindex || tunnelled {
+        return Done::Left;
+    }
+    let Some(outer) = vxlan::outer(ctx, tables, &way, to, headers.ip_len) else {
+        return Done::Left;
+    };
+    let sent = send(frame, headers, to, &way, false)
+        .and_then(|()| vxlan::encapsulate(frame, &outer).ok_or(DropReason::Truncated));
+    match sent {
+        Ok(()) => Done::Tunnelled(verdict, |counters| counters.encapsulated += 1),
+        Err(reason) => drop(reason),
+    }
+}
+
+/// Translates the frame, addresses it to the next hop and takes off the encapsulation.
+#[inline(always)]
+fn send(
+    frame: &mut Frame<'_>,
+    headers: &Headers,
+    to: &FlowKey,
+    way: &Fib,
+    tunnelled: bool,
+) -> Result<(), DropReason> {
+    translate(frame, headers, to)?;
+    decrement_ttl(frame, headers).ok_or(DropReason::Truncated)?;
+    let eth_at = headers.l3 - EthHeader::LEN;
+    let ([a, b, c, d, e, f], [g, h, i, j, k, l]) = (way.destination(), way.source());
+    frame
+        .store(eth_at, [a, b, c, d, e, f, g, h, i, j, k, l])
+        .ok_or(DropReason::Truncated)?;
+    if tunnelled {
+        frame.move_head(OVERHEAD as i32).ok_or(DropReason::Truncated)?;
+    }
+    Ok(())
+}
+
+#[inline(always)]
+fn must_not_fragment(frame: &Frame<'_>, headers: &Headers) -> bool {
+    headers.is_answerable()
+        && frame.load(headers.l3).is_some_and(|ip| Ipv4Header(ip).dont_fragment())
+}
+
+/// Turns the frame into an answer to its sender.
+#[inline(always)]
+fn send_answer(frame: &mut Frame<'_>, headers: &Headers, answer: Answer, mtu: u16) -> Done<'static> {
+    let written = match answer {
+        Answer::TcpReset => write_reset(frame),
+        _ => write_error(frame, headers.flow.proto, answer, mtu),
+    };
+    match written {
+        Some(()) => Done::Verdict(Verdict::Answer(answer), XDP_TX),
+        None => drop(DropReason::Truncated),
+    }
+}
+
+#[inline(never)]
+fn write_reset(frame: &mut Frame<'_>) -> Option<()> {
+    const L3: usize = EthHeader::LEN;
+    const L4: usize = L3 + Ipv4Header::LEN;
+    let eth = reply::turn(&EthHeader(frame.load(0)?));
+    let (ip, mut tcp) = reply::reset(&Ipv4Header(frame.load(L3)?), &TcpHeader(frame.load(L4)?));
+    let checksum = reply::reset_pseudo_sum(&ip).plus(Sum::ZERO.add(tcp.0)).checksum();
+    [tcp.0[TcpHeader::AT_CHECKSUM], tcp.0[TcpHeader::AT_CHECKSUM + 1]] = checksum;
+    frame.store(0, eth.0)?;
+    frame.store(L3, ip.0)?;
+    frame.store(L4, tcp.0)?;
+    let surplus = frame.len() - reply::RESET_LEN as i64;
+    frame.move_tail(-(surplus as i32))
+}
+
+#[inline(never)]
+fn write_error(frame: &mut Frame<'_>, proto: u8, answer: Answer, mtu: u16) -> Option<()> {
+    const L3: usize = EthHeader::LEN;
+    let eth = reply::turn(&EthHeader(frame.load(0)?));
+    let offender: [u8; Ipv4Header::LEN] = frame.load(L3)?;
+    let transport_at = L3 + Ipv4Header::LEN;
+    let transport = if reply::quote_len(proto) == Ipv4Header::LEN + TcpHeader::LEN {
+        Sum::ZERO.add(frame.load::<{ TcpHeader::LEN }>(transport_at)?)
+    } else {
+        Sum::ZERO.add(frame.load::<8>(transport_at)?)
+    };
+    let quoted = Sum::ZERO.add(offender).plus(transport);
+    let (ip, icmp) = reply::error(answer, &Ipv4Header(offender), quoted, mtu);
+    frame.move_head(-(reply::ERROR_GROWTH as i32))?;
+    frame.store(0, eth.0)?;
+    frame.store(L3, ip.0)?;
+    frame.store(L3 + Ipv4Header::LEN, icmp.0)?;
+    let wanted = L3 + reply::ERROR_GROWTH + reply::quote_len(proto);
+    let surplus = frame.len() - wanted as i64;
+    frame.move_tail(-(surplus as i32))
+}
