@@ -1,3 +1,332 @@
 //! The agent of one node: follows the spec, and makes the datapath agree with it.
+//!
+//! The one loop of netlab that reads up and writes down: a new spec or a change of the
+//! node's network leads to new tables, whose difference from the present ones is
+//! applied. A spec that cannot be read changes nothing but the status.
 
+pub mod network;
 pub mod status;
+
+use std::{path::PathBuf, time::Duration};
+
+use futures_util::StreamExt as _;
+use log::{debug, error, info, warn};
+use netlab_common::{abi::Config, conntrack::Timeouts};
+use tokio::{
+    signal::unix::{Signal, SignalKind, signal},
+    time::{Interval, MissedTickBehavior, interval},
+};
+
+use self::{
+    network::Network,
+    status::{AgentStatus, Attachment},
+};
+use crate::{
+    datapath::{
+        self,
+        attach::{HookChoice, attach},
+        compile::{Tables, compile},
+        conntrack,
+        load::{Maps, Programs, load},
+        tables::{self, TablesPlan},
+    },
+    netlink::{self, Connection, Netns, sysctl},
+    source::directory::{Directory, SourceError, Update},
+    spec::Spec,
+};
+
+/// How often dead connections are collected.
+const COLLECT_EVERY: Duration = Duration::from_secs(5);
+/// The kernel's range for ephemeral ports.
+const LOCAL_PORT_RANGE: &str = "net.ipv4.ip_local_port_range";
+
+/// What an agent is told when it starts.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Directory of manifests.
+    pub source: PathBuf,
+    /// The Node object that is this host.
+    pub node: String,
+    /// Interfaces that clients and other nodes are reached by; empty: those with the
+    /// node's addresses.
+    pub uplinks: Vec<String>,
+    /// Hook.
+    pub hook: HookChoice,
+    /// Directory for the status.
+    pub state: PathBuf,
+    /// Folder in the BPF file system.
+    pub pins: PathBuf,
+    /// Conntrack entries, two a connection.
+    pub conntrack_max: u32,
+    /// Lowest and highest source port of masqueraded connections.
+    pub snat_ports: [u16; 2],
+}
+
+/// Why an agent gave up.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The datapath.
+    #[error(transparent)]
+    Datapath(#[from] datapath::Error),
+    /// The network configuration.
+    #[error(transparent)]
+    Netlink(#[from] netlink::Error),
+    /// The manifests' directory.
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    /// The spec knows no such node.
+    #[error("no Node is called {0:?} in the manifests; --node takes the Node object's name")]
+    NoSuchNode(String),
+    /// No interface for the datapath.
+    #[error("no interface has an address of node {0:?}; name it with --uplink")]
+    NoUplink(String),
+    /// Status, signals.
+    #[error("cannot {operation} {subject}")]
+    Io {
+        /// What was tried, as a verb.
+        operation: &'static str,
+        /// On what.
+        subject: String,
+        /// The kernel's answer.
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Runs until SIGTERM or SIGINT, then detaches and returns.
+///
+/// # Errors
+///
+/// Where the datapath cannot be set up or kept in agreement with the spec.
+pub async fn run(options: Options) -> Result<()> {
+    let mut signals = Signals::new()?;
+    let netns = Netns::current()?;
+    let connection = Connection::open(&netns)?;
+    let mut changes = connection.changes()?;
+    let mut source = Directory::watch(&options.source)?;
+    let mut agent = Agent::new(options, connection)?;
+    let mut collect = collector();
+    loop {
+        tokio::select! {
+            name = signals.next() => {
+                info!("{name}: detaching");
+                return agent.stop();
+            }
+            update = source.next() => agent.on_update(update?).await?,
+            Some(()) = changes.next() => agent.on_network_change().await?,
+            _ = collect.tick() => agent.collect()?,
+        }
+    }
+}
+
+struct Agent {
+    options: Options,
+    connection: Connection,
+    programs: Programs,
+    maps: Maps,
+    timeouts: Timeouts,
+    /// The last good one.
+    spec: Option<Spec>,
+    network: Option<Network>,
+    /// What is in the maps.
+    present: Tables,
+    status: AgentStatus,
+}
+
+impl Agent {
+    fn new(options: Options, connection: Connection) -> Result<Self> {
+        let (programs, maps) = load(Some(&options.pins), options.conntrack_max)?;
+        let present = tables::observe(&maps)?;
+        let status = AgentStatus {
+            node: options.node.clone(),
+            pid: std::process::id(),
+            ..AgentStatus::default()
+        };
+        let timeouts = Timeouts::DEFAULT;
+        let (spec, network) = (None, None);
+        Ok(Self { options, connection, programs, maps, timeouts, spec, network, present, status })
+    }
+
+    async fn on_update(&mut self, update: Update) -> Result<()> {
+        match update {
+            Update::Broken(broken) => {
+                error!("{broken}; the last good spec stays in use");
+                self.status.error = Some(broken.to_string());
+                self.write_status()
+            }
+            Update::Spec(spec) => {
+                if !spec.nodes.iter().any(|node| node.name == self.options.node) {
+                    let error = Error::NoSuchNode(self.options.node.clone());
+                    if self.spec.is_none() {
+                        return Err(error);
+                    }
+                    error!("{error}; the last good spec stays in use");
+                    self.status.error = Some(error.to_string());
+                    return self.write_status();
+                }
+                self.status.error = None;
+                self.status.spec = spec.digest();
+                self.spec = Some(spec);
+                self.agree().await?;
+                self.status.generation += 1;
+                self.write_status()
+            }
+        }
+    }
+
+    async fn on_network_change(&mut self) -> Result<()> {
+        if self.spec.is_none() {
+            return Ok(());
+        }
+        debug!("the network changed");
+        self.agree().await
+    }
+
+    /// Makes the maps agree with the spec and the node's network.
+    async fn agree(&mut self) -> Result<()> {
+        let Some(spec) = &self.spec else { return Ok(()) };
+        let network = network::observe(&self.connection, spec, &self.options).await?;
+        if self.network.as_ref() != Some(&network) {
+            tables::configure(&mut self.maps, &self.config(&network))?;
+            tables::apply_vteps(&mut self.maps, &network.vteps)?;
+        }
+        let desired = compile(spec, &network, &self.present);
+        let plan = TablesPlan::new(&desired, &self.present);
+        if !plan.is_empty() {
+            tables::apply(&mut self.maps, &plan)?;
+            let forgotten =
+                conntrack::forget(&mut self.maps, &plan.removed_backends(&desired))?;
+            info!("{} map entries changed, {forgotten} connections forgotten", plan.len());
+            self.present = desired;
+        }
+        let first = self.network.is_none();
+        self.network = Some(network);
+        if first {
+            self.attach()?;
+        }
+        self.status.frontends = self.present.frontends.len();
+        self.status.backends = self.present.backends.len();
+        Ok(())
+    }
+
+    /// Lets packets in, once the maps are filled.
+    fn attach(&mut self) -> Result<()> {
+        let Some(network) = &self.network else { return Ok(()) };
+        if network.uplinks.is_empty() {
+            return Err(Error::NoUplink(self.options.node.clone()));
+        }
+        let vxlan = network.vxlan.as_ref().map(|vxlan| vxlan.name.as_str());
+        let (hook, attached) =
+            attach(&mut self.programs, self.options.hook, &network.uplinks, vxlan)?;
+        info!("hook {}: {}", hook.name, hook.reason);
+        self.status.hook = hook.name.into();
+        self.status.hook_reason = hook.reason;
+        self.status.attached = attached
+            .into_iter()
+            .map(|attached| Attachment {
+                program: attached.program.into(),
+                interface: attached.interface,
+                kind: attached.kind.into(),
+            })
+            .collect();
+        Ok(())
+    }
+
+    fn config(&self, network: &Network) -> Config {
+        let ephemeral = self.ephemeral_ports();
+        let [low, high] = self.options.snat_ports;
+        if low <= ephemeral[1] && ephemeral[0] <= high {
+            warn!(
+                "--snat-ports {low}-{high} overlaps {LOCAL_PORT_RANGE} {}-{}: a local \
+                 connection may meet a masqueraded one",
+                ephemeral[0], ephemeral[1]
+            );
+        }
+        let mut config = Config {
+            version: netlab_common::abi::VERSION,
+            snat_ports: self.options.snat_ports,
+            vxlan_source_ports: ephemeral,
+            timeouts: self.timeouts,
+            ..Config::default()
+        };
+        if let Some(vxlan) = &network.vxlan {
+            config.vxlan_ifindex = vxlan.index;
+            config.vni = vxlan.vni;
+            config.vxlan_port = vxlan.port.to_be_bytes();
+            config.vtep = vxlan.local.into();
+        }
+        config
+    }
+
+    /// The kernel's default where it does not say.
+    fn ephemeral_ports(&self) -> [u16; 2] {
+        let read = sysctl::read(self.connection.netns(), LOCAL_PORT_RANGE).ok();
+        let ports: Option<Vec<u16>> = read
+            .and_then(|text| text.split_whitespace().map(|word| word.parse().ok()).collect());
+        match ports.as_deref() {
+            Some(&[low, high]) => [low, high],
+            _ => [32768, 60999],
+        }
+    }
+
+    fn collect(&mut self) -> Result<()> {
+        let (stay, gone) =
+            conntrack::collect(&mut self.maps, &self.timeouts, conntrack::now())?;
+        if gone > 0 {
+            debug!("conntrack: {gone} entries collected, {stay} stay");
+        }
+        Ok(())
+    }
+
+    /// The maps stay pinned with what is in them; dropping the programs detaches them.
+    fn stop(self) -> Result<()> {
+        status::remove(&self.options.state).map_err(|source| self.status_error(source))
+    }
+
+    fn write_status(&self) -> Result<()> {
+        status::write(&self.options.state, &self.status)
+            .map_err(|source| self.status_error(source))
+    }
+
+    fn status_error(&self, source: std::io::Error) -> Error {
+        let subject = self.options.state.join(status::FILE_NAME).display().to_string();
+        Error::Io { operation: "write", subject, source }
+    }
+}
+
+fn collector() -> Interval {
+    let mut interval = interval(COLLECT_EVERY);
+    interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    interval
+}
+
+/// What ends an agent.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn new() -> Result<Self> {
+        let listen = |kind, name: &str| {
+            signal(kind).map_err(|source| Error::Io {
+                operation: "listen for",
+                subject: name.to_owned(),
+                source,
+            })
+        };
+        Ok(Self {
+            terminate: listen(SignalKind::terminate(), "SIGTERM")?,
+            interrupt: listen(SignalKind::interrupt(), "SIGINT")?,
+        })
+    }
+
+    async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+        }
+    }
+}

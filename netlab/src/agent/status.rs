@@ -2,6 +2,8 @@
 //!
 //! Written whole to a temporary file and renamed, so a reader never sees half of it.
 
+use std::{fs, io, path::Path};
+
 use serde::{Deserialize, Serialize};
 
 /// The file's name inside the agent's state directory.
@@ -41,4 +43,28 @@ pub struct Attachment {
     pub interface: String,
     /// `xdp-native`, `xdp-generic`, `tcx-ingress`, `tcx-egress`.
     pub kind: String,
+}
+
+/// Writes the status into the agent's state directory, which is made if it is not there.
+///
+/// # Errors
+///
+/// Where the directory cannot be written.
+pub fn write(directory: &Path, status: &AgentStatus) -> io::Result<()> {
+    fs::create_dir_all(directory)?;
+    let partial = directory.join(".status.json.partial");
+    fs::write(&partial, serde_json::to_vec_pretty(status)?)?;
+    fs::rename(partial, directory.join(FILE_NAME))
+}
+
+/// Takes the status away: an agent that has stopped says nothing.
+///
+/// # Errors
+///
+/// Where the file is there and cannot be removed.
+pub fn remove(directory: &Path) -> io::Result<()> {
+    match fs::remove_file(directory.join(FILE_NAME)) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
 }

@@ -1,0 +1,177 @@
+//! Loading the eBPF object that the binary carries.
+
+use std::path::Path;
+
+use aya::{
+    Ebpf, EbpfLoader, include_bytes_aligned,
+    maps::{Array, HashMap, Map, MapData, PerCpuArray},
+    programs::{Program, SchedClassifier, Xdp},
+};
+use netlab_common::{
+    abi::{
+        Backend, BackendKey, Config, CtEntry, Frontend, FrontendKey, Vtep, VtepKey, hook, map,
+    },
+    counters::Counters,
+    flow::{Addr, FlowKey},
+};
+
+use super::{Error, Result, pins};
+
+static OBJECT: &[u8] = include_bytes_aligned!(concat!(env!("OUT_DIR"), "/netlab-ebpf"));
+
+/// Maps that are pinned: all that have a name in the ABI.
+const PINNED: [&str; 7] = [
+    map::CONFIG,
+    map::FRONTENDS,
+    map::BACKENDS,
+    map::NODE_ADDRESSES,
+    map::CONNTRACK,
+    map::VTEPS,
+    map::COUNTERS,
+];
+
+/// The program names in the object.
+pub mod program {
+    /// XDP at an uplink.
+    pub const XDP: &str = "netlab_xdp";
+    /// tc ingress at an uplink and at the VXLAN device.
+    pub const TC_INGRESS: &str = "netlab_tc_ingress";
+    /// tc egress, as ingress.
+    pub const TC_EGRESS: &str = "netlab_tc_egress";
+}
+
+/// Loaded programs; attached ones are detached when this is dropped.
+#[derive(Debug)]
+pub struct Programs {
+    ebpf: Ebpf,
+}
+
+/// The maps, by what is in them.
+#[derive(Debug)]
+pub struct Maps {
+    /// One element.
+    pub config: Array<MapData, Config>,
+    /// See [`netlab_common::abi::map`], as for the following.
+    pub frontends: HashMap<MapData, FrontendKey, Frontend>,
+    /// Slots of Services.
+    pub backends: HashMap<MapData, BackendKey, Backend>,
+    /// Addresses on which node ports answer.
+    pub node_addresses: HashMap<MapData, Addr, u32>,
+    /// Both directions of every connection.
+    pub conntrack: HashMap<MapData, FlowKey, CtEntry>,
+    /// The VXLAN device's FDB.
+    pub vteps: HashMap<MapData, VtepKey, Vtep>,
+    /// By [`hook`].
+    pub counters: PerCpuArray<MapData, Counters>,
+}
+
+/// Loads maps and programs; maps that are pinned below `pins` already are taken from
+/// there with what is in them, the others are pinned.
+///
+/// `conntrack_max` is the number of conntrack entries, two a connection.
+///
+/// # Errors
+///
+/// Where the kernel refuses.
+pub fn load(pins: Option<&Path>, conntrack_max: u32) -> Result<(Programs, Maps)> {
+    let mut loader = EbpfLoader::new();
+    loader.map_max_entries(map::CONNTRACK, conntrack_max);
+    if let Some(pins) = pins {
+        let folder = pins::prepare(pins)?;
+        for name in PINNED {
+            loader.map_pin_path(name, folder.join(name));
+        }
+    }
+    let mut ebpf = loader.load(OBJECT).map_err(|error| Error::Load(Box::new(error)))?;
+    for (name, program) in ebpf.programs_mut() {
+        let loaded = match program {
+            Program::Xdp(program) => program.load(),
+            Program::SchedClassifier(program) => program.load(),
+            _ => Ok(()),
+        };
+        loaded.map_err(|source| Error::Program {
+            operation: "load",
+            subject: name.to_owned(),
+            source: Box::new(source),
+        })?;
+    }
+    let maps = Maps::gather(|name| ebpf.take_map(name).ok_or(Error::Missing(name)))?;
+    Ok((Programs { ebpf }, maps))
+}
+
+impl Maps {
+    /// Opens the maps that an agent has pinned below `pins`.
+    ///
+    /// # Errors
+    ///
+    /// Where no agent has, or not with this ABI version.
+    pub fn open(pins: &Path) -> Result<Self> {
+        let folder = pins::versioned(pins);
+        Self::gather(|name| {
+            let data = MapData::from_pin(folder.join(name)).map_err(broken("open", name))?;
+            match name {
+                map::CONFIG => Ok(Map::Array(data)),
+                map::CONNTRACK => Ok(Map::LruHashMap(data)),
+                map::COUNTERS => Ok(Map::PerCpuArray(data)),
+                _ => Ok(Map::HashMap(data)),
+            }
+        })
+    }
+
+    fn gather(mut take: impl FnMut(&'static str) -> Result<Map>) -> Result<Self> {
+        Ok(Self {
+            config: take(map::CONFIG)?.try_into().map_err(broken("use", map::CONFIG))?,
+            frontends: take(map::FRONTENDS)?.try_into().map_err(broken("use", map::FRONTENDS))?,
+            backends: take(map::BACKENDS)?.try_into().map_err(broken("use", map::BACKENDS))?,
+            node_addresses: take(map::NODE_ADDRESSES)?
+                .try_into()
+                .map_err(broken("use", map::NODE_ADDRESSES))?,
+            conntrack: take(map::CONNTRACK)?.try_into().map_err(broken("use", map::CONNTRACK))?,
+            vteps: take(map::VTEPS)?.try_into().map_err(broken("use", map::VTEPS))?,
+            counters: take(map::COUNTERS)?.try_into().map_err(broken("use", map::COUNTERS))?,
+        })
+    }
+
+    /// What each hook has counted, over all CPUs, in the order of [`hook::NAMES`].
+    ///
+    /// # Errors
+    ///
+    /// Where the map cannot be read.
+    pub fn counters(&self) -> Result<[Counters; hook::COUNT as usize]> {
+        let mut sums = [Counters::default(); hook::COUNT as usize];
+        for (index, sum) in (0..).zip(&mut sums) {
+            let cpus = self.counters.get(&index, 0).map_err(broken("read", map::COUNTERS))?;
+            cpus.iter().for_each(|cpu| sum.merge(cpu));
+        }
+        Ok(sums)
+    }
+}
+
+pub(super) fn broken(
+    operation: &'static str,
+    map: &'static str,
+) -> impl Fn(aya::maps::MapError) -> Error {
+    move |source| Error::Map { operation, map, source: Box::new(source) }
+}
+
+impl Programs {
+    /// The program at XDP.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Missing`], in a binary that was built wrongly.
+    pub fn xdp(&mut self) -> Result<&mut Xdp> {
+        let program = self.ebpf.program_mut(program::XDP);
+        program.and_then(|program| program.try_into().ok()).ok_or(Error::Missing(program::XDP))
+    }
+
+    /// The program at tc ingress or egress, by its name.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Missing`], in a binary that was built wrongly.
+    pub fn tc(&mut self, name: &'static str) -> Result<&mut SchedClassifier> {
+        let program = self.ebpf.program_mut(name);
+        program.and_then(|program| program.try_into().ok()).ok_or(Error::Missing(name))
+    }
+}
