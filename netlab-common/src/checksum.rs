@@ -5,8 +5,11 @@
 //! is also the form that the kernel's `bpf_l4_csum_replace` takes as a difference.
 
 /// An unfolded ones' complement sum of 16-bit words in native byte order.
+///
+/// 64 bits, so that the carries of any packet gather above bit 32 and need care only
+/// when the sum is folded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Sum(pub u32);
+pub struct Sum(u64);
 
 impl Sum {
     /// The empty sum.
@@ -26,8 +29,8 @@ impl Sum {
         self.words(bytes, u32::MAX)
     }
 
-    /// Two 16-bit words at a time: with the carry brought round, a sum of 32-bit words
-    /// folds to the same (RFC 1071, section 2(C)).
+    /// Two 16-bit words at a time: a sum of 32-bit words folds to the same (RFC 1071,
+    /// section 2(C)).
     #[inline(always)]
     fn words<const N: usize>(self, bytes: [u8; N], mask: u32) -> Self {
         const { assert!(N.is_multiple_of(2)) };
@@ -35,12 +38,12 @@ impl Sum {
         let mut i = 0;
         while i + 3 < N {
             let word = u32::from_ne_bytes([bytes[i], bytes[i + 1], bytes[i + 2], bytes[i + 3]]);
-            sum = carry(sum, word ^ mask);
+            sum += (word ^ mask) as u64;
             i += 4;
         }
         if i < N {
             let word = u32::from(u16::from_ne_bytes([bytes[i], bytes[i + 1]]));
-            sum = carry(sum, word ^ (mask & 0xffff));
+            sum += (word ^ (mask & 0xffff)) as u64;
         }
         Self(sum)
     }
@@ -49,19 +52,26 @@ impl Sum {
     #[inline(always)]
     #[must_use]
     pub const fn plus(self, other: Self) -> Self {
-        Self(carry(self.0, other.0))
+        Self(self.0 + other.0)
+    }
+
+    /// The sum in 32 bits: a difference as the kernel's helpers take it.
+    #[inline(always)]
+    #[must_use]
+    pub const fn wide(self) -> u32 {
+        let sum = (self.0 & 0xffff_ffff) + (self.0 >> 32);
+        // Truncation is exact: the second fold leaves nothing above 32 bits.
+        ((sum & 0xffff_ffff) + (sum >> 32)) as u32
     }
 
     /// The sum in 16 bits, not complemented: what a partial checksum field holds.
     #[inline(always)]
     #[must_use]
-    pub fn folded(self) -> [u8; 2] {
-        let sum = (self.0 & 0xffff) + (self.0 >> 16);
+    pub const fn folded(self) -> [u8; 2] {
+        let sum = self.wide();
         let sum = (sum & 0xffff) + (sum >> 16);
-        // Truncation is exact: after two folds nothing is left above 16 bits.
-        #[expect(clippy::cast_possible_truncation, reason = "folded to 16 bits above")]
-        let sum = sum as u16;
-        sum.to_ne_bytes()
+        // As in `wide`.
+        (((sum & 0xffff) + (sum >> 16)) as u16).to_ne_bytes()
     }
 
     /// The checksum field that makes the whole sum to all ones.
@@ -72,17 +82,11 @@ impl Sum {
     }
 }
 
-#[inline(always)]
-const fn carry(a: u32, b: u32) -> u32 {
-    let (sum, overflow) = a.overflowing_add(b);
-    sum + overflow as u32
-}
-
 /// The field `old` after the summed bytes changed by `difference` (RFC 1624, equation 3).
 #[inline(always)]
 #[must_use]
 pub fn update(old: [u8; 2], difference: Sum) -> [u8; 2] {
-    Sum(u32::from(!u16::from_ne_bytes(old))).plus(difference).checksum()
+    Sum::ZERO.remove(old).plus(difference).checksum()
 }
 
 /// [`update`] for UDP, where a zero field means "no checksum" and stays, and a

@@ -159,7 +159,9 @@ mod tests {
     const REPLY: u8 = CtEntry::REPLY;
 
     fn run(packets: &[(u8, u8)]) -> State {
-        packets.iter().fold(State::SYN_SENT, |state, (direction, flags)| state.next(*direction, *flags))
+        packets
+            .iter()
+            .fold(State::SYN_SENT, |state, (direction, flags)| state.next(*direction, *flags))
     }
 
     #[test]

@@ -45,7 +45,7 @@ const _: () = assert!(
 impl Counters {
     /// Counts a packet by its verdict.
     #[inline(always)]
-    pub const fn record(&mut self, verdict: &Verdict<'_>) {
+    pub const fn record(&mut self, verdict: &Verdict) {
         self.seen += 1;
         match verdict {
             Verdict::Pass(reason) => self.passed[*reason as usize] += 1,

@@ -23,12 +23,13 @@ pub struct Headers {
     /// The flow to look up: the packet's own, or for an ICMP error the reverse of
     /// the quoted one.
     pub flow: FlowKey,
-    /// Offset of the IP header.
-    pub l3: usize,
-    /// Offset of the TCP, UDP or ICMP header.
-    pub l4: usize,
-    /// For an ICMP error, offset of the quoted transport header; 0 otherwise.
-    pub quoted_l4: usize,
+    /// See [`Self::l3`]. A byte is enough (the furthest header, quoted inside an
+    /// encapsulation, is at 192), and bounds the offset for the verifier.
+    l3: u8,
+    /// See [`Self::l4`].
+    l4: u8,
+    /// See [`Self::quoted_l4`].
+    quoted_l4: u8,
     /// IPv4, as opposed to IPv6.
     pub v4: bool,
     /// Time to live or hop limit.
@@ -47,18 +48,39 @@ impl Headers {
         self.quoted_l4 != 0
     }
 
+    /// Offset of the IP header.
+    #[inline(always)]
+    #[must_use]
+    pub const fn l3(&self) -> usize {
+        self.l3 as usize
+    }
+
+    /// Offset of the TCP, UDP or ICMP header.
+    #[inline(always)]
+    #[must_use]
+    pub const fn l4(&self) -> usize {
+        self.l4 as usize
+    }
+
     /// Offset of the quoted IP header of an ICMP error.
     #[inline(always)]
     #[must_use]
     pub const fn quoted_l3(&self) -> usize {
-        self.l4 + IcmpHeader::LEN
+        self.l4() + IcmpHeader::LEN
+    }
+
+    /// Offset of the quoted transport header of an ICMP error; 0 otherwise.
+    #[inline(always)]
+    #[must_use]
+    pub const fn quoted_l4(&self) -> usize {
+        self.quoted_l4 as usize
     }
 
     /// Whether the hook itself can build an answer: IPv4 without options.
     #[inline(always)]
     #[must_use]
     pub const fn is_answerable(&self) -> bool {
-        self.v4 && self.l4 - self.l3 == Ipv4Header::LEN && !self.is_error()
+        self.v4 && self.l4() == self.l3() + Ipv4Header::LEN && !self.is_error()
     }
 
     /// Reads the packet whose Ethernet header is at `eth_at`, in place: a BPF stack
@@ -73,7 +95,7 @@ impl Headers {
             .load::<2>(eth_at + EthHeader::AT_TYPE)
             .map(u16::from_be_bytes)
             .ok_or(PassReason::Malformed)?;
-        self.l3 = eth_at + EthHeader::LEN;
+        self.l3 = offset(eth_at + EthHeader::LEN);
         self.quoted_l4 = 0;
         self.tcp_flags = 0;
         self.flow.reserved = [0; 3];
@@ -86,7 +108,7 @@ impl Headers {
 
     #[inline(always)]
     fn read_v4<P: Packet + ?Sized>(&mut self, packet: &P) -> Result<(), PassReason> {
-        let ip = Ipv4Header(packet.load(self.l3).ok_or(PassReason::Malformed)?);
+        let ip = Ipv4Header(packet.load(self.l3()).ok_or(PassReason::Malformed)?);
         let header_len = ip.header_len();
         if ip.version() != 4
             || header_len < Ipv4Header::LEN
@@ -98,7 +120,7 @@ impl Headers {
             return Err(PassReason::Fragment);
         }
         self.v4 = true;
-        self.l4 = self.l3 + header_len;
+        self.l4 = offset(self.l3() + header_len);
         self.ttl = ip.ttl();
         self.ip_len = ip.total_len();
         if ip.protocol() == icmp::PROTOCOL {
@@ -112,12 +134,12 @@ impl Headers {
 
     #[inline(always)]
     fn read_v6<P: Packet + ?Sized>(&mut self, packet: &P) -> Result<(), PassReason> {
-        let ip = Ipv6Header(packet.load(self.l3).ok_or(PassReason::Malformed)?);
+        let ip = Ipv6Header(packet.load(self.l3()).ok_or(PassReason::Malformed)?);
         if ip.version() != 6 {
             return Err(PassReason::Malformed);
         }
         self.v4 = false;
-        self.l4 = self.l3 + Ipv6Header::LEN;
+        self.l4 = offset(self.l3() + Ipv6Header::LEN);
         self.ttl = ip.hop_limit();
         self.ip_len = ip.payload_len().saturating_add(40);
         self.flow.src = Addr(ip.source());
@@ -131,7 +153,7 @@ impl Headers {
     fn read_transport<P: Packet + ?Sized>(&mut self, packet: &P) -> Result<(), PassReason> {
         let needed = match self.flow.proto {
             tcp::PROTOCOL => {
-                let header = tcp::TcpHeader(packet.load(self.l4).ok_or(PassReason::Malformed)?);
+                let header = tcp::TcpHeader(packet.load(self.l4()).ok_or(PassReason::Malformed)?);
                 if header.header_len() < tcp::TcpHeader::LEN {
                     return Err(PassReason::Malformed);
                 }
@@ -140,13 +162,13 @@ impl Headers {
                 header.header_len()
             }
             udp::PROTOCOL => {
-                let header = udp::UdpHeader(packet.load(self.l4).ok_or(PassReason::Malformed)?);
+                let header = udp::UdpHeader(packet.load(self.l4()).ok_or(PassReason::Malformed)?);
                 (self.flow.sport, self.flow.dport) = (header.sport(), header.dport());
                 udp::UdpHeader::LEN
             }
             _ => return Err(PassReason::OtherProtocol),
         };
-        if usize::from(self.ip_len) < self.l4 - self.l3 + needed {
+        if usize::from(self.ip_len) < self.l4() - self.l3() + needed {
             return Err(PassReason::Malformed);
         }
         Ok(())
@@ -156,7 +178,7 @@ impl Headers {
     /// enough (RFC 792).
     #[inline(always)]
     fn read_quoted_v4<P: Packet + ?Sized>(&mut self, packet: &P) -> Result<(), PassReason> {
-        let icmp = IcmpHeader(packet.load(self.l4).ok_or(PassReason::Malformed)?);
+        let icmp = IcmpHeader(packet.load(self.l4()).ok_or(PassReason::Malformed)?);
         if !icmp.is_error() {
             return Err(PassReason::OtherProtocol);
         }
@@ -168,8 +190,8 @@ impl Headers {
         if quoted.protocol() != tcp::PROTOCOL && quoted.protocol() != udp::PROTOCOL {
             return Err(PassReason::OtherProtocol);
         }
-        self.quoted_l4 = self.quoted_l3() + header_len;
-        let transport: [u8; 8] = packet.load(self.quoted_l4).ok_or(PassReason::Malformed)?;
+        self.quoted_l4 = offset(self.quoted_l3() + header_len);
+        let transport: [u8; 8] = packet.load(self.quoted_l4()).ok_or(PassReason::Malformed)?;
         self.flow.src = Addr::v4(quoted.destination());
         self.flow.dst = Addr::v4(quoted.source());
         self.flow.sport = [transport[2], transport[3]];
@@ -177,6 +199,12 @@ impl Headers {
         self.flow.proto = quoted.protocol();
         Ok(())
     }
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "no header lies beyond 192")]
+#[inline(always)]
+const fn offset(at: usize) -> u8 {
+    at as u8
 }
 
 #[cfg(test)]
@@ -205,7 +233,7 @@ mod tests {
     fn reads_what_etherparse_wrote() {
         let headers = read(&tcp_packet()).unwrap();
         assert_eq!(headers.flow.to_string(), "10.0.0.1:40000 -> 10.0.0.2:30080");
-        assert_eq!((headers.l3, headers.l4, headers.ttl, headers.ip_len), (14, 34, 61, 44));
+        assert_eq!((headers.l3(), headers.l4(), headers.ttl, headers.ip_len), (14, 34, 61, 44));
         assert_eq!(headers.tcp_flags, tcp::flags::SYN);
         assert!(headers.is_answerable());
     }
@@ -254,7 +282,7 @@ mod tests {
             .unwrap();
         let headers = read(&packet).unwrap();
         assert!(!headers.v4 && !headers.is_answerable());
-        assert_eq!((headers.l4, headers.ttl, headers.ip_len), (54, 9, 51));
+        assert_eq!((headers.l4(), headers.ttl, headers.ip_len), (54, 9, 51));
         assert_eq!(headers.flow.destination_port(), 2000);
     }
 }

@@ -72,15 +72,25 @@ pub struct Room {
     backend: Backend,
 }
 
+impl Room {
+    /// What the flow of a packet becomes that is forwarded; of an ICMP error, what the
+    /// flow becomes that it is about.
+    #[inline(always)]
+    #[must_use]
+    pub const fn translation(&self) -> &FlowKey {
+        &self.to
+    }
+}
+
 /// Decides about one packet; `now` in nanoseconds of CLOCK_MONOTONIC.
 #[inline(always)]
-pub fn decide<'a, T: Tables>(
+pub fn decide<T: Tables>(
     headers: &Headers,
     at: Point,
     now: u64,
     tables: &T,
-    room: &'a mut Room,
-) -> Verdict<'a> {
+    room: &mut Room,
+) -> Verdict {
     if headers.is_error() {
         return about_error(headers, tables, room);
     }
@@ -88,7 +98,7 @@ pub fn decide<'a, T: Tables>(
         if route == Route::Fib && headers.ttl <= 1 {
             return answer(headers, Answer::TimeExceeded);
         }
-        return Verdict::Forward(Forward { to: &room.to, kind, route });
+        return Verdict::Forward(Forward { kind, route });
     }
     match at {
         Point::Ingress => open(headers, now, tables, room),
@@ -98,7 +108,7 @@ pub fn decide<'a, T: Tables>(
 
 /// An ICMP error about a known flow. It does not keep the flow alive.
 #[inline(always)]
-fn about_error<'a, T: Tables>(headers: &Headers, tables: &T, room: &'a mut Room) -> Verdict<'a> {
+fn about_error<T: Tables>(headers: &Headers, tables: &T, room: &mut Room) -> Verdict {
     let found = tables.conntrack(&headers.flow, |entry| {
         room.to = entry.to;
         route(entry)
@@ -109,7 +119,7 @@ fn about_error<'a, T: Tables>(headers: &Headers, tables: &T, room: &'a mut Room)
     if route == Route::Fib && headers.ttl <= 1 {
         return Verdict::Drop(DropReason::TtlExpired);
     }
-    Verdict::Forward(Forward { to: &room.to, kind: Kind::Error, route })
+    Verdict::Forward(Forward { kind: Kind::Error, route })
 }
 
 #[inline(always)]
@@ -147,9 +157,8 @@ fn known<T: Tables>(
     }
     room.peer = room.to.reverse();
     if seen == Seen::Silent {
-        let alive = tables.conntrack(&room.peer, |entry| {
-            !timeouts.is_over(entry.state, entry.last_seen, now)
-        });
+        let alive = tables
+            .conntrack(&room.peer, |entry| !timeouts.is_over(entry.state, entry.last_seen, now));
         if alive == Some(true) {
             seen = tables.conntrack(&headers.flow, |entry| look(entry, room, false))?;
         }
@@ -172,12 +181,7 @@ fn known<T: Tables>(
 /// Looks at the entry of a packet and enters the packet into it if it is alive;
 /// without `timeouts` it is known to be.
 #[inline(always)]
-fn look(
-    entry: &mut CtEntry,
-    headers: &Headers,
-    now: u64,
-    timeouts: Option<&Timeouts>,
-) -> Seen {
+fn look(entry: &mut CtEntry, headers: &Headers, now: u64, timeouts: Option<&Timeouts>) -> Seen {
     let begins = headers.tcp_flags & (SYN | ACK) == SYN;
     if begins && entry.direction == CtEntry::ORIGINAL && entry.state.is_ended() {
         return Seen::Restarted;
@@ -197,12 +201,7 @@ fn look(
 
 /// The verdict for a packet that belongs to no known flow.
 #[inline(always)]
-fn open<'a, T: Tables>(
-    headers: &Headers,
-    now: u64,
-    tables: &T,
-    room: &'a mut Room,
-) -> Verdict<'a> {
+fn open<T: Tables>(headers: &Headers, now: u64, tables: &T, room: &mut Room) -> Verdict {
     let Some(frontend) = lookup_frontend(headers, tables) else {
         return Verdict::Pass(PassReason::NoFlow);
     };
@@ -228,7 +227,7 @@ fn open<'a, T: Tables>(
         }
     }
     match connect(headers, now, frontend.service, tables, room) {
-        Ok(route) => Verdict::Forward(Forward { to: &room.to, kind: Kind::First, route }),
+        Ok(route) => Verdict::Forward(Forward { kind: Kind::First, route }),
         Err(reason) => Verdict::Drop(reason),
     }
 }
@@ -256,7 +255,10 @@ fn lookup_frontend<T: Tables>(headers: &Headers, tables: &T) -> Option<Frontend>
 /// taken away; the first one is the last to go.
 #[inline(always)]
 fn select<T: Tables>(frontend: &Frontend, tables: &T, room: &mut Room) -> bool {
-    #[expect(clippy::cast_possible_truncation, reason = "the product's upper half is below backends")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "the product's upper half is below backends"
+    )]
     let slot = ((u64::from(tables.random()) * u64::from(frontend.backends)) >> 32) as u32;
     for slot in [slot, 0] {
         let key = BackendKey { service: frontend.service, slot };
@@ -328,7 +330,10 @@ fn claim_port<T: Tables>(
     let first = tables.random() % span;
     for tried in 0..SNAT_TRIES {
         if !local || tried > 0 {
-            #[expect(clippy::cast_possible_truncation, reason = "below span, which is at most 65536")]
+            #[expect(
+                clippy::cast_possible_truncation,
+                reason = "below span, which is at most 65536"
+            )]
             let port = low.wrapping_add(((first + tried) % span) as u16);
             reply.dport = port.to_be_bytes();
         }
@@ -348,7 +353,7 @@ const fn refusal(proto: u8) -> Answer {
 }
 
 #[inline(always)]
-const fn answer(headers: &Headers, answer: Answer) -> Verdict<'static> {
+const fn answer(headers: &Headers, answer: Answer) -> Verdict {
     if headers.is_answerable() {
         Verdict::Answer(answer)
     } else {

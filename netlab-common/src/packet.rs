@@ -1,5 +1,8 @@
 //! Access to the bytes of a packet, wherever it lies.
 //!
+//! Offsets and lengths are even, as those of all headers are: the kernel's view of a
+//! frame relies on it.
+//!
 //! Law: a `None` changes nothing and means that the packet ends before
 //! `offset + N`. Offsets count from the first byte of the Ethernet header.
 

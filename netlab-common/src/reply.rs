@@ -60,17 +60,15 @@ pub fn reset_pseudo_sum(ip: &Ipv4Header) -> Sum {
 #[must_use]
 pub fn reset(ip: &Ipv4Header, segment: &TcpHeader) -> (Ipv4Header, TcpHeader) {
     let len = (Ipv4Header::LEN + TcpHeader::LEN) as u16;
-    let answer_ip =
-        Ipv4Header::new(ip.destination(), ip.source(), tcp::PROTOCOL, len, DF, TTL);
+    let answer_ip = Ipv4Header::new(ip.destination(), ip.source(), tcp::PROTOCOL, len, DF, TTL);
     let flags = segment.flags();
     let (seq, ack, answer_flags) = if flags & ACK != 0 {
         (segment.ack(), 0, RST)
     } else {
         let headers = ip.header_len() + segment.header_len();
         let data = u32::from(ip.total_len()).saturating_sub(headers as u32);
-        let occupied = data
-            .wrapping_add((flags & SYN != 0) as u32)
-            .wrapping_add((flags & FIN != 0) as u32);
+        let occupied =
+            data.wrapping_add((flags & SYN != 0) as u32).wrapping_add((flags & FIN != 0) as u32);
         (0, segment.seq().wrapping_add(occupied), RST | ACK)
     };
     (answer_ip, TcpHeader::new(segment.dport(), segment.sport(), seq, ack, answer_flags))
@@ -83,14 +81,11 @@ pub fn reset(ip: &Ipv4Header, segment: &TcpHeader) -> (Ipv4Header, TcpHeader) {
 pub fn error(answer: Answer, ip: &Ipv4Header, quoted: Sum, mtu: u16) -> (Ipv4Header, IcmpHeader) {
     let (kind, code, mtu) = match answer {
         Answer::TimeExceeded => (icmp::TIME_EXCEEDED, 0, 0),
-        Answer::FragmentationNeeded => {
-            (icmp::UNREACHABLE, icmp::CODE_FRAGMENTATION_NEEDED, mtu)
-        }
+        Answer::FragmentationNeeded => (icmp::UNREACHABLE, icmp::CODE_FRAGMENTATION_NEEDED, mtu),
         Answer::PortUnreachable | Answer::TcpReset => (icmp::UNREACHABLE, icmp::CODE_PORT, 0),
     };
     let len = (ERROR_GROWTH + quote_len(ip.protocol())) as u16;
-    let answer_ip =
-        Ipv4Header::new(ip.destination(), ip.source(), icmp::PROTOCOL, len, 0, TTL);
+    let answer_ip = Ipv4Header::new(ip.destination(), ip.source(), icmp::PROTOCOL, len, 0, TTL);
     let mut header = IcmpHeader::error(kind, code, mtu);
     [header.0[2], header.0[3]] = Sum::ZERO.add(header.0).plus(quoted).checksum();
     (answer_ip, header)

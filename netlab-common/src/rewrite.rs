@@ -37,11 +37,7 @@ impl Rewrite<'_> {
     #[must_use]
     pub fn ports(&self) -> Sum {
         let flow = &self.headers.flow;
-        Sum::ZERO
-            .remove(flow.sport)
-            .remove(flow.dport)
-            .add(self.to.sport)
-            .add(self.to.dport)
+        Sum::ZERO.remove(flow.sport).remove(flow.dport).add(self.to.sport).add(self.to.dport)
     }
 
     /// Changes the packet. Nothing but a [`DropReason::Truncated`] can go wrong.
@@ -56,7 +52,7 @@ impl Rewrite<'_> {
     /// truncated packet is not half changed.
     #[inline(always)]
     pub fn apply_own<P: PacketMut + ?Sized>(&self, packet: &mut P) -> Option<()> {
-        let Headers { l4, .. } = *self.headers;
+        let l4 = self.headers.l4();
         let difference = self.addresses().plus(self.ports());
         if self.headers.flow.proto == udp::PROTOCOL {
             let at = l4 + udp::UdpHeader::AT_CHECKSUM;
@@ -80,7 +76,7 @@ impl Rewrite<'_> {
         dst: Addr,
         difference: Sum,
     ) -> Option<()> {
-        let l3 = self.headers.l3;
+        let l3 = self.headers.l3();
         if !self.headers.v4 {
             packet.store(l3 + Ipv6Header::AT_ADDRESSES, src.0)?;
             return packet.store(l3 + Ipv6Header::AT_ADDRESSES + 16, dst.0);
@@ -88,7 +84,7 @@ impl Rewrite<'_> {
         let at = l3 + Ipv4Header::AT_CHECKSUM;
         let old = packet.load(at)?;
         packet.store(at, checksum::update(old, difference))?;
-        store_addresses_v4(packet, l3, src, dst)
+        store_addresses_v4(packet, l3, src.last4(), dst.last4())
     }
 
     /// An ICMP error (IPv4): the quoted packet becomes what its sender sent, and the
@@ -96,12 +92,8 @@ impl Rewrite<'_> {
     /// flow's other end; a router on the way keeps its own address.
     #[inline(always)]
     pub fn apply_error<P: PacketMut + ?Sized>(&self, packet: &mut P) -> Option<()> {
-        let Headers { l3, l4, quoted_l4, .. } = *self.headers;
-        let quoted_l3 = self.headers.quoted_l3();
-        let own = Ipv4Header(packet.load(l3)?);
-        let icmp_at = l4 + IcmpHeader::AT_CHECKSUM;
-        let icmp_checksum = packet.load(icmp_at)?;
-
+        let (l3, l4) = (self.headers.l3(), self.headers.l4());
+        let (quoted_l3, quoted_l4) = (self.headers.quoted_l3(), self.headers.quoted_l4());
         let (addresses, ports) = (self.addresses(), self.ports());
         let ip_at = quoted_l3 + Ipv4Header::AT_CHECKSUM;
         let ip_old = packet.load(ip_at)?;
@@ -126,15 +118,27 @@ impl Rewrite<'_> {
             difference = difference.remove(old).add(new);
         }
         // `to` is the way back: the quoted packet is its reverse.
-        store_addresses_v4(packet, quoted_l3, self.to.dst, self.to.src)?;
+        store_addresses_v4(packet, quoted_l3, self.to.dst.last4(), self.to.src.last4())?;
         store_ports(packet, quoted_l4, self.to.dport, self.to.sport)?;
+        let icmp_at = l4 + IcmpHeader::AT_CHECKSUM;
+        let icmp_checksum = packet.load(icmp_at)?;
         packet.store(icmp_at, checksum::update(icmp_checksum, difference))?;
+        self.readdress_error(packet, l3)
+    }
 
-        let src = Addr::v4(own.source());
-        let new_src = if src == self.headers.flow.src { self.to.src } else { src };
-        let dst = Addr::v4(own.destination());
-        let own_change = replaced(&src, &new_src, true).plus(replaced(&dst, &self.to.dst, true));
-        self.apply_ip(packet, new_src, self.to.dst, own_change)
+    /// The outer header of an ICMP error.
+    #[inline(always)]
+    fn readdress_error<P: PacketMut + ?Sized>(&self, packet: &mut P, l3: usize) -> Option<()> {
+        let old: [u8; 8] = packet.load(l3 + Ipv4Header::AT_ADDRESSES)?;
+        let [a, b, c, d, ..] = old;
+        let from_other_end = [a, b, c, d] == self.headers.flow.src.last4();
+        let src = if from_other_end { self.to.src.last4() } else { [a, b, c, d] };
+        let dst = self.to.dst.last4();
+        let difference = Sum::ZERO.remove(old).add(src).add(dst);
+        let at = l3 + Ipv4Header::AT_CHECKSUM;
+        let checksum = packet.load(at)?;
+        packet.store(at, checksum::update(checksum, difference))?;
+        store_addresses_v4(packet, l3, src, dst)
     }
 }
 
@@ -142,14 +146,14 @@ impl Rewrite<'_> {
 #[inline(always)]
 pub fn decrement_ttl<P: PacketMut + ?Sized>(packet: &mut P, headers: &Headers) -> Option<()> {
     if !headers.v4 {
-        let at = headers.l3 + Ipv6Header::AT_HOP_LIMIT;
-        let [limit] = packet.load(at)?;
-        return packet.store(at, [limit.wrapping_sub(1)]);
+        let at = headers.l3() + Ipv6Header::AT_NEXT_HEADER;
+        let [next_header, limit] = packet.load(at)?;
+        return packet.store(at, [next_header, limit.wrapping_sub(1)]);
     }
-    let at = headers.l3 + Ipv4Header::AT_TTL;
+    let at = headers.l3() + Ipv4Header::AT_TTL;
     let old: [u8; 2] = packet.load(at)?;
     let new = [old[0].wrapping_sub(1), old[1]];
-    let sum_at = headers.l3 + Ipv4Header::AT_CHECKSUM;
+    let sum_at = headers.l3() + Ipv4Header::AT_CHECKSUM;
     let sum = packet.load(sum_at)?;
     packet.store(at, new)?;
     packet.store(sum_at, checksum::update(sum, Sum::ZERO.remove(old).add(new)))
@@ -169,10 +173,10 @@ fn replaced(old: &Addr, new: &Addr, v4: bool) -> Sum {
 fn store_addresses_v4<P: PacketMut + ?Sized>(
     packet: &mut P,
     l3: usize,
-    src: Addr,
-    dst: Addr,
+    src: [u8; 4],
+    dst: [u8; 4],
 ) -> Option<()> {
-    let ([a, b, c, d], [e, f, g, h]) = (src.last4(), dst.last4());
+    let ([a, b, c, d], [e, f, g, h]) = (src, dst);
     packet.store(l3 + Ipv4Header::AT_ADDRESSES, [a, b, c, d, e, f, g, h])
 }
 

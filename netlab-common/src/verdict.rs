@@ -2,27 +2,24 @@
 
 use core::fmt;
 
-use crate::flow::FlowKey;
-
-/// The core's answer for one packet. The translation that it carries lies in the
+/// The core's answer for one packet. It is small enough for a register; the
+/// translation that goes with [`Verdict::Forward`] lies in the
 /// [`crate::nodeport::Room`] that the core was given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict<'a> {
+pub enum Verdict {
     /// Not for the datapath: untouched to the stack.
     Pass(PassReason),
     /// Translate and forward.
-    Forward(Forward<'a>),
+    Forward(Forward),
     /// Answer the sender in the destination's name, and drop the packet.
     Answer(Answer),
     /// Drop.
     Drop(DropReason),
 }
 
-/// A translation and the way on.
+/// Which packet is translated, and the way on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Forward<'a> {
-    /// What the flow becomes; for an ICMP error, what the quoted flow's other side becomes.
-    pub to: &'a FlowKey,
+pub struct Forward {
     /// Which packet of the connection this is.
     pub kind: Kind,
     /// The way on.

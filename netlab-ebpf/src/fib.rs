@@ -25,7 +25,9 @@ pub enum Lookup {
     NoRoute,
 }
 
-/// A lookup's question and, afterwards, its answer.
+/// A lookup's question and, afterwards, its answer: 64 bytes, kept off the stack in
+/// [`crate::maps::Scratch`].
+#[repr(transparent)]
 pub struct Fib(Params);
 
 impl Fib {
@@ -33,14 +35,16 @@ impl Fib {
     /// `ifindex`. A length of 0 leaves the MTU to the socket buffer's own check.
     #[inline(always)]
     pub fn lookup<C: EbpfContext>(
+        &mut self,
         ctx: &C,
         flow: &FlowKey,
         v4: bool,
         ip_len: u16,
         ifindex: u32,
-    ) -> (Self, Lookup) {
+    ) -> Lookup {
+        let params = &mut self.0;
         // SAFETY: plain integers, for all of which zero is valid.
-        let mut params: Params = unsafe { core::mem::zeroed() };
+        *params = unsafe { core::mem::zeroed() };
         params.l4_protocol = flow.proto;
         params.sport = u16::from_ne_bytes(flow.sport);
         params.dport = u16::from_ne_bytes(flow.dport);
@@ -57,18 +61,17 @@ impl Fib {
         }
         // SAFETY: the program's context and a parameter block of the size given.
         let result = unsafe {
-            bpf_fib_lookup(ctx.as_ptr(), &raw mut params, size_of::<Params>() as i32, 0)
+            bpf_fib_lookup(ctx.as_ptr(), &raw mut *params, size_of::<Params>() as i32, 0)
         };
         const SUCCESS: i64 = BPF_FIB_LKUP_RET_SUCCESS as i64;
         const NO_NEIGH: i64 = BPF_FIB_LKUP_RET_NO_NEIGH as i64;
         const FRAG_NEEDED: i64 = BPF_FIB_LKUP_RET_FRAG_NEEDED as i64;
-        let lookup = match result {
+        match result {
             SUCCESS => Lookup::Way,
             NO_NEIGH => Lookup::Unresolved,
             FRAG_NEEDED => Lookup::TooLarge,
             _ => Lookup::NoRoute,
-        };
-        (Self(params), lookup)
+        }
     }
 
     /// Interface to leave by.

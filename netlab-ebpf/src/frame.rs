@@ -38,8 +38,15 @@ impl Frame<'_> {
         if offset > MAX_OFFSET {
             return None;
         }
-        let start = self.0.data() + offset;
-        (start + N <= self.0.data_end()).then_some(start as *mut Even<N>)
+        // Volatile: each access brings its own bounds check. Shared between accesses, it
+        // would hold for an address that the verifier does not recognise as the same.
+        // SAFETY: the context that the kernel handed to the program.
+        let (data, end) = unsafe {
+            let ctx = self.0.ctx;
+            ((&raw const (*ctx).data).read_volatile(), (&raw const (*ctx).data_end).read_volatile())
+        };
+        let start = data as usize + offset;
+        (start + N <= end as usize).then_some(start as *mut Even<N>)
     }
 }
 

@@ -17,6 +17,8 @@ use netlab_common::{
     nodeport::{Claim, Room, Tables},
 };
 
+use crate::{fib::Fib, vxlan::Outer};
+
 // Sizes here are defaults; the agent sets them when it loads the programs.
 
 #[map]
@@ -44,6 +46,12 @@ pub struct Scratch {
     pub headers: Headers,
     /// For the core.
     pub room: Room,
+    /// The packet's way on.
+    pub way: Fib,
+    /// The way of its encapsulation.
+    pub outer_way: Fib,
+    /// The headers of its encapsulation.
+    pub outer: Outer,
 }
 
 impl Scratch {

@@ -6,7 +6,7 @@
 //! Whoever changes TCP or UDP must therefore go through [`Skb::replace_l4`].
 
 use aya_ebpf::{
-    bindings::{BPF_F_MARK_MANGLED_0, BPF_F_PSEUDO_HDR, BPF_F_RECOMPUTE_CSUM, __sk_buff},
+    bindings::{__sk_buff, BPF_F_MARK_MANGLED_0, BPF_F_PSEUDO_HDR, BPF_F_RECOMPUTE_CSUM},
     helpers::generated::{
         bpf_l3_csum_replace, bpf_l4_csum_replace, bpf_skb_adjust_room, bpf_skb_change_tail,
         bpf_skb_load_bytes, bpf_skb_store_bytes,
@@ -32,7 +32,7 @@ pub enum Part {
 impl Skb {
     /// Writes bytes whose change is cancelled by a checksum that changes with them.
     #[inline(always)]
-    pub fn store_balanced<const N: usize>(&mut self, offset: usize, bytes: [u8; N]) -> Option<()> {
+    pub fn store_balanced<const N: usize>(&mut self, offset: usize, bytes: &[u8; N]) -> Option<()> {
         self.store_with(offset, bytes, 0)
     }
 
@@ -40,8 +40,9 @@ impl Skb {
     #[inline(always)]
     pub fn replace_l3(&mut self, offset: usize, difference: Sum) -> Option<()> {
         // SAFETY: takes the program's context and numbers.
-        let result =
-            unsafe { bpf_l3_csum_replace(self.0, offset as u32, 0, u64::from(difference.0), 0) };
+        let result = unsafe {
+            bpf_l3_csum_replace(self.0, offset as u32, 0, u64::from(difference.wide()), 0)
+        };
         (result == 0).then_some(())
     }
 
@@ -61,7 +62,7 @@ impl Skb {
         let flags = u64::from(pseudo | if udp { BPF_F_MARK_MANGLED_0 } else { 0 });
         // SAFETY: takes the program's context and numbers.
         let result = unsafe {
-            bpf_l4_csum_replace(self.0, offset as u32, 0, u64::from(difference.0), flags)
+            bpf_l4_csum_replace(self.0, offset as u32, 0, u64::from(difference.wide()), flags)
         };
         (result == 0).then_some(())
     }
@@ -71,9 +72,9 @@ impl Skb {
     #[inline(always)]
     pub fn is_partial(&mut self, offset: usize) -> Option<bool> {
         let before: [u8; 2] = self.load(offset)?;
-        self.replace_l4(offset, Sum(1), Part::Header, false)?;
+        self.replace_l4(offset, Sum::ZERO.add([0, 1]), Part::Header, false)?;
         let after: [u8; 2] = self.load(offset)?;
-        self.store_balanced(offset, before)?;
+        self.store_balanced(offset, &before)?;
         Some(before == after)
     }
 
@@ -96,7 +97,7 @@ impl Skb {
     fn store_with<const N: usize>(
         &mut self,
         offset: usize,
-        bytes: [u8; N],
+        bytes: &[u8; N],
         flags: u32,
     ) -> Option<()> {
         // SAFETY: reads N bytes of an array of N.
@@ -129,6 +130,6 @@ impl PacketMut for Skb {
     /// Keeps a checksum over the whole packet, as some devices deliver it, true.
     #[inline(always)]
     fn store<const N: usize>(&mut self, offset: usize, bytes: [u8; N]) -> Option<()> {
-        self.store_with(offset, bytes, BPF_F_RECOMPUTE_CSUM)
+        self.store_with(offset, &bytes, BPF_F_RECOMPUTE_CSUM)
     }
 }

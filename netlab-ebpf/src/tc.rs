@@ -17,14 +17,15 @@ use netlab_common::{
     counters::Counters,
     flow::FlowKey,
     headers::Headers,
-    nodeport::{Point, decide},
+    nodeport::{Point, Room, decide},
     packet::{Packet as _, PacketMut as _},
     reply,
     rewrite::{Rewrite, decrement_ttl},
-    verdict::{Answer, DropReason, Forward, Route, Verdict},
+    verdict::{Answer, DropReason, Forward, PassReason, Route, Verdict},
     wire::{
         eth::EthHeader,
         ipv4::Ipv4Header,
+        ipv6::Ipv6Header,
         tcp::{self, TcpHeader},
         udp::{self, UdpHeader},
     },
@@ -53,10 +54,10 @@ pub fn netlab_tc_egress(ctx: TcContext) -> i32 {
 
 #[inline(always)]
 fn run(ctx: &TcContext, hook: u32, at: Point) -> i32 {
-    let (Some(tables), Some(scratch)) = (KernelTables::open(), Scratch::borrow(hook)) else {
+    let Some(scratch) = Scratch::borrow(hook) else {
         return NEXT;
     };
-    match carry_out(ctx, &tables, at, scratch) {
+    match carry_out(ctx, at, scratch) {
         Some((verdict, action)) => {
             count(hook, |counters| counters.record(&verdict));
             action
@@ -70,20 +71,10 @@ fn run(ctx: &TcContext, hook: u32, at: Point) -> i32 {
 
 /// The verdict and the action; `None` where the packet was left to the stack.
 #[inline(always)]
-fn carry_out<'a>(
-    ctx: &TcContext,
-    tables: &KernelTables,
-    at: Point,
-    scratch: &'a mut Scratch,
-) -> Option<(Verdict<'a>, i32)> {
+fn carry_out(ctx: &TcContext, at: Point, scratch: &mut Scratch) -> Option<(Verdict, i32)> {
     let mut skb = Skb(ctx.skb.skb);
-    let Scratch { headers, room } = scratch;
-    if let Err(reason) = headers.read(&skb, 0) {
-        return Some((Verdict::Pass(reason), NEXT));
-    }
-    // SAFETY: takes nothing and returns a number.
-    let now = unsafe { bpf_ktime_get_ns() };
-    let verdict = decide(headers, at, now, tables, room);
+    let Scratch { headers, room, way, .. } = scratch;
+    let verdict = judge(&skb, headers, at, room);
     match verdict {
         Verdict::Pass(_) => Some((verdict, NEXT)),
         Verdict::Drop(_) => Some((verdict, TC_ACT_SHOT)),
@@ -91,45 +82,59 @@ fn carry_out<'a>(
             send_answer(ctx, &mut skb, headers, answer, 0)
         }
         Verdict::Answer(_) => None,
-        Verdict::Forward(Forward { to, route: Route::Fib, .. }) if at == Point::Ingress => {
-            forward(ctx, &mut skb, headers, to, verdict)
+        Verdict::Forward(Forward { route: Route::Fib, .. }) if at == Point::Ingress => {
+            forward(ctx, &mut skb, headers, room.translation(), way, verdict)
         }
-        Verdict::Forward(Forward { to, .. }) => {
-            match translate(&mut skb, headers, to) {
-                Ok(()) => Some((verdict, NEXT)),
-                Err(reason) => Some(drop(reason)),
-            }
-        }
+        Verdict::Forward(_) => match translate(&mut skb, headers, room.translation()) {
+            Ok(()) => Some((verdict, NEXT)),
+            Err(reason) => Some(drop(reason)),
+        },
+    }
+}
+
+// Not inlined, as the functions below: their locals then share the stack, of which a
+// program and what it calls have 512 bytes together.
+#[inline(never)]
+fn judge(skb: &Skb, headers: &mut Headers, at: Point, room: &mut Room) -> Verdict {
+    let Some(tables) = KernelTables::open() else {
+        return Verdict::Pass(PassReason::NoFlow);
+    };
+    match headers.read(skb, 0) {
+        // SAFETY: takes nothing and returns a number.
+        Ok(()) => decide(headers, at, unsafe { bpf_ktime_get_ns() }, &tables, room),
+        Err(reason) => Verdict::Pass(reason),
     }
 }
 
 #[inline(always)]
-const fn drop(reason: DropReason) -> (Verdict<'static>, i32) {
+const fn drop(reason: DropReason) -> (Verdict, i32) {
     (Verdict::Drop(reason), TC_ACT_SHOT)
 }
 
 #[inline(always)]
-fn forward<'a>(
+fn forward(
     ctx: &TcContext,
     skb: &mut Skb,
     headers: &Headers,
     to: &FlowKey,
-    verdict: Verdict<'a>,
-) -> Option<(Verdict<'a>, i32)> {
+    way: &mut Fib,
+    verdict: Verdict,
+) -> Option<(Verdict, i32)> {
     // SAFETY: the context that the kernel handed to the program.
     let (ifindex, gso_size) = unsafe { ((*skb.0).ifindex, (*skb.0).gso_size) };
     // The segments of a large packet fit, whatever its own length is.
     let ip_len = if gso_size > 0 { 0 } else { headers.ip_len };
-    let (way, lookup) = Fib::lookup(ctx, to, headers.v4, ip_len, ifindex);
-    let way = match lookup {
-        Lookup::Way | Lookup::Unresolved => way,
+    match way.lookup(ctx, to, headers.v4, ip_len, ifindex) {
+        Lookup::Way | Lookup::Unresolved => {}
         Lookup::TooLarge if must_not_fragment(skb, headers) => {
             return send_answer(ctx, skb, headers, Answer::FragmentationNeeded, way.mtu());
         }
         // May be fragmented: the way is the same for any length.
-        Lookup::TooLarge => Fib::lookup(ctx, to, headers.v4, 0, ifindex).0,
+        Lookup::TooLarge => {
+            way.lookup(ctx, to, headers.v4, 0, ifindex);
+        }
         Lookup::NoRoute => return Some(drop(DropReason::NoRoute)),
-    };
+    }
     let translated = translate(skb, headers, to)
         .and_then(|()| decrement_ttl(skb, headers).ok_or(DropReason::Truncated));
     match translated {
@@ -141,7 +146,7 @@ fn forward<'a>(
 #[inline(always)]
 fn must_not_fragment(skb: &Skb, headers: &Headers) -> bool {
     headers.is_answerable()
-        && skb.load(headers.l3).is_some_and(|ip| Ipv4Header(ip).dont_fragment())
+        && skb.load(headers.l3()).is_some_and(|ip| Ipv4Header(ip).dont_fragment())
 }
 
 /// Translates a packet whose checksum may be partial.
@@ -155,33 +160,34 @@ fn translate(skb: &mut Skb, headers: &Headers, to: &FlowKey) -> Result<(), DropR
     done.ok_or(DropReason::Truncated)
 }
 
-// Not inlined: rare, and its locals need not lie on the stack of every packet.
 #[inline(never)]
 fn translate_error(skb: &mut Skb, headers: &Headers, to: &FlowKey) -> Option<()> {
     Rewrite { headers, to }.apply_error(skb)
 }
 
-#[inline(always)]
+#[inline(never)]
 fn translate_own(skb: &mut Skb, headers: &Headers, to: &FlowKey) -> Option<()> {
     let rewrite = Rewrite { headers, to };
     let udp = headers.flow.proto == udp::PROTOCOL;
     let checksum_at = checksum_at(headers);
-    skb.replace_l4(checksum_at, rewrite.addresses(), Part::PseudoHeader, udp)?;
+    let addresses = rewrite.addresses();
+    skb.replace_l4(checksum_at, addresses, Part::PseudoHeader, udp)?;
     skb.replace_l4(checksum_at, rewrite.ports(), Part::Header, udp)?;
-    let [a, b] = to.sport;
-    let [c, d] = to.dport;
-    skb.store_balanced(headers.l4, [a, b, c, d])?;
+    let ([a, b], [c, d]) = (to.sport, to.dport);
+    skb.store_balanced(headers.l4(), &[a, b, c, d])?;
     if !headers.v4 {
-        return rewrite.apply_ip(skb, to.src, to.dst, Sum::ZERO);
+        // The pseudo-header's part of the transport checksum balances them.
+        skb.store_balanced(headers.l3() + Ipv6Header::AT_ADDRESSES, &to.src.0)?;
+        return skb.store_balanced(headers.l3() + Ipv6Header::AT_ADDRESSES + 16, &to.dst.0);
     }
-    skb.replace_l3(headers.l3 + Ipv4Header::AT_CHECKSUM, rewrite.addresses())?;
-    skb.store_balanced(headers.l3 + Ipv4Header::AT_ADDRESSES, to.src.last4())?;
-    skb.store_balanced(headers.l3 + Ipv4Header::AT_ADDRESSES + 4, to.dst.last4())
+    let ([a, b, c, d], [e, f, g, h]) = (to.src.last4(), to.dst.last4());
+    skb.replace_l3(headers.l3() + Ipv4Header::AT_CHECKSUM, addresses)?;
+    skb.store_balanced(headers.l3() + Ipv4Header::AT_ADDRESSES, &[a, b, c, d, e, f, g, h])
 }
 
 #[inline(always)]
 const fn checksum_at(headers: &Headers) -> usize {
-    headers.l4
+    headers.l4()
         + if headers.flow.proto == udp::PROTOCOL {
             UdpHeader::AT_CHECKSUM
         } else {
@@ -197,7 +203,7 @@ fn send_answer(
     headers: &Headers,
     answer: Answer,
     mtu: u16,
-) -> Option<(Verdict<'static>, i32)> {
+) -> Option<(Verdict, i32)> {
     let written = match answer {
         Answer::TcpReset => write_reset(skb),
         _ => write_error(skb, headers, answer, mtu),
@@ -210,7 +216,6 @@ fn send_answer(
     Some((Verdict::Answer(answer), action as i32))
 }
 
-// Not inlined, as translate_error.
 #[inline(never)]
 fn write_reset(skb: &mut Skb) -> Option<()> {
     const L3: usize = EthHeader::LEN;
@@ -219,11 +224,8 @@ fn write_reset(skb: &mut Skb) -> Option<()> {
     let eth = reply::turn(&EthHeader(skb.load(0)?));
     let (ip, mut tcp) = reply::reset(&Ipv4Header(skb.load(L3)?), &TcpHeader(skb.load(L4)?));
     let pseudo = reply::reset_pseudo_sum(&ip);
-    let field = if partial {
-        pseudo.folded()
-    } else {
-        pseudo.plus(Sum::ZERO.add(tcp.0)).checksum()
-    };
+    let field =
+        if partial { pseudo.folded() } else { pseudo.plus(Sum::ZERO.add(tcp.0)).checksum() };
     [tcp.0[TcpHeader::AT_CHECKSUM], tcp.0[TcpHeader::AT_CHECKSUM + 1]] = field;
     skb.cut(reply::RESET_LEN)?;
     skb.store(0, eth.0)?;
@@ -231,7 +233,6 @@ fn write_reset(skb: &mut Skb) -> Option<()> {
     skb.store(L4, tcp.0)
 }
 
-// Not inlined, as translate_error.
 #[inline(never)]
 fn write_error(skb: &mut Skb, headers: &Headers, answer: Answer, mtu: u16) -> Option<()> {
     const L3: usize = EthHeader::LEN;
@@ -254,9 +255,9 @@ fn transport_sum(skb: &mut Skb, headers: &Headers) -> Option<Sum> {
     let at = checksum_at(headers);
     let tcp = headers.flow.proto == tcp::PROTOCOL;
     let sum = if tcp {
-        Sum::ZERO.add(skb.load::<{ TcpHeader::LEN }>(headers.l4)?)
+        Sum::ZERO.add(skb.load::<{ TcpHeader::LEN }>(headers.l4())?)
     } else {
-        Sum::ZERO.add(skb.load::<8>(headers.l4)?)
+        Sum::ZERO.add(skb.load::<8>(headers.l4())?)
     };
     if !skb.is_partial(at)? {
         return Some(sum);

@@ -3,7 +3,7 @@
 use aya_ebpf::programs::XdpContext;
 use netlab_common::{
     abi::{Config, VtepKey},
-    flow::{Addr, FlowKey},
+    flow::FlowKey,
     headers::Headers,
     nodeport::Tables as _,
     packet::{Packet as _, PacketMut as _},
@@ -11,14 +11,14 @@ use netlab_common::{
         eth::{self, EthHeader},
         ipv4::Ipv4Header,
         udp::{self, UdpHeader},
-        vxlan::{OVERHEAD, VxlanHeader, Vni, source_port},
+        vxlan::{OVERHEAD, Vni, VxlanHeader, source_port},
     },
 };
 
 use crate::{
     fib::{Fib, Lookup},
     frame::Frame,
-    maps::KernelTables,
+    maps::{KernelTables, Scratch},
 };
 
 /// TTL of outer packets, the kernel's default.
@@ -35,7 +35,7 @@ pub fn is_ours(frame: &Frame<'_>, headers: &Headers, config: &Config) -> bool {
     {
         return false;
     }
-    let Some(bytes) = frame.load(headers.l4 + UdpHeader::LEN) else {
+    let Some(bytes) = frame.load(headers.l4() + UdpHeader::LEN) else {
         return false;
     };
     VxlanHeader(bytes).vni().map(Vni::get) == Some(config.vni)
@@ -44,60 +44,57 @@ pub fn is_ours(frame: &Frame<'_>, headers: &Headers, config: &Config) -> bool {
 /// The headers that a packet to a remote VTEP gets in front.
 pub struct Outer([u8; OVERHEAD]);
 
-/// Where the FDB and the underlay's FIB send an inner packet whose way was `inner`;
-/// `None` where the kernel has to find out.
-#[inline(always)]
-pub fn outer(
-    ctx: &XdpContext,
-    tables: &KernelTables,
-    inner: &Fib,
-    flow: &FlowKey,
-    inner_len: u16,
-) -> Option<Outer> {
+/// Prepares the outer headers of a packet whose way leads through the VXLAN device:
+/// the FDB says to which node, the underlay's FIB how to get there. `None` where the
+/// way is another one, or where the kernel has to find out.
+#[inline(never)]
+pub fn prepare(ctx: &XdpContext, scratch: &mut Scratch) -> Option<()> {
+    let tables = KernelTables::open()?;
     let config = tables.config();
-    let remote = tables.vtep(&VtepKey { mac: inner.destination(), reserved: [0; 2] })?.addr;
+    let Scratch { headers, room, way, outer_way, outer } = scratch;
+    if way.ifindex() != config.vxlan_ifindex {
+        return None;
+    }
+    let remote = tables.vtep(&VtepKey { mac: way.destination(), reserved: [0; 2] })?.addr;
     if !remote.is_v4() || !config.vtep.is_v4() {
         return None;
     }
     let [low, high] = config.vxlan_source_ports;
-    let sport = source_port(flow, low, high);
-    let total_len = inner_len.checked_add(OVERHEAD as u16)?;
-    let way = underlay_way(ctx, config.vtep, remote, sport, config.vxlan_port, total_len)?;
-    let ethernet = EthHeader::new(way.destination(), way.source(), eth::IPV4);
-    let (src, dst) = (config.vtep.last4(), remote.last4());
-    let ip = Ipv4Header::new(src, dst, udp::PROTOCOL, total_len, 0, TTL);
-    let udp_len = total_len - Ipv4Header::LEN as u16;
-    let udp = UdpHeader::new(sport, u16::from_be_bytes(config.vxlan_port), udp_len);
-    let vxlan = VxlanHeader::new(Vni::new(config.vni)?);
-    let mut bytes = [0; OVERHEAD];
-    bytes[..14].copy_from_slice(&ethernet.0);
-    bytes[14..34].copy_from_slice(&ip.0);
-    bytes[34..42].copy_from_slice(&udp.0);
-    bytes[42..].copy_from_slice(&vxlan.0);
-    Some(Outer(bytes))
-}
-
-/// The underlay's way to a VTEP, if it leaves by the interface that the frame came in on.
-#[inline(always)]
-fn underlay_way(
-    ctx: &XdpContext,
-    local: Addr,
-    remote: Addr,
-    sport: u16,
-    dport: [u8; 2],
-    len: u16,
-) -> Option<Fib> {
     let flow = FlowKey {
-        src: local,
+        src: config.vtep,
         dst: remote,
-        sport: sport.to_be_bytes(),
-        dport,
+        sport: source_port(room.translation(), low, high).to_be_bytes(),
+        dport: config.vxlan_port,
         proto: udp::PROTOCOL,
         reserved: [0; 3],
     };
+    let total_len = headers.ip_len.checked_add(OVERHEAD as u16)?;
+    // XDP sends by the interface that the frame came in on.
     let ingress = ctx.ingress_ifindex() as u32;
-    let (way, lookup) = Fib::lookup(ctx, &flow, true, len, ingress);
-    (matches!(lookup, Lookup::Way) && way.ifindex() == ingress).then_some(way)
+    let lookup = outer_way.lookup(ctx, &flow, true, total_len, ingress);
+    if !matches!(lookup, Lookup::Way) || outer_way.ifindex() != ingress {
+        return None;
+    }
+    outer.write(outer_way, &flow, total_len, Vni::new(config.vni)?);
+    Some(())
+}
+
+impl Outer {
+    #[inline(always)]
+    fn write(&mut self, way: &Fib, flow: &FlowKey, total_len: u16, vni: Vni) {
+        const IP: usize = EthHeader::LEN;
+        const UDP: usize = IP + Ipv4Header::LEN;
+        const VXLAN: usize = UDP + UdpHeader::LEN;
+        let ethernet = EthHeader::new(way.destination(), way.source(), eth::IPV4);
+        let (src, dst) = (flow.src.last4(), flow.dst.last4());
+        let ip = Ipv4Header::new(src, dst, udp::PROTOCOL, total_len, 0, TTL);
+        let udp_len = total_len - Ipv4Header::LEN as u16;
+        let udp = UdpHeader::new(flow.source_port(), flow.destination_port(), udp_len);
+        self.0[..IP].copy_from_slice(&ethernet.0);
+        self.0[IP..UDP].copy_from_slice(&ip.0);
+        self.0[UDP..VXLAN].copy_from_slice(&udp.0);
+        self.0[VXLAN..].copy_from_slice(&VxlanHeader::new(vni).0);
+    }
 }
 
 /// Puts the outer headers in front of the frame.

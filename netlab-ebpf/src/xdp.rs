@@ -17,7 +17,7 @@ use netlab_common::{
     counters::Counters,
     flow::FlowKey,
     headers::Headers,
-    nodeport::{Point, Tables as _, decide},
+    nodeport::{Point, Room, Tables as _, decide},
     packet::{Packet as _, PacketMut as _},
     reply,
     rewrite::{Rewrite, decrement_ttl},
@@ -35,19 +35,26 @@ use crate::{
 /// NodePort at an uplink.
 #[xdp(frags)]
 pub fn netlab_xdp(ctx: XdpContext) -> u32 {
-    let (Some(tables), Some(scratch)) = (KernelTables::open(), Scratch::borrow(hook::XDP)) else {
+    let Some(scratch) = Scratch::borrow(hook::XDP) else {
         return XDP_PASS;
     };
     let mut frame = Frame(&ctx);
-    match carry_out(&ctx, &mut frame, &tables, scratch) {
+    match carry_out(&ctx, &mut frame, scratch) {
         Done::Verdict(verdict, action) => {
             count(hook::XDP, |counters| counters.record(&verdict));
             action
         }
-        Done::Tunnelled(verdict, count_tunnel) => {
+        Done::Encapsulated(verdict) => {
             count(hook::XDP, |counters| {
                 counters.record(&verdict);
-                count_tunnel(counters);
+                counters.encapsulated += 1;
+            });
+            XDP_TX
+        }
+        Done::Decapsulated(verdict) => {
+            count(hook::XDP, |counters| {
+                counters.record(&verdict);
+                counters.decapsulated += 1;
             });
             XDP_TX
         }
@@ -59,51 +66,64 @@ pub fn netlab_xdp(ctx: XdpContext) -> u32 {
 }
 
 /// How a packet was dealt with.
-enum Done<'a> {
+enum Done {
     /// As the verdict says, with this action.
-    Verdict(Verdict<'a>, u32),
-    /// Sent on, with an encapsulation put on or taken off.
-    Tunnelled(Verdict<'a>, fn(&mut Counters)),
+    Verdict(Verdict, u32),
+    /// Sent on in a VXLAN packet.
+    Encapsulated(Verdict),
+    /// Sent on, taken out of a VXLAN packet.
+    Decapsulated(Verdict),
     /// Left untouched to the stack.
     Left,
 }
 
 #[inline(always)]
-fn carry_out<'a>(
-    ctx: &XdpContext,
-    frame: &mut Frame<'_>,
-    tables: &KernelTables,
-    scratch: &'a mut Scratch,
-) -> Done<'a> {
-    let pass = |reason| Done::Verdict(Verdict::Pass(reason), XDP_PASS);
-    let Scratch { headers, room } = scratch;
-    if let Err(reason) = headers.read(frame, 0) {
-        return pass(reason);
-    }
-    let tunnelled = vxlan::is_ours(frame, headers, tables.config());
-    // The VXLAN device hands what cannot be read to its own tc hook, which counts the reason.
-    if tunnelled && headers.read(frame, OVERHEAD).is_err() {
-        return pass(PassReason::NoFlow);
-    }
-    let at = if tunnelled { Point::KnownFlows } else { Point::Ingress };
-    // SAFETY: takes nothing and returns a number.
-    let now = unsafe { bpf_ktime_get_ns() };
-    let verdict = decide(headers, at, now, tables, room);
+fn carry_out(ctx: &XdpContext, frame: &mut Frame<'_>, scratch: &mut Scratch) -> Done {
+    let verdict = judge(frame, &mut scratch.headers, &mut scratch.room);
+    let tunnelled = is_tunnelled(&scratch.headers);
     match verdict {
         Verdict::Pass(_) => Done::Verdict(verdict, XDP_PASS),
         Verdict::Drop(_) => Done::Verdict(verdict, XDP_DROP),
-        Verdict::Answer(answer) if !tunnelled => send_answer(frame, headers, answer, 0),
-        Verdict::Forward(Forward { to, route: Route::Fib, .. }) => {
-            forward(ctx, frame, tables, headers, to, verdict, tunnelled)
+        Verdict::Answer(answer) if !tunnelled => send_answer(frame, &scratch.headers, answer, 0),
+        Verdict::Forward(Forward { route: Route::Fib, .. }) => {
+            forward(ctx, frame, scratch, verdict, tunnelled)
         }
-        Verdict::Forward(Forward { to, .. }) if !tunnelled => {
-            match translate(frame, headers, to) {
+        Verdict::Forward(_) if !tunnelled => {
+            match translate(frame, &scratch.headers, scratch.room.translation()) {
                 Ok(()) => Done::Verdict(verdict, XDP_PASS),
                 Err(reason) => drop(reason),
             }
         }
         _ => Done::Left,
     }
+}
+
+/// Whether the headers read are those inside an encapsulation.
+#[inline(always)]
+const fn is_tunnelled(headers: &Headers) -> bool {
+    headers.l3() > OVERHEAD
+}
+
+// Not inlined, as the functions below: their locals then share the stack, of which a
+// program and what it calls have 512 bytes together.
+#[inline(never)]
+fn judge(frame: &Frame<'_>, headers: &mut Headers, room: &mut Room) -> Verdict {
+    let Some(tables) = KernelTables::open() else {
+        return Verdict::Pass(PassReason::NoFlow);
+    };
+    if let Err(reason) = headers.read(frame, 0) {
+        return Verdict::Pass(reason);
+    }
+    let mut at = Point::Ingress;
+    if vxlan::is_ours(frame, headers, tables.config()) {
+        // What cannot be read the VXLAN device hands to its own tc hook, which counts why.
+        if headers.read(frame, OVERHEAD).is_err() {
+            return Verdict::Pass(PassReason::NoFlow);
+        }
+        at = Point::KnownFlows;
+    }
+    // SAFETY: takes nothing and returns a number.
+    decide(headers, at, unsafe { bpf_ktime_get_ns() }, &tables, room)
 }
 
 #[inline(always)]
@@ -116,7 +136,6 @@ fn translate(frame: &mut Frame<'_>, headers: &Headers, to: &FlowKey) -> Result<(
     done.ok_or(DropReason::Truncated)
 }
 
-// Not inlined, as the functions below: their locals then share the stack.
 #[inline(never)]
 fn translate_own(frame: &mut Frame<'_>, headers: &Headers, to: &FlowKey) -> Option<()> {
     Rewrite { headers, to }.apply_own(frame)
@@ -128,23 +147,22 @@ fn translate_error(frame: &mut Frame<'_>, headers: &Headers, to: &FlowKey) -> Op
 }
 
 #[inline(always)]
-const fn drop(reason: DropReason) -> Done<'static> {
+const fn drop(reason: DropReason) -> Done {
     Done::Verdict(Verdict::Drop(reason), XDP_DROP)
 }
 
 #[inline(always)]
-fn forward<'a>(
+fn forward(
     ctx: &XdpContext,
     frame: &mut Frame<'_>,
-    tables: &KernelTables,
-    headers: &Headers,
-    to: &FlowKey,
-    verdict: Verdict<'a>,
+    scratch: &mut Scratch,
+    verdict: Verdict,
     tunnelled: bool,
-) -> Done<'a> {
+) -> Done {
+    let Scratch { headers, room, way, .. } = scratch;
+    let to = room.translation();
     let ingress = ctx.ingress_ifindex() as u32;
-    let (way, lookup) = Fib::lookup(ctx, to, headers.v4, headers.ip_len, ingress);
-    match lookup {
+    match way.lookup(ctx, to, headers.v4, headers.ip_len, ingress) {
         Lookup::Way => {}
         Lookup::TooLarge if !tunnelled && must_not_fragment(frame, headers) => {
             return send_answer(frame, headers, Answer::FragmentationNeeded, way.mtu());
@@ -152,24 +170,20 @@ fn forward<'a>(
         _ => return Done::Left,
     }
     if way.ifindex() == ingress {
-        return match send(frame, headers, to, &way, tunnelled) {
-            Ok(()) if tunnelled => {
-                Done::Tunnelled(verdict, |counters| counters.decapsulated += 1)
-            }
+        return match send(frame, headers, to, way, tunnelled) {
+            Ok(()) if tunnelled => Done::Decapsulated(verdict),
             Ok(()) => Done::Verdict(verdict, XDP_TX),
             Err(reason) => drop(reason),
         };
     }
-    if way.ifindex() != tables.config().vxlan_ifindex || tunnelled {
+    if tunnelled || vxlan::prepare(ctx, scratch).is_none() {
         return Done::Left;
     }
-    let Some(outer) = vxlan::outer(ctx, tables, &way, to, headers.ip_len) else {
-        return Done::Left;
-    };
-    let sent = send(frame, headers, to, &way, false)
-        .and_then(|()| vxlan::encapsulate(frame, &outer).ok_or(DropReason::Truncated));
+    let Scratch { headers, room, way, outer, .. } = scratch;
+    let sent = send(frame, headers, room.translation(), way, false)
+        .and_then(|()| vxlan::encapsulate(frame, outer).ok_or(DropReason::Truncated));
     match sent {
-        Ok(()) => Done::Tunnelled(verdict, |counters| counters.encapsulated += 1),
+        Ok(()) => Done::Encapsulated(verdict),
         Err(reason) => drop(reason),
     }
 }
@@ -185,11 +199,9 @@ fn send(
 ) -> Result<(), DropReason> {
     translate(frame, headers, to)?;
     decrement_ttl(frame, headers).ok_or(DropReason::Truncated)?;
-    let eth_at = headers.l3 - EthHeader::LEN;
+    let eth_at = headers.l3() - EthHeader::LEN;
     let ([a, b, c, d, e, f], [g, h, i, j, k, l]) = (way.destination(), way.source());
-    frame
-        .store(eth_at, [a, b, c, d, e, f, g, h, i, j, k, l])
-        .ok_or(DropReason::Truncated)?;
+    frame.store(eth_at, [a, b, c, d, e, f, g, h, i, j, k, l]).ok_or(DropReason::Truncated)?;
     if tunnelled {
         frame.move_head(OVERHEAD as i32).ok_or(DropReason::Truncated)?;
     }
@@ -199,12 +211,12 @@ fn send(
 #[inline(always)]
 fn must_not_fragment(frame: &Frame<'_>, headers: &Headers) -> bool {
     headers.is_answerable()
-        && frame.load(headers.l3).is_some_and(|ip| Ipv4Header(ip).dont_fragment())
+        && frame.load(headers.l3()).is_some_and(|ip| Ipv4Header(ip).dont_fragment())
 }
 
 /// Turns the frame into an answer to its sender.
 #[inline(always)]
-fn send_answer(frame: &mut Frame<'_>, headers: &Headers, answer: Answer, mtu: u16) -> Done<'static> {
+fn send_answer(frame: &mut Frame<'_>, headers: &Headers, answer: Answer, mtu: u16) -> Done {
     let written = match answer {
         Answer::TcpReset => write_reset(frame),
         _ => write_error(frame, headers.flow.proto, answer, mtu),

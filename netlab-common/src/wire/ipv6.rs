@@ -7,8 +7,8 @@ pub struct Ipv6Header(pub [u8; Self::LEN]);
 impl Ipv6Header {
     /// Bytes of the fixed header.
     pub const LEN: usize = 40;
-    /// Offset of the hop limit.
-    pub const AT_HOP_LIMIT: usize = 7;
+    /// Offset of the next-header field, which shares its 16-bit word with the hop limit.
+    pub const AT_NEXT_HEADER: usize = 6;
     /// Offset of the source address; the destination follows it.
     pub const AT_ADDRESSES: usize = 8;
 

@@ -4,8 +4,7 @@ use super::{eth::EthHeader, ipv4::Ipv4Header, udp::UdpHeader};
 use crate::flow::FlowKey;
 
 /// Bytes in front of the inner Ethernet header, on an IPv4 underlay.
-pub const OVERHEAD: usize =
-    EthHeader::LEN + Ipv4Header::LEN + UdpHeader::LEN + VxlanHeader::LEN;
+pub const OVERHEAD: usize = EthHeader::LEN + Ipv4Header::LEN + UdpHeader::LEN + VxlanHeader::LEN;
 
 /// A VXLAN network identifier: 24 bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -63,8 +62,8 @@ pub fn source_port(flow: &FlowKey, low: u16, high: u16) -> u16 {
         let [.., a, b, c, d, e, f, g, h] = *address;
         u64::from_ne_bytes([a, b, c, d, e, f, g, h])
     };
-    let ports = u64::from(u16::from_ne_bytes(flow.sport)) << 16
-        | u64::from(u16::from_ne_bytes(flow.dport));
+    let ports =
+        u64::from(u16::from_ne_bytes(flow.sport)) << 16 | u64::from(u16::from_ne_bytes(flow.dport));
     // Multiplication by 2^64 / golden ratio carries every input bit upwards.
     const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
     let mut hash = half(&flow.src.0).wrapping_mul(SPREAD);

@@ -31,14 +31,17 @@ use crate::{
         tables::{self, TablesPlan},
     },
     netlink::{self, Connection, Netns, sysctl},
-    source::directory::{Directory, SourceError, Update},
+    source::{
+        Update,
+        directory::{Directory, SourceError},
+    },
     spec::Spec,
 };
 
 /// How often dead connections are collected.
 const COLLECT_EVERY: Duration = Duration::from_secs(5);
 /// The kernel's range for ephemeral ports.
-const LOCAL_PORT_RANGE: &str = "net.ipv4.ip_local_port_range";
+const LOCAL_PORT_RANGE: &str = "ipv4/ip_local_port_range";
 
 /// What an agent is told when it starts.
 #[derive(Clone, Debug)]
@@ -189,15 +192,15 @@ impl Agent {
         let Some(spec) = &self.spec else { return Ok(()) };
         let network = network::observe(&self.connection, spec, &self.options).await?;
         if self.network.as_ref() != Some(&network) {
-            tables::configure(&mut self.maps, &self.config(&network))?;
+            let config = self.config(&network);
+            tables::configure(&mut self.maps, &config)?;
             tables::apply_vteps(&mut self.maps, &network.vteps)?;
         }
         let desired = compile(spec, &network, &self.present);
         let plan = TablesPlan::new(&desired, &self.present);
         if !plan.is_empty() {
             tables::apply(&mut self.maps, &plan)?;
-            let forgotten =
-                conntrack::forget(&mut self.maps, &plan.removed_backends(&desired))?;
+            let forgotten = conntrack::forget(&mut self.maps, &plan.removed_backends(&desired))?;
             info!("{} map entries changed, {forgotten} connections forgotten", plan.len());
             self.present = desired;
         }
@@ -263,8 +266,8 @@ impl Agent {
     /// The kernel's default where it does not say.
     fn ephemeral_ports(&self) -> [u16; 2] {
         let read = sysctl::read(self.connection.netns(), LOCAL_PORT_RANGE).ok();
-        let ports: Option<Vec<u16>> = read
-            .and_then(|text| text.split_whitespace().map(|word| word.parse().ok()).collect());
+        let ports: Option<Vec<u16>> =
+            read.and_then(|text| text.split_whitespace().map(|word| word.parse().ok()).collect());
         match ports.as_deref() {
             Some(&[low, high]) => [low, high],
             _ => [32768, 60999],
@@ -272,8 +275,7 @@ impl Agent {
     }
 
     fn collect(&mut self) -> Result<()> {
-        let (stay, gone) =
-            conntrack::collect(&mut self.maps, &self.timeouts, conntrack::now())?;
+        let (stay, gone) = conntrack::collect(&mut self.maps, &self.timeouts, conntrack::now())?;
         if gone > 0 {
             debug!("conntrack: {gone} entries collected, {stay} stay");
         }
@@ -286,8 +288,7 @@ impl Agent {
     }
 
     fn write_status(&self) -> Result<()> {
-        status::write(&self.options.state, &self.status)
-            .map_err(|source| self.status_error(source))
+        status::write(&self.options.state, &self.status).map_err(|source| self.status_error(source))
     }
 
     fn status_error(&self, source: std::io::Error) -> Error {

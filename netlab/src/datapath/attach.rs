@@ -70,28 +70,22 @@ pub fn attach(
     }
     let hook = match choice {
         HookChoice::Tc => Hook { name: "tc", reason: "tc was asked for".into() },
-        HookChoice::Xdp | HookChoice::Auto => {
-            match attach_xdp(programs, uplinks, &mut attached) {
-                Ok(()) => Hook {
-                    name: "xdp",
-                    reason: format!("the driver of {} runs XDP", uplinks.join(", ")),
-                },
-                Err(Error::NoXdp { interface, source }) if choice == HookChoice::Auto => Hook {
-                    name: "tc",
-                    reason: format!("{interface} cannot run XDP in its driver: {source}"),
-                },
-                Err(error) => return Err(error),
-            }
-        }
+        HookChoice::Xdp | HookChoice::Auto => match attach_xdp(programs, uplinks, &mut attached) {
+            Ok(()) => Hook {
+                name: "xdp",
+                reason: format!("the driver of {} runs XDP", uplinks.join(", ")),
+            },
+            Err(Error::NoXdp { interface, source }) if choice == HookChoice::Auto => Hook {
+                name: "tc",
+                reason: format!("{interface} cannot run XDP in its driver: {source}"),
+            },
+            Err(error) => return Err(error),
+        },
     };
     Ok((hook, attached))
 }
 
-fn attach_tc(
-    programs: &mut Programs,
-    interface: &str,
-    attached: &mut Vec<Attached>,
-) -> Result<()> {
+fn attach_tc(programs: &mut Programs, interface: &str, attached: &mut Vec<Attached>) -> Result<()> {
     for (name, point, kind) in [
         (program::TC_EGRESS, TcAttachType::Egress, "tcx-egress"),
         (program::TC_INGRESS, TcAttachType::Ingress, "tcx-ingress"),

@@ -56,9 +56,9 @@ pub fn compile(spec: &Spec, node: &impl NodeView, present: &Tables) -> Tables {
         let count = u32::try_from(slots.len()).unwrap_or(u32::MAX);
         let frontend = Frontend { service: number, backends: count, ..Frontend::default() };
         tables.frontends.insert(key, frontend);
-        tables.backends.extend((0..).zip(slots).map(|(slot, backend)| {
-            (BackendKey { service: number, slot }, backend)
-        }));
+        tables.backends.extend(
+            (0..).zip(slots).map(|(slot, backend)| (BackendKey { service: number, slot }, backend)),
+        );
     }
     tables
 }

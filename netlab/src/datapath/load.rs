@@ -8,9 +8,7 @@ use aya::{
     programs::{Program, SchedClassifier, Xdp},
 };
 use netlab_common::{
-    abi::{
-        Backend, BackendKey, Config, CtEntry, Frontend, FrontendKey, Vtep, VtepKey, hook, map,
-    },
+    abi::{Backend, BackendKey, Config, CtEntry, Frontend, FrontendKey, Vtep, VtepKey, hook, map},
     counters::Counters,
     flow::{Addr, FlowKey},
 };
@@ -47,7 +45,6 @@ pub struct Programs {
 }
 
 /// The maps, by what is in them.
-#[derive(Debug)]
 pub struct Maps {
     /// One element.
     pub config: Array<MapData, Config>,

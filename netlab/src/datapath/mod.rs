@@ -14,12 +14,7 @@ pub mod tables;
 
 use std::io;
 
-use aya::{
-    EbpfError,
-    maps::MapError,
-    pin::PinError,
-    programs::ProgramError,
-};
+use aya::{EbpfError, maps::MapError, pin::PinError, programs::ProgramError};
 
 /// The outcome of everything in this module.
 pub type Result<T, E = Error> = std::result::Result<T, E>;

@@ -34,9 +34,8 @@ pub fn versioned(pins: &Path) -> PathBuf {
 pub fn prepare(pins: &Path) -> Result<PathBuf> {
     let root = Path::new(BPF_FS);
     if pins.starts_with(root) && !is_mounted(root)? {
-        mount(Some("bpf"), root, Some("bpf"), MsFlags::empty(), Some("mode=0700")).map_err(
-            |errno| failed("mount the BPF file system at", root, errno.into()),
-        )?;
+        mount(Some("bpf"), root, Some("bpf"), MsFlags::empty(), Some("mode=0700"))
+            .map_err(|errno| failed("mount the BPF file system at", root, errno.into()))?;
     }
     let folder = versioned(pins);
     fs::create_dir_all(&folder).map_err(|error| failed("create", &folder, error))?;
@@ -55,9 +54,7 @@ fn is_mounted(root: &Path) -> Result<bool> {
 /// Where something cannot be removed.
 pub fn remove(pins: &Path) -> Result<()> {
     match fs::remove_dir_all(pins) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            Err(failed("remove", pins, error))
-        }
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed("remove", pins, error)),
         _ => Ok(()),
     }
 }

@@ -5,7 +5,10 @@
 
 use std::collections::BTreeMap;
 
-use aya::{Pod, maps::{HashMap, MapData, MapError}};
+use aya::{
+    Pod,
+    maps::{HashMap, MapData, MapError},
+};
 use netlab_common::{
     abi::{Backend, BackendKey, Config, Frontend, FrontendKey, Vtep, VtepKey, map},
     flow::Addr,
@@ -120,9 +123,7 @@ pub fn apply_vteps(maps: &mut Maps, desired: &BTreeMap<VtepKey, Vtep>) -> Result
     erase(&mut maps.vteps, &plan).map_err(broken("write", map::VTEPS))
 }
 
-fn read<K: Pod + Ord, V: Pod>(
-    map: &HashMap<MapData, K, V>,
-) -> Result<BTreeMap<K, V>, MapError> {
+fn read<K: Pod + Ord, V: Pod>(map: &HashMap<MapData, K, V>) -> Result<BTreeMap<K, V>, MapError> {
     map.iter().collect()
 }
 
