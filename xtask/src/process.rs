@@ -47,10 +47,9 @@ pub fn cargo() -> Command {
     Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
 }
 
-/// A program of a rustup toolchain.
+/// A program of a rustup toolchain, whatever toolchain and cargo this program runs under.
 pub fn rustup_run(toolchain: &str, program: &str) -> Command {
     let mut command = Command::new("rustup");
-    // Both name a toolchain and would outlive the choice made here.
     command.args(["run", toolchain, program]).env_remove("RUSTUP_TOOLCHAIN").env_remove("CARGO");
     command
 }

@@ -51,7 +51,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     }
     let missing = missing();
     for what in &missing {
-        println!("missing: {what}");
+        println!("to install: {what}");
     }
     Ok(if missing.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

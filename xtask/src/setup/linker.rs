@@ -41,7 +41,7 @@ pub fn ensure(toolchain: BpfToolchain) -> Result<()> {
     }
     let prefix = llvm_prefix(toolchain, llvm)?;
     say(format_args!(
-        "installing bpf-linker {VERSION} for LLVM {llvm} with cargo ({complaint}), about a minute"
+        "installing bpf-linker {VERSION} for LLVM {llvm} with cargo, about a minute ({complaint})"
     ));
     let feature = format!("llvm-{llvm}");
     run(cargo()
@@ -54,17 +54,17 @@ pub fn ensure(toolchain: BpfToolchain) -> Result<()> {
 /// What is wrong with the bpf-linker that is there, if anything.
 pub fn complaint(toolchain: BpfToolchain) -> Option<String> {
     let Some(linker) = find("bpf-linker") else {
-        return Some("bpf-linker, which links the kernel programs, is missing".to_owned());
+        return Some("bpf-linker: there is none to link the kernel programs".to_owned());
     };
     if output(Command::new(&linker).arg("--version")).is_none() {
-        return Some(format!("{} does not start", linker.display()));
+        return Some(format!("bpf-linker: {} does not start", linker.display()));
     }
     // One that is linked statically does not show its LLVM, and gets the benefit of the doubt.
     let own = output(Command::new("ldd").arg(&linker)).and_then(|libs| linked_llvm(&libs))?;
     let needed = compiler_llvm(toolchain)?;
     (own < needed).then(|| {
         format!(
-            "{} is built for LLVM {own} and cannot read what toolchain `{}` writes, LLVM {needed}",
+            "bpf-linker: {} is built for LLVM {own} and cannot read what toolchain `{}` writes, LLVM {needed}",
             linker.display(),
             toolchain.name()
         )
