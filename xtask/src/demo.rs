@@ -15,7 +15,7 @@ use interrupt::Interrupt;
 
 use crate::{
     build,
-    process::{as_root, is_root, render, run as execute, say},
+    process::{as_root_announced, is_root, render, run as execute, say},
 };
 
 /// The lab's own name, so that a lab of the user's stays as it is.
@@ -109,24 +109,15 @@ impl Lab<'_> {
     fn step(&self, args: &[&str]) -> Result<()> {
         self.interrupt.check()?;
         println!("\n$ netlab {}", render_short(self.netlab, args));
-        let outcome = execute(&mut netlab(self.netlab, args)?);
+        let outcome = execute(&mut as_root_announced(self.netlab, args)?);
         self.interrupt.check()?;
         outcome
     }
 
     fn down(&self) -> Result<()> {
-        execute(&mut netlab(self.netlab, &["lab", "down", "--name", LAB])?)
+        execute(&mut as_root_announced(self.netlab, &["lab", "down", "--name", LAB])?)
             .context("the lab could not be taken down")
     }
-}
-
-fn netlab(binary: &Path, args: &[&str]) -> Result<Command> {
-    if is_root() {
-        let mut command = Command::new(binary);
-        command.args(args);
-        return Ok(command);
-    }
-    as_root(binary, args, "namespaces and eBPF programs")
 }
 
 fn heading(words: impl std::fmt::Display) {

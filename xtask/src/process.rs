@@ -59,21 +59,33 @@ pub fn is_root() -> bool {
     std::fs::metadata("/proc/self").is_ok_and(|own| own.uid() == 0)
 }
 
-/// A command that runs as root: as it is for root, through sudo for anyone else.
+/// A command that runs as root, announced with its reason when that takes sudo.
 ///
 /// # Errors
 ///
 /// Not root, and there is no sudo.
 pub fn as_root(program: impl AsRef<OsStr>, args: &[&str], why: &str) -> Result<Command> {
+    let command = as_root_announced(program, args).context(why.to_owned())?;
+    if !is_root() {
+        say(format_args!("{}  ({why})", render(&command)));
+    }
+    Ok(command)
+}
+
+/// A command that runs as root, for a reason that was given before.
+///
+/// # Errors
+///
+/// As [`as_root`].
+pub fn as_root_announced(program: impl AsRef<OsStr>, args: &[&str]) -> Result<Command> {
     let mut plain = Command::new(&program);
     plain.args(args);
     if is_root() {
         return Ok(plain);
     }
     if find("sudo").is_none() {
-        bail!("{why}: this needs root, and sudo is not installed; run as root: {}", render(&plain));
+        bail!("this needs root, and sudo is not installed; run as root: {}", render(&plain));
     }
-    say(format_args!("sudo {}  ({why})", render(&plain)));
     let mut command = Command::new("sudo");
     // The tests' and the agent's settings (NETLAB_*, RUST_*) travel along.
     command.arg("--preserve-env").arg(program).args(args);

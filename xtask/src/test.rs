@@ -18,7 +18,6 @@ use crate::{
 
 /// Flags of `cargo xtask test`.
 #[derive(clap::Args)]
-#[command(disable_help_flag = true)]
 pub struct Args {
     /// Handed to `cargo test` as they are, a `--` too
     #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGS")]
