@@ -5,7 +5,14 @@
 //! in range. Whatever breaks that is refused by [`super::parse`] with the place it
 //! stands in.
 
-use std::{collections::BTreeMap, fmt, net::IpAddr, num::NonZeroU16, time::Duration};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    hash::{DefaultHasher, Hasher},
+    net::IpAddr,
+    num::NonZeroU16,
+    time::Duration,
+};
 
 use ipnet::IpNet;
 use serde::Serialize;
@@ -138,6 +145,19 @@ pub struct ServicePort {
     pub endpoints: Vec<Endpoint>,
 }
 
+impl ServicePort {
+    /// The endpoints that new connections go to: those that are ready; if there are
+    /// none, those that still serve while they terminate. Empty means reject.
+    #[must_use]
+    pub fn usable_endpoints(&self) -> Vec<&Endpoint> {
+        let ready: Vec<_> = self.endpoints.iter().filter(|endpoint| endpoint.ready).collect();
+        if !ready.is_empty() {
+            return ready;
+        }
+        self.endpoints.iter().filter(|endpoint| endpoint.serving && endpoint.terminating).collect()
+    }
+}
+
 /// One address and port behind a Service port.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Endpoint {
@@ -166,4 +186,16 @@ pub struct Spec {
     pub pods: Vec<Pod>,
     /// Sorted by name.
     pub services: Vec<Service>,
+}
+
+impl Spec {
+    /// 16 hex digits that tell specs apart: SipHash of the JSON, without a random key, so
+    /// that every process of one build of netlab agrees on it.
+    #[must_use]
+    pub fn digest(&self) -> String {
+        let json = serde_json::to_vec(self).expect("a spec has string keys only");
+        let mut hasher = DefaultHasher::new();
+        hasher.write(&json);
+        format!("{:016x}", hasher.finish())
+    }
 }
