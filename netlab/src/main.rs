@@ -1,3 +1,64 @@
 //! The netlab command: parse, run, and turn the outcome into an exit code.
 
-fn main() {}
+mod cli;
+mod cmd;
+
+use std::{io, process::ExitCode};
+
+use clap::Parser as _;
+
+fn main() -> ExitCode {
+    // clap itself exits with 2 for bad flags, and with 0 for help.
+    let outcome = cmd::run(cli::Cli::parse());
+    match outcome {
+        Ok(cmd::Outcome::Fine) => ExitCode::SUCCESS,
+        Ok(cmd::Outcome::Findings) => ExitCode::from(1),
+        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("netlab: {}", chain(&error));
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// The reader of our output has had enough; `netlab ... | head` is no failure.
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error
+        .chain()
+        .filter_map(|cause| cause.downcast_ref::<io::Error>())
+        .any(|cause| cause.kind() == io::ErrorKind::BrokenPipe)
+}
+
+/// The error and its causes in one line, without a cause that its effect has quoted already.
+fn chain(error: &anyhow::Error) -> String {
+    let mut line = String::new();
+    for cause in error.chain() {
+        let text = cause.to_string();
+        if line.is_empty() {
+            line = text;
+        } else if !line.contains(&text) {
+            line = format!("{line}: {text}");
+        }
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::Context as _;
+
+    use super::*;
+
+    #[test]
+    fn causes_are_told_once() {
+        let error = Err::<(), _>(anyhow::anyhow!("b")).context("a: b").context("x").unwrap_err();
+        assert_eq!(chain(&error), "x: a: b");
+    }
+
+    #[test]
+    fn a_broken_pipe_is_found_below_other_errors() {
+        let error = anyhow::Error::from(io::Error::from(io::ErrorKind::BrokenPipe)).context("x");
+        assert!(is_broken_pipe(&error));
+        assert!(!is_broken_pipe(&anyhow::anyhow!("x")));
+    }
+}

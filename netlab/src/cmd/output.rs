@@ -1,0 +1,37 @@
+//! Printing that minds a broken pipe, which `println!` does not.
+
+use std::io::{self, Write as _};
+
+use anyhow::Context as _;
+use serde::Serialize;
+
+use super::Outcome;
+
+/// Prints text as it is.
+///
+/// # Errors
+///
+/// Where stdout is gone.
+pub fn print(text: &str) -> anyhow::Result<Outcome> {
+    let mut stdout = io::stdout().lock();
+    stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()).context("cannot print")?;
+    Ok(Outcome::Fine)
+}
+
+/// Prints a value as JSON, for programs.
+///
+/// # Errors
+///
+/// Where stdout is gone.
+pub fn print_json(value: &impl Serialize) -> anyhow::Result<Outcome> {
+    print(&format!("{}\n", serde_json::to_string_pretty(value)?))
+}
+
+/// Prints a value as YAML, for programs and people.
+///
+/// # Errors
+///
+/// Where stdout is gone.
+pub fn print_yaml(value: &impl Serialize) -> anyhow::Result<Outcome> {
+    print(&serde_saphyr::to_string(value)?)
+}
