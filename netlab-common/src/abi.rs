@@ -80,7 +80,7 @@ pub struct Config {
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FrontendKey {
-    /// The address dialled; unspecified for "every node address", i.e. a node port.
+    /// The address dialled; [`Addr::any`] of a family for a node port: every node address.
     pub addr: Addr,
     /// Port, big-endian.
     pub port: [u8; 2],

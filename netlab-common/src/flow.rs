@@ -10,8 +10,15 @@ use core::fmt;
 pub struct Addr(pub [u8; 16]);
 
 impl Addr {
-    /// `::`, which in the maps means "none" or "any".
+    /// `::`, which in the maps means "none".
     pub const UNSPECIFIED: Self = Self([0; 16]);
+
+    /// "Any address" of a family: `::`, or mapped `0.0.0.0`.
+    #[inline(always)]
+    #[must_use]
+    pub const fn any(v4: bool) -> Self {
+        if v4 { Self::v4([0; 4]) } else { Self::UNSPECIFIED }
+    }
 
     /// `::ffff:a.b.c.d`.
     #[inline(always)]

@@ -247,7 +247,7 @@ fn lookup_frontend<T: Tables>(headers: &Headers, tables: &T) -> Option<Frontend>
     if !tables.is_node_address(&headers.flow.dst) {
         return None;
     }
-    key.addr = Addr::UNSPECIFIED;
+    key.addr = Addr::any(headers.v4);
     tables.frontend(&key)
 }
 

@@ -1,6 +1,6 @@
 //! What can be typed: flags and their help, nothing else.
 
-use std::{ffi::OsString, path::PathBuf};
+use std::{ffi::OsString, net::SocketAddr, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
@@ -65,6 +65,15 @@ pub enum Verb {
     Agent(AgentArgs),
     /// Show what an agent has in the kernel, and what the kernel has around it.
     Show(ShowArgs),
+    /// Dial a node port, and see which pod answers.
+    ///
+    /// Exit status 1 means that an attempt failed.
+    #[command(after_help = "\
+Examples:
+  netlab lab exec client -- netlab dial tcp 172.18.0.2:30080
+  netlab lab exec client -- netlab dial udp 172.18.0.3:30053 --count 100
+  netlab lab exec client -- netlab dial tcp 172.18.0.2:30080 --bytes 1048576")]
+    Dial(DialArgs),
     /// The server that plays a pod's application.
     #[command(hide = true)]
     Echo(EchoArgs),
@@ -288,6 +297,38 @@ pub enum Table {
     Routes,
     /// Forwarding database of the node.
     Fdb,
+}
+
+/// Flags of `dial`.
+#[derive(Debug, Args)]
+pub struct DialArgs {
+    /// Protocol.
+    pub transport: Transport,
+    /// Address and port; IPv6 as `[::1]:30080`.
+    #[arg(value_name = "ADDRESS:PORT")]
+    pub address: SocketAddr,
+    /// How often, one after the other.
+    #[arg(short, long, value_name = "N", default_value_t = 10,
+          value_parser = clap::value_parser!(u32).range(1..))]
+    pub count: u32,
+    /// Bytes to have echoed each time.
+    #[arg(short, long, value_name = "N", default_value_t = 64)]
+    pub bytes: usize,
+    /// Give an attempt up after this many milliseconds.
+    #[arg(long, value_name = "MS", default_value_t = 3000)]
+    pub timeout: u64,
+    /// Format.
+    #[arg(short, long, default_value = "table")]
+    pub output: Output,
+}
+
+/// Transport protocols.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Transport {
+    /// A connection an attempt.
+    Tcp,
+    /// A datagram an attempt.
+    Udp,
 }
 
 /// Flags of `echo`.

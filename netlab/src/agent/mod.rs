@@ -24,7 +24,7 @@ use self::{
 use crate::{
     datapath::{
         self,
-        attach::{HookChoice, attach},
+        attach::{Hook, attach},
         compile::{Tables, compile},
         conntrack,
         load::{Maps, Programs, load},
@@ -54,7 +54,7 @@ pub struct Options {
     /// node's addresses.
     pub uplinks: Vec<String>,
     /// Hook.
-    pub hook: HookChoice,
+    pub hook: Hook,
     /// Directory for the status.
     pub state: PathBuf,
     /// Folder in the BPF file system.

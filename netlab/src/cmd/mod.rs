@@ -3,6 +3,7 @@
 //! Only this module prints: results to stdout, progress and errors to stderr.
 
 mod agent;
+mod dial;
 mod echo;
 mod lab;
 mod output;
@@ -40,7 +41,8 @@ pub fn run(cli: Cli) -> anyhow::Result<Outcome> {
     match cli.verb {
         Verb::Lab(verb) => lab::run(verb, use_color(cli.color)),
         Verb::Agent(args) => agent::run(args),
-        Verb::Show(args) => show::run(args),
+        Verb::Show(args) => show::run(&args),
+        Verb::Dial(args) => dial::run(&args),
         Verb::Echo(args) => echo::run(args),
         Verb::Completions { shell } => pages::completions(shell),
         Verb::Man { directory } => pages::man(&directory),

@@ -3,6 +3,7 @@
 use std::io::{self, Write as _};
 
 use anyhow::Context as _;
+use comfy_table::{ContentArrangement, Table, presets};
 use serde::Serialize;
 
 use super::Outcome;
@@ -34,4 +35,15 @@ pub fn print_json(value: &impl Serialize) -> anyhow::Result<Outcome> {
 /// Where stdout is gone.
 pub fn print_yaml(value: &impl Serialize) -> anyhow::Result<Outcome> {
     print(&serde_saphyr::to_string(value)?)
+}
+
+/// A table as kubectl draws them: columns apart by spaces, no lines.
+pub fn table(header: &[&str]) -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
+    table.set_header(header);
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 2));
+    }
+    table
 }

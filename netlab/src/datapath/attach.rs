@@ -3,15 +3,17 @@
 use std::fmt;
 
 use aya::programs::{TcAttachType, XdpMode};
+use serde::{Deserialize, Serialize};
 
 use super::{
     Error, Result,
     load::{Programs, program},
 };
 
-/// What the user asked for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum HookChoice {
+/// The hook that is asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Hook {
     /// XDP where the uplinks' drivers have it, tc otherwise.
     #[default]
     Auto,
@@ -21,7 +23,7 @@ pub enum HookChoice {
     Tc,
 }
 
-impl fmt::Display for HookChoice {
+impl fmt::Display for Hook {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Auto => "auto",
@@ -33,7 +35,7 @@ impl fmt::Display for HookChoice {
 
 /// The hook that took the node ports.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Hook {
+pub struct Chosen {
     /// `xdp` or `tc`.
     pub name: &'static str,
     /// Why, in a sentence.
@@ -60,22 +62,22 @@ pub struct Attached {
 /// Where the kernel refuses; what was attached is detached with the programs.
 pub fn attach(
     programs: &mut Programs,
-    choice: HookChoice,
+    choice: Hook,
     uplinks: &[String],
     vxlan: Option<&str>,
-) -> Result<(Hook, Vec<Attached>)> {
+) -> Result<(Chosen, Vec<Attached>)> {
     let mut attached = Vec::new();
     for interface in uplinks.iter().map(String::as_str).chain(vxlan) {
         attach_tc(programs, interface, &mut attached)?;
     }
     let hook = match choice {
-        HookChoice::Tc => Hook { name: "tc", reason: "tc was asked for".into() },
-        HookChoice::Xdp | HookChoice::Auto => match attach_xdp(programs, uplinks, &mut attached) {
-            Ok(()) => Hook {
+        Hook::Tc => Chosen { name: "tc", reason: "tc was asked for".into() },
+        Hook::Xdp | Hook::Auto => match attach_xdp(programs, uplinks, &mut attached) {
+            Ok(()) => Chosen {
                 name: "xdp",
                 reason: format!("the driver of {} runs XDP", uplinks.join(", ")),
             },
-            Err(Error::NoXdp { interface, source }) if choice == HookChoice::Auto => Hook {
+            Err(Error::NoXdp { interface, source }) if choice == Hook::Auto => Chosen {
                 name: "tc",
                 reason: format!("{interface} cannot run XDP in its driver: {source}"),
             },

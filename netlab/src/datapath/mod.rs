@@ -11,6 +11,7 @@ pub mod conntrack;
 pub mod load;
 pub mod pins;
 pub mod tables;
+pub mod view;
 
 use std::io;
 

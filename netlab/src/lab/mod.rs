@@ -9,6 +9,7 @@
 
 pub mod address;
 pub mod build;
+pub mod dial;
 pub mod down;
 pub mod echo;
 mod layout;
@@ -22,8 +23,9 @@ pub mod supervise;
 pub mod topology;
 pub mod up;
 
+pub use crate::datapath::attach::Hook;
 pub use layout::{POD_BRIDGE, UPLINK};
-pub use options::{Hook, LabName, Mode, Options, Proxy, Underlay};
+pub use options::{LabName, Mode, Options, Proxy, Underlay};
 pub use state::LabDir;
 pub use subnet::Family;
 pub use topology::{Host, Role, Topology};

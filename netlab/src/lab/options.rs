@@ -4,6 +4,8 @@ use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
+use crate::datapath::attach::Hook;
+
 /// The name of a lab: the prefix of its namespaces.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -98,19 +100,6 @@ pub enum Proxy {
     None,
 }
 
-/// Where the agents attach their programs.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Hook {
-    /// The agent chooses.
-    #[default]
-    Auto,
-    /// XDP.
-    Xdp,
-    /// tc.
-    Tc,
-}
-
 macro_rules! display_as {
     ($($kind:ident { $($variant:ident => $word:literal),+ })+) => {$(
         impl fmt::Display for $kind {
@@ -125,7 +114,6 @@ display_as! {
     Mode { HostGw => "host-gw", Vxlan => "vxlan" }
     Underlay { L2 => "l2", Routed => "routed" }
     Proxy { Ebpf => "ebpf", None => "none" }
-    Hook { Auto => "auto", Xdp => "xdp", Tc => "tc" }
 }
 
 /// MTU of the underlay where nothing else is said: Ethernet's.

@@ -14,13 +14,14 @@ use super::{
     build::{self, BuildError, Step},
     down::{self, DownError},
     lock::Lock,
-    options::{Hook, LabName, Mode, Options, OptionsError, Proxy, Underlay},
+    options::{LabName, Mode, Options, OptionsError, Proxy, Underlay},
     processes::{self, EchoPorts, Part, Process},
     state::{LabDir, Record, StateError, failed},
     status,
     topology::{Topology, TopologyError},
 };
 use crate::{
+    datapath::attach::Hook,
     netlink::{self, Netns},
     spec::{self, Objects, Spec, SpecError},
 };
