@@ -172,7 +172,7 @@ fn host_status(host: &Host, spec: &Spec, wanted: &[Process]) -> HostStatus {
             .collect(),
         pod_cidrs: node.filter(|_| is_node).map(|n| n.pod_cidrs.clone()).unwrap_or_default(),
         listens: echo
-            .map(|process| echo_listens(process))
+            .map(echo_listens)
             .unwrap_or_default()
             .into_iter()
             .map(|(protocol, port)| format!("{protocol} {port}"))
@@ -202,7 +202,11 @@ fn process_problems(
         let said = report.processes.get(&process.name).cloned().unwrap_or_default();
         let pid = said.pid.filter(is_alive);
         if pid.is_none() {
-            let why = said.last_end.as_deref().unwrap_or("it was never started");
+            let why = match (&said.last_end, said.pid) {
+                (Some(end), None) => end.as_str(),
+                (_, Some(_)) => "it ended with the supervisor",
+                (None, None) => "it has not been started",
+            };
             let log = process.log.display();
             problems.push(format!("{} is not running: {why}; see {log}", process.name));
         }

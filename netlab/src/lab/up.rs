@@ -58,16 +58,16 @@ pub struct Request {
 }
 
 /// What is going on, for whoever watches.
-#[derive(Clone, Debug)]
-pub enum Event {
+#[derive(Clone, Copy, Debug)]
+pub enum Event<'a> {
     /// A step is about to be taken.
-    Step(Step),
+    Step(&'a Step),
     /// A namespace that is not wanted any more went.
-    Removed(String),
+    Removed(&'a str),
     /// The supervisor was started, or told to look again.
     Supervisor,
     /// Still waiting for these to be ready.
-    Waiting(Vec<String>),
+    Waiting(&'a [String]),
 }
 
 /// What was done.
@@ -149,9 +149,9 @@ pub enum UpError {
     #[error("the lab could not be built ({build}), nor what was made be removed")]
     Undo {
         /// Why it could not be built.
-        build: BuildError,
+        build: Box<BuildError>,
         /// Why it could not be removed.
-        source: DownError,
+        source: Box<DownError>,
     },
     /// The supervisor could not be started or signalled.
     #[error("cannot start the lab's supervisor")]
@@ -177,7 +177,7 @@ pub enum UpError {
 /// # Errors
 ///
 /// See [`UpError`].
-pub async fn up(request: &Request, mut watch: impl FnMut(Event)) -> Result<Outcome, UpError> {
+pub async fn up(request: &Request, mut watch: impl FnMut(Event<'_>)) -> Result<Outcome, UpError> {
     let missing = netlink::missing_privileges()?;
     if !missing.is_empty() {
         return Err(UpError::Privileges(missing));
@@ -201,7 +201,7 @@ pub async fn up(request: &Request, mut watch: impl FnMut(Event)) -> Result<Outco
     dir.write_record(&all)?;
 
     let steps = match build::build(&design.topology, previous.as_ref(), |step| {
-        watch(Event::Step(step.clone()));
+        watch(Event::Step(step));
     })
     .await
     {
@@ -210,7 +210,7 @@ pub async fn up(request: &Request, mut watch: impl FnMut(Event)) -> Result<Outco
         Err(build) => {
             return Err(match down::remove(&request.name).await {
                 Ok(_) => UpError::Build { source: build, removed: true },
-                Err(source) => UpError::Undo { build, source },
+                Err(source) => UpError::Undo { build: Box::new(build), source: Box::new(source) },
             });
         }
     };
@@ -289,13 +289,13 @@ impl Design {
 fn remove_stale(
     had: &BTreeSet<String>,
     wanted: &[String],
-    watch: &mut impl FnMut(Event),
+    watch: &mut impl FnMut(Event<'_>),
 ) -> Result<Vec<String>, UpError> {
     let mut removed = Vec::new();
     for name in had.iter().filter(|name| !wanted.contains(name)) {
         match Netns::delete(name) {
             Ok(()) => {
-                watch(Event::Removed(name.clone()));
+                watch(Event::Removed(name));
                 removed.push(name.clone());
             }
             Err(error) if error.is_absent() => {}
@@ -311,7 +311,7 @@ async fn start_processes(
     design: &Design,
     options: &Options,
     dir: &LabDir,
-    watch: &mut impl FnMut(Event),
+    watch: &mut impl FnMut(Event<'_>),
 ) -> Result<Vec<String>, UpError> {
     let wanted = processes::wanted(&design.topology, &design.ports, options, dir);
     let before = dir.processes()?;
@@ -360,7 +360,7 @@ async fn wait_until_ready(
     design: &Design,
     options: &Options,
     dir: &LabDir,
-    watch: &mut impl FnMut(Event),
+    watch: &mut impl FnMut(Event<'_>),
 ) -> Result<(), UpError> {
     let digest = design.spec.digest();
     let deadline = Instant::now() + READY_PATIENCE;
@@ -375,7 +375,7 @@ async fn wait_until_ready(
             return Err(UpError::NotReady { name: options.name.clone(), waiting, logs });
         }
         if waiting != said {
-            watch(Event::Waiting(waiting.clone()));
+            watch(Event::Waiting(&waiting));
             said = waiting;
         }
         tokio::time::sleep(READY_POLL).await;
