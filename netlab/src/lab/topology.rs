@@ -3,8 +3,8 @@
 //! Law: computed from the spec and the options alone. No address stands on two hosts, and
 //! every route's gateway is on a link of its host (or the route says `onlink`).
 //!
-//! The layout of the pod network is flannel's; see `docs/lab.md` and flannel's
-//! `pkg/backend/{hostgw,vxlan}` and `pkg/backend/route_network.go`.
+//! The layout of the pod network is flannel's; see its `pkg/backend/{hostgw,vxlan}` and
+//! `pkg/backend/route_network.go`.
 
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -187,8 +187,8 @@ pub async fn up(request: &Request, mut watch: impl FnMut(Event<'_>)) -> Result<O
     let record = dir.record()?;
     let options = merge(request, record.as_ref())?;
     options.check()?;
-    let design = Design::new(request, &options, record.is_some(), &dir)?;
     let previous = dir.topology()?;
+    let design = Design::new(request, &options, previous.is_some(), &dir)?;
 
     let mut namespaces: BTreeSet<String> =
         record.iter().flat_map(|record| record.namespaces.clone()).collect();
@@ -215,10 +215,11 @@ pub async fn up(request: &Request, mut watch: impl FnMut(Event<'_>)) -> Result<O
         }
     };
     let removed = remove_stale(&namespaces, &wanted, &mut watch)?;
-    dir.write_topology(&design.topology)?;
     if design.rewrite {
         dir.write_manifests(&design.objects.to_yaml_by_kind())?;
     }
+    // From here on the manifests count as the lab's own.
+    dir.write_topology(&design.topology)?;
     dir.write_record(&Record { options: options.clone(), namespaces: wanted })?;
 
     let processes = start_processes(&design, &options, &dir, &mut watch).await?;
@@ -260,10 +261,10 @@ impl Design {
     fn new(
         request: &Request,
         options: &Options,
-        exists: bool,
+        built_before: bool,
         dir: &LabDir,
     ) -> Result<Self, UpError> {
-        let running = exists && request.files.is_empty() && request.nodes.is_none();
+        let running = built_before && request.files.is_empty() && request.nodes.is_none();
         let mut objects = if running {
             spec::read_files(&[dir.manifests()])?
         } else if request.files.is_empty() {
