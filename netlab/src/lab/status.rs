@@ -245,6 +245,11 @@ pub fn not_ready(
     dir: &LabDir,
 ) -> Vec<String> {
     let mut waiting = Vec::new();
+    let report = Report::read(dir).ok().flatten().unwrap_or_default();
+    let silence = |process: &str| {
+        let said = report.processes.get(process).and_then(|process| process.last_end.clone());
+        said.map_or_else(|| "has not said anything".to_owned(), |end| format!("ended: {end}"))
+    };
     if options.proxy == Proxy::Ebpf {
         let nodes = topology.hosts.iter().filter(|host| host.role == Role::Node);
         for node in nodes {
@@ -252,7 +257,7 @@ pub fn not_ready(
                 Ok(Some(status)) if status.generation >= 1 && status.spec == digest => continue,
                 Ok(Some(AgentStatus { error: Some(error), .. })) => error,
                 Ok(Some(_)) => "has not taken the newest objects over".to_owned(),
-                Ok(None) => "has not said anything".to_owned(),
+                Ok(None) => silence(&format!("agent {}", node.name)),
                 Err(error) => error.to_string(),
             };
             waiting.push(format!("agent {}: {why}", node.name));

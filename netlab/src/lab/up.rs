@@ -30,7 +30,9 @@ pub const DEFAULT_NODES: usize = 2;
 
 /// How long agents and echo servers may take to be ready.
 const READY_PATIENCE: Duration = Duration::from_secs(30);
-const READY_POLL: Duration = Duration::from_millis(20);
+/// Between looks: first often, then rarely, since looking is not free.
+const FIRST_POLL: Duration = Duration::from_millis(10);
+const LONGEST_POLL: Duration = Duration::from_millis(500);
 /// How long a process may take to end before it is killed.
 const END_PATIENCE: Duration = Duration::from_secs(5);
 
@@ -366,6 +368,7 @@ async fn wait_until_ready(
     let digest = design.spec.digest();
     let deadline = Instant::now() + READY_PATIENCE;
     let mut said = Vec::new();
+    let mut pause = FIRST_POLL;
     loop {
         let waiting = status::not_ready(&design.topology, options, &digest, dir);
         if waiting.is_empty() {
@@ -379,6 +382,7 @@ async fn wait_until_ready(
             watch(Event::Waiting(&waiting));
             said = waiting;
         }
-        tokio::time::sleep(READY_POLL).await;
+        tokio::time::sleep(pause).await;
+        pause = (pause * 5 / 4).min(LONGEST_POLL);
     }
 }
