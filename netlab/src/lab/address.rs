@@ -367,3 +367,92 @@ fn cluster_address_texts(service: &Service) -> Vec<&str> {
     let one = spec.cluster_ip.iter().map(String::as_str);
     many.chain(one).filter(|text| !text.is_empty()).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::spec::{builtin, read_str};
+
+    fn completed(text: &str, underlay: Underlay) -> Objects {
+        let mut objects = read_str("test.yaml", text).unwrap();
+        complete(&mut objects, underlay).unwrap();
+        objects
+    }
+
+    #[test]
+    fn completing_twice_changes_nothing() {
+        for underlay in [Underlay::L2, Underlay::Routed] {
+            let mut objects = builtin(3);
+            complete(&mut objects, underlay).unwrap();
+            objects.resolve().unwrap();
+            let once = objects.clone();
+            complete(&mut objects, underlay).unwrap();
+            assert_eq!(objects, once);
+        }
+    }
+
+    #[test]
+    fn what_an_object_brings_stays_and_is_not_given_to_another() {
+        let objects = completed(
+            "{apiVersion: v1, kind: Node, metadata: {name: a}}\n---\n\
+             {apiVersion: v1, kind: Node, metadata: {name: b}, \
+              spec: {podCIDR: 10.244.1.0/24, podCIDRs: [10.244.1.0/24]}, \
+              status: {addresses: [{type: InternalIP, address: 172.18.0.2}]}}",
+            Underlay::L2,
+        );
+        let [a, b] = objects.nodes.as_slice() else { panic!("two nodes") };
+        assert_eq!(node_addresses(&b.object), ["172.18.0.2".parse::<IpAddr>().unwrap()]);
+        assert_eq!(pod_cidr_texts(&b.object), ["10.244.1.0/24"]);
+        assert_eq!(node_addresses(&a.object)[0], "172.18.0.3".parse::<IpAddr>().unwrap());
+        assert_eq!(pod_cidr_texts(&a.object), ["10.244.2.0/24", "fd00:10:244:2::/64"]);
+    }
+
+    #[test]
+    fn pods_without_a_node_go_where_the_fewest_are() {
+        let mut objects = read_str(
+            "test.yaml",
+            "{apiVersion: v1, kind: Pod, metadata: {name: x}, spec: {nodeName: node-1, containers: []}}\n---\n\
+             {apiVersion: v1, kind: Pod, metadata: {name: q}, spec: {containers: []}}",
+        )
+        .unwrap();
+        add_nodes(&mut objects, 2);
+        complete(&mut objects, Underlay::L2).unwrap();
+        let nodes: Vec<_> = objects
+            .pods
+            .iter()
+            .map(|p| p.object.spec.clone().unwrap().node_name.unwrap())
+            .collect();
+        assert_eq!(nodes, ["node-1", "node-2"]);
+    }
+
+    #[test]
+    fn node_ports_are_free_ones_a_protocol_at_a_time() {
+        let objects = completed(
+            "{apiVersion: v1, kind: Node, metadata: {name: a}}\n---\n\
+             {apiVersion: v1, kind: Service, metadata: {name: s}, spec: {type: NodePort, ports: [\
+              {name: a, port: 1, nodePort: 30000}, {name: b, port: 2}, \
+              {name: c, port: 3, protocol: UDP}]}}",
+            Underlay::L2,
+        );
+        let spec = objects.services[0].object.spec.clone().unwrap();
+        let ports: Vec<_> = spec.ports.unwrap().into_iter().map(|p| p.node_port.unwrap()).collect();
+        assert_eq!(ports, [30000, 30001, 30000]);
+        assert_eq!(spec.cluster_ip.unwrap(), "10.96.0.10");
+    }
+
+    #[test]
+    fn an_exhausted_pod_network_is_an_error_with_a_place() {
+        let mut objects = read_str(
+            "test.yaml",
+            "{apiVersion: v1, kind: Node, metadata: {name: a}, spec: {podCIDR: 10.244.1.0/30}}\n---\n\
+             {apiVersion: v1, kind: Pod, metadata: {name: x}, spec: {containers: []}}\n---\n\
+             {apiVersion: v1, kind: Pod, metadata: {name: q}, spec: {containers: []}}",
+        )
+        .unwrap();
+        let error = complete(&mut objects, Underlay::L2).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "test.yaml: document 3: Pod default/q: status.podIPs: no address is left in 10.244.1.0/30"
+        );
+    }
+}

@@ -172,7 +172,7 @@ fn host_status(host: &Host, spec: &Spec, wanted: &[Process]) -> HostStatus {
             .collect(),
         pod_cidrs: node.filter(|_| is_node).map(|n| n.pod_cidrs.clone()).unwrap_or_default(),
         listens: echo
-            .map(|process| echo_listens(process))
+            .map(echo_listens)
             .unwrap_or_default()
             .into_iter()
             .map(|(protocol, port)| format!("{protocol} {port}"))
@@ -202,7 +202,11 @@ fn process_problems(
         let said = report.processes.get(&process.name).cloned().unwrap_or_default();
         let pid = said.pid.filter(is_alive);
         if pid.is_none() {
-            let why = said.last_end.as_deref().unwrap_or("it was never started");
+            let why = match (&said.last_end, said.pid) {
+                (Some(end), None) => end.as_str(),
+                (_, Some(_)) => "it ended with the supervisor",
+                (None, None) => "it has not been started",
+            };
             let log = process.log.display();
             problems.push(format!("{} is not running: {why}; see {log}", process.name));
         }
@@ -241,6 +245,11 @@ pub fn not_ready(
     dir: &LabDir,
 ) -> Vec<String> {
     let mut waiting = Vec::new();
+    let report = Report::read(dir).ok().flatten().unwrap_or_default();
+    let silence = |process: &str| {
+        let said = report.processes.get(process).and_then(|process| process.last_end.clone());
+        said.map_or_else(|| "has not said anything".to_owned(), |end| format!("ended: {end}"))
+    };
     if options.proxy == Proxy::Ebpf {
         let nodes = topology.hosts.iter().filter(|host| host.role == Role::Node);
         for node in nodes {
@@ -248,7 +257,7 @@ pub fn not_ready(
                 Ok(Some(status)) if status.generation >= 1 && status.spec == digest => continue,
                 Ok(Some(AgentStatus { error: Some(error), .. })) => error,
                 Ok(Some(_)) => "has not taken the newest objects over".to_owned(),
-                Ok(None) => "has not said anything".to_owned(),
+                Ok(None) => silence(&format!("agent {}", node.name)),
                 Err(error) => error.to_string(),
             };
             waiting.push(format!("agent {}: {why}", node.name));

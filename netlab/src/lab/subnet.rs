@@ -118,7 +118,7 @@ pub fn client_address(family: Family, routed: bool, nodes: &[IpAddr]) -> IpNet {
     if net.contains(&preferred) && !nodes.contains(&preferred) {
         return IpNet::new_assert(preferred, net.prefix_len());
     }
-    let host_bits = (preferred_bits(net) - net.prefix_len()).min(16);
+    let host_bits = (net.max_prefix_len() - net.prefix_len()).min(16);
     let last = (1u32 << host_bits) - 2;
     let free = (1..=last).rev().map(|n| nth(net, n)).find(|address| !nodes.contains(address));
     IpNet::new_assert(free.unwrap_or_else(|| nth(net, 1)), net.prefix_len())
@@ -155,7 +155,7 @@ pub fn nth(net: IpNet, offset: u32) -> IpAddr {
 /// own address nor IPv4's broadcast.
 #[must_use]
 pub fn host_count(net: IpNet) -> u32 {
-    let host_bits = preferred_bits(net) - net.prefix_len();
+    let host_bits = net.max_prefix_len() - net.prefix_len();
     (1u32 << host_bits.min(16)).saturating_sub(2)
 }
 
@@ -168,11 +168,7 @@ pub fn with_host(net: IpNet, offset: u32) -> IpNet {
 /// A number as an IPv6 group that reads like it: 12 becomes 0x12.
 fn decimal(number: u8) -> u16 {
     let n = u16::from(number);
-    n / 100 << 8 | n / 10 % 10 << 4 | n % 10
-}
-
-fn preferred_bits(net: IpNet) -> u8 {
-    net.max_prefix_len()
+    ((n / 100) << 8) | ((n / 10 % 10) << 4) | (n % 10)
 }
 
 fn network(address: IpAddr, length: u8) -> IpNet {

@@ -3,8 +3,8 @@
 //! Law: computed from the spec and the options alone. No address stands on two hosts, and
 //! every route's gateway is on a link of its host (or the route says `onlink`).
 //!
-//! The layout of the pod network is flannel's; see `docs/lab.md` and flannel's
-//! `pkg/backend/{hostgw,vxlan}` and `pkg/backend/route_network.go`.
+//! The layout of the pod network is flannel's; see its `pkg/backend/{hostgw,vxlan}` and
+//! `pkg/backend/route_network.go`.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -312,4 +312,144 @@ pub fn pod_hosts(spec: &Spec) -> Vec<String> {
         }
     };
     spec.pods.iter().map(host).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::{lab::address, spec};
+
+    fn lab(nodes: usize, mode: Mode, underlay: Underlay) -> Topology {
+        let mut options = Options::new("t".parse().unwrap());
+        (options.mode, options.underlay, options.force) = (mode, underlay, true);
+        let mut objects = spec::builtin(nodes);
+        address::complete(&mut objects, underlay).unwrap();
+        Topology::new(&objects.resolve().unwrap(), &options).unwrap()
+    }
+
+    fn routes(topology: &Topology, host: &str) -> Vec<String> {
+        topology.host(host).unwrap().routes.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn host_gw_has_a_route_for_each_peer_and_family() {
+        let topology = lab(2, Mode::HostGw, Underlay::L2);
+        assert_eq!(
+            routes(&topology, "node-1"),
+            [
+                "10.244.2.0/24 via 172.18.0.3 dev eth0",
+                "fd00:10:244:2::/64 via fd00:172:18::3 dev eth0"
+            ]
+        );
+        assert!(topology.hosts.iter().all(|host| host.fdb.is_empty()));
+    }
+
+    #[test]
+    fn vxlan_is_laid_out_as_flannel_does() {
+        let topology = lab(2, Mode::Vxlan, Underlay::Routed);
+        assert_eq!(
+            routes(&topology, "node-1"),
+            [
+                "0.0.0.0/0 via 172.18.1.1 dev eth0",
+                "::/0 via fd00:172:18:1::1 dev eth0",
+                "10.244.2.0/24 via 10.244.2.0 dev flannel.1 onlink",
+                "fd00:10:244:2::/64 via fd00:10:244:2:: dev flannel-v6.1 onlink"
+            ]
+        );
+        let node = topology.host("node-1").unwrap();
+        let device = node.links.iter().find(|link| link.name == "flannel.1").unwrap();
+        assert_eq!(device.mtu, 1450);
+        let peer = topology.host("node-2").unwrap();
+        let vtep = peer.links.iter().find(|link| link.name == "flannel.1").unwrap();
+        assert_eq!(Some(node.fdb[0].mac), vtep.mac);
+        assert_eq!(node.fdb[0].destination, "172.18.2.2".parse::<IpAddr>().unwrap());
+        assert_eq!(node.neighbors[0].address, "10.244.2.0".parse::<IpAddr>().unwrap());
+        let pod = topology.host("web-1").unwrap();
+        assert_eq!(pod.links[0].mtu, 1450);
+    }
+
+    #[test]
+    fn checksums_are_complete_only_towards_a_node_that_may_run_xdp() {
+        let off = |topology: &Topology| {
+            let links = &topology.host("fabric").unwrap().links;
+            let off = links.iter().filter(|l| l.offloads.get(&Offload::TxChecksum) == Some(&false));
+            off.map(|link| link.name.clone()).collect::<Vec<_>>()
+        };
+        assert_eq!(off(&lab(2, Mode::HostGw, Underlay::L2)), ["node-1", "node-2"]);
+        let mut options = Options::new("t".parse().unwrap());
+        options.hook = crate::lab::Hook::Tc;
+        let mut objects = spec::builtin(1);
+        address::complete(&mut objects, Underlay::L2).unwrap();
+        let topology = Topology::new(&objects.resolve().unwrap(), &options).unwrap();
+        assert!(off(&topology).is_empty());
+    }
+
+    #[test]
+    fn pods_of_one_name_are_told_apart_by_their_namespace() {
+        let mut objects = spec::builtin(1);
+        let mut twin = objects.pods[0].clone();
+        twin.object.metadata.namespace = Some("other".to_owned());
+        objects.pods.push(twin);
+        address::complete(&mut objects, Underlay::L2).unwrap();
+        let names = pod_hosts(&objects.resolve().unwrap());
+        assert!(names.contains(&"default.web-1".to_owned()), "{names:?}");
+        assert!(names.contains(&"other.web-1".to_owned()), "{names:?}");
+    }
+
+    #[test]
+    fn two_nodes_in_one_routed_subnet_are_refused() {
+        let mut objects = spec::builtin(2);
+        // Addresses of a switch: both nodes in 172.18.0.0/24.
+        address::complete(&mut objects, Underlay::L2).unwrap();
+        let mut options = Options::new("t".parse().unwrap());
+        (options.underlay, options.mode) = (Underlay::Routed, Mode::Vxlan);
+        let refused = Topology::new(&objects.resolve().unwrap(), &options);
+        assert!(matches!(refused, Err(TopologyError::SharedSubnet { .. })), "{refused:?}");
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(40))]
+        #[test]
+        fn addresses_are_unique_and_gateways_reachable(
+            nodes in 1usize..60,
+            vxlan: bool,
+            routed: bool,
+        ) {
+            let mode = if vxlan { Mode::Vxlan } else { Mode::HostGw };
+            let underlay = if routed { Underlay::Routed } else { Underlay::L2 };
+            let topology = lab(nodes, mode, underlay);
+            let mut seen = HashMap::new();
+            let mut macs = HashMap::new();
+            for host in &topology.hosts {
+                for address in &host.addresses {
+                    let other = seen.insert(address.net.addr(), &host.name);
+                    prop_assert_eq!(other, None, "{} stands twice", address.net.addr());
+                }
+                for link in &host.links {
+                    prop_assert!(link.name.len() < libc::IFNAMSIZ, "{}", link.name);
+                    if let Some(mac) = link.mac {
+                        let other = macs.insert(mac, (&host.name, &link.name));
+                        prop_assert_eq!(other, None, "{} stands twice", mac);
+                    }
+                    if let LinkKind::Veth { host: peer, link: end } = &link.kind {
+                        let peer = topology.host(peer).unwrap();
+                        let back = peer.links.iter().find(|l| l.name == *end).unwrap();
+                        let expected =
+                            LinkKind::Veth { host: host.name.clone(), link: link.name.clone() };
+                        prop_assert_eq!(&back.kind, &expected);
+                    }
+                }
+                for route in &host.routes {
+                    let on_link = host.addresses.iter().any(|address| {
+                        address.device == route.device && address.net.contains(&route.gateway)
+                    });
+                    prop_assert!(on_link || route.onlink, "{}: {}", host.name, route);
+                }
+            }
+        }
+    }
 }

@@ -31,7 +31,9 @@ pub const DEFAULT_NODES: usize = 2;
 
 /// How long agents and echo servers may take to be ready.
 const READY_PATIENCE: Duration = Duration::from_secs(30);
-const READY_POLL: Duration = Duration::from_millis(20);
+/// Between looks: first often, then rarely, since looking is not free.
+const FIRST_POLL: Duration = Duration::from_millis(10);
+const LONGEST_POLL: Duration = Duration::from_millis(500);
 /// How long a process may take to end before it is killed.
 const END_PATIENCE: Duration = Duration::from_secs(5);
 
@@ -59,16 +61,16 @@ pub struct Request {
 }
 
 /// What is going on, for whoever watches.
-#[derive(Clone, Debug)]
-pub enum Event {
+#[derive(Clone, Copy, Debug)]
+pub enum Event<'a> {
     /// A step is about to be taken.
-    Step(Step),
+    Step(&'a Step),
     /// A namespace that is not wanted any more went.
-    Removed(String),
+    Removed(&'a str),
     /// The supervisor was started, or told to look again.
     Supervisor,
     /// Still waiting for these to be ready.
-    Waiting(Vec<String>),
+    Waiting(&'a [String]),
 }
 
 /// What was done.
@@ -150,9 +152,9 @@ pub enum UpError {
     #[error("the lab could not be built ({build}), nor what was made be removed")]
     Undo {
         /// Why it could not be built.
-        build: BuildError,
+        build: Box<BuildError>,
         /// Why it could not be removed.
-        source: DownError,
+        source: Box<DownError>,
     },
     /// The supervisor could not be started or signalled.
     #[error("cannot start the lab's supervisor")]
@@ -178,7 +180,7 @@ pub enum UpError {
 /// # Errors
 ///
 /// See [`UpError`].
-pub async fn up(request: &Request, mut watch: impl FnMut(Event)) -> Result<Outcome, UpError> {
+pub async fn up(request: &Request, mut watch: impl FnMut(Event<'_>)) -> Result<Outcome, UpError> {
     let missing = netlink::missing_privileges()?;
     if !missing.is_empty() {
         return Err(UpError::Privileges(missing));
@@ -188,8 +190,8 @@ pub async fn up(request: &Request, mut watch: impl FnMut(Event)) -> Result<Outco
     let record = dir.record()?;
     let options = merge(request, record.as_ref())?;
     options.check()?;
-    let design = Design::new(request, &options, record.is_some(), &dir)?;
     let previous = dir.topology()?;
+    let design = Design::new(request, &options, previous.is_some(), &dir)?;
 
     let mut namespaces: BTreeSet<String> =
         record.iter().flat_map(|record| record.namespaces.clone()).collect();
@@ -202,7 +204,7 @@ pub async fn up(request: &Request, mut watch: impl FnMut(Event)) -> Result<Outco
     dir.write_record(&all)?;
 
     let steps = match build::build(&design.topology, previous.as_ref(), |step| {
-        watch(Event::Step(step.clone()));
+        watch(Event::Step(step));
     })
     .await
     {
@@ -211,15 +213,16 @@ pub async fn up(request: &Request, mut watch: impl FnMut(Event)) -> Result<Outco
         Err(build) => {
             return Err(match down::remove(&request.name).await {
                 Ok(_) => UpError::Build { source: build, removed: true },
-                Err(source) => UpError::Undo { build, source },
+                Err(source) => UpError::Undo { build: Box::new(build), source: Box::new(source) },
             });
         }
     };
     let removed = remove_stale(&namespaces, &wanted, &mut watch)?;
-    dir.write_topology(&design.topology)?;
     if design.rewrite {
         dir.write_manifests(&design.objects.to_yaml_by_kind())?;
     }
+    // From here on the manifests count as the lab's own.
+    dir.write_topology(&design.topology)?;
     dir.write_record(&Record { options: options.clone(), namespaces: wanted })?;
 
     let processes = start_processes(&design, &options, &dir, &mut watch).await?;
@@ -261,10 +264,10 @@ impl Design {
     fn new(
         request: &Request,
         options: &Options,
-        exists: bool,
+        built_before: bool,
         dir: &LabDir,
     ) -> Result<Self, UpError> {
-        let running = exists && request.files.is_empty() && request.nodes.is_none();
+        let running = built_before && request.files.is_empty() && request.nodes.is_none();
         let mut objects = if running {
             spec::read_files(&[dir.manifests()])?
         } else if request.files.is_empty() {
@@ -290,13 +293,13 @@ impl Design {
 fn remove_stale(
     had: &BTreeSet<String>,
     wanted: &[String],
-    watch: &mut impl FnMut(Event),
+    watch: &mut impl FnMut(Event<'_>),
 ) -> Result<Vec<String>, UpError> {
     let mut removed = Vec::new();
     for name in had.iter().filter(|name| !wanted.contains(name)) {
         match Netns::delete(name) {
             Ok(()) => {
-                watch(Event::Removed(name.clone()));
+                watch(Event::Removed(name));
                 removed.push(name.clone());
             }
             Err(error) if error.is_absent() => {}
@@ -312,7 +315,7 @@ async fn start_processes(
     design: &Design,
     options: &Options,
     dir: &LabDir,
-    watch: &mut impl FnMut(Event),
+    watch: &mut impl FnMut(Event<'_>),
 ) -> Result<Vec<String>, UpError> {
     let wanted = processes::wanted(&design.topology, &design.ports, options, dir);
     let before = dir.processes()?;
@@ -361,11 +364,12 @@ async fn wait_until_ready(
     design: &Design,
     options: &Options,
     dir: &LabDir,
-    watch: &mut impl FnMut(Event),
+    watch: &mut impl FnMut(Event<'_>),
 ) -> Result<(), UpError> {
     let digest = design.spec.digest();
     let deadline = Instant::now() + READY_PATIENCE;
     let mut said = Vec::new();
+    let mut pause = FIRST_POLL;
     loop {
         let waiting = status::not_ready(&design.topology, options, &digest, dir);
         if waiting.is_empty() {
@@ -376,9 +380,10 @@ async fn wait_until_ready(
             return Err(UpError::NotReady { name: options.name.clone(), waiting, logs });
         }
         if waiting != said {
-            watch(Event::Waiting(waiting.clone()));
+            watch(Event::Waiting(&waiting));
             said = waiting;
         }
-        tokio::time::sleep(READY_POLL).await;
+        tokio::time::sleep(pause).await;
+        pause = (pause * 5 / 4).min(LONGEST_POLL);
     }
 }

@@ -16,6 +16,8 @@ mod mac;
 mod netns;
 mod routes;
 pub mod sysctl;
+#[cfg(test)]
+mod tests;
 
 use std::io;
 
@@ -101,18 +103,5 @@ impl From<rtnetlink::Error> for Cause {
 impl From<Errno> for Cause {
     fn from(errno: Errno) -> Self {
         Self::Kernel(errno.into())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_error_names_operation_and_subject_and_keeps_the_code() {
-        let error = Error::new("delete the link", "eth0 in t1-client", Errno::ENODEV);
-        assert_eq!(error.to_string(), "cannot delete the link eth0 in t1-client");
-        assert_eq!(error.errno(), Some(Errno::ENODEV));
-        assert!(error.is_absent());
     }
 }

@@ -24,7 +24,7 @@ pub(super) fn run(args: UpArgs) -> anyhow::Result<Outcome> {
         force: args.force,
     };
     let bar = progress();
-    let built = runtime()?.block_on(up(&request, |event| tell(&bar, &event)));
+    let built = runtime()?.block_on(up(&request, |event| tell(&bar, event)));
     bar.finish_and_clear();
     output::print(&summary(&built?))
 }
@@ -42,7 +42,7 @@ fn progress() -> ProgressBar {
     bar
 }
 
-fn tell(bar: &ProgressBar, event: &Event) {
+fn tell(bar: &ProgressBar, event: Event<'_>) {
     match event {
         Event::Step(step) => {
             bar.inc(1);
@@ -65,14 +65,17 @@ fn summary(built: &Built) -> String {
             text.push_str(&format!("{line}\n"));
         }
     }
-    let processes = match built.processes.len() {
-        0 => String::new(),
-        count => format!(", {count} processes started"),
-    };
-    let what = match (built.created, changes, built.processes.len()) {
-        (true, ..) => format!("is up: {changes} changes{processes}"),
-        (false, 0, 0) => "is up; nothing was missing".to_owned(),
-        (false, ..) => format!("is up again: {changes} changes{processes}"),
+    let mut counts = Vec::new();
+    if changes > 0 {
+        counts.push(format!("{changes} changes"));
+    }
+    if !built.processes.is_empty() {
+        counts.push(format!("{} processes started", built.processes.len()));
+    }
+    let what = match (built.created, counts.join(", ")) {
+        (true, counts) => format!("is up: {counts}"),
+        (false, counts) if counts.is_empty() => "is up; nothing was missing".to_owned(),
+        (false, counts) => format!("is up again: {counts}"),
     };
     let (name, mode, underlay) = (&options.name, options.mode, options.underlay);
     text.push_str(&format!("lab {name} {what} ({mode} over {underlay}, MTU {})\n", options.mtu));

@@ -27,14 +27,14 @@ const PAUSE: Duration = Duration::from_millis(50);
 pub enum BuildError {
     /// The kernel could not be observed.
     #[error("cannot observe the lab's namespaces")]
-    Observe(#[source] netlink::Error),
+    Observe(#[source] Box<netlink::Error>),
     /// A step failed each time.
     #[error("{step}")]
     Step {
         /// The step, as a person would say it.
         step: String,
         /// Why it failed the last time.
-        source: netlink::Error,
+        source: Box<netlink::Error>,
     },
     /// Every step succeeds, and still something differs.
     #[error("the lab does not come to rest; still to do: {0}")]
@@ -58,7 +58,7 @@ pub async fn build(
         if round > 1 {
             tokio::time::sleep(PAUSE).await;
         }
-        let observed = observe(desired).await.map_err(BuildError::Observe)?;
+        let observed = observe(desired).await.map_err(unobserved)?;
         let plan = steps(desired, previous, &observed);
         if plan.is_empty() {
             return Ok(done);
@@ -78,13 +78,17 @@ pub async fn build(
         }
     }
     if let Some((step, source)) = failed {
-        return Err(BuildError::Step { step, source });
+        return Err(BuildError::Step { step, source: Box::new(source) });
     }
-    let observed = observe(desired).await.map_err(BuildError::Observe)?;
+    let observed = observe(desired).await.map_err(unobserved)?;
     match steps(desired, previous, &observed).first() {
         None => Ok(done),
         Some(step) => Err(BuildError::Restless(step.to_string())),
     }
+}
+
+fn unobserved(error: netlink::Error) -> BuildError {
+    BuildError::Observe(Box::new(error))
 }
 
 /// What differs between a topology and the kernel, without changing anything.
@@ -93,6 +97,6 @@ pub async fn build(
 ///
 /// Where the kernel cannot be observed.
 pub async fn differences(desired: &Topology) -> Result<Vec<Step>, BuildError> {
-    let observed = observe(desired).await.map_err(BuildError::Observe)?;
+    let observed = observe(desired).await.map_err(unobserved)?;
     Ok(steps(desired, None, &observed))
 }

@@ -355,10 +355,26 @@ fn entries(host: &Host, seen: &ObservedHost, standing: &[String], changes: &mut 
         }
     }
     for route in &host.routes {
+        // The kernel refuses an onlink IPv6 gateway that a route through another device covers
+        // (ip6_route_check_nh_onlink), so such a route goes before.
+        let elsewhere = seen.routes.iter().filter(|there| {
+            there.destination == route.destination && there.device != index(&route.device)
+        });
+        changes.extend(elsewhere.filter_map(|there| displaced(there, seen)));
         if !seen.routes.iter().any(|there| is_route(there, route, index(&route.device))) {
             changes.push(Change::Route(route.clone()));
         }
     }
+}
+
+fn displaced(there: &netlink::Route, seen: &ObservedHost) -> Option<Change> {
+    let device = seen.links.iter().find(|link| Some(link.index) == there.device)?;
+    Some(Change::RemoveRoute(Route {
+        destination: there.destination,
+        gateway: there.gateway.filter(|_| !there.kernel)?,
+        device: device.name.clone(),
+        onlink: there.onlink,
+    }))
 }
 
 fn has_address(seen: &ObservedHost, address: &Address) -> bool {
@@ -372,4 +388,73 @@ fn is_route(there: &netlink::Route, route: &Route, device: Option<u32>) -> bool 
         && there.destination == route.destination
         && there.gateway == Some(route.gateway)
         && there.onlink == route.onlink
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::{
+        lab::{Mode, Options, Underlay, address},
+        spec,
+    };
+
+    fn lab(mode: Mode) -> Topology {
+        let mut options = Options::new("t".parse().unwrap());
+        options.mode = mode;
+        let mut objects = spec::builtin(2);
+        address::complete(&mut objects, Underlay::L2).unwrap();
+        Topology::new(&objects.resolve().unwrap(), &options).unwrap()
+    }
+
+    #[test]
+    fn from_nothing_each_wire_is_made_once_after_all_namespaces() {
+        let topology = lab(Mode::HostGw);
+        let steps = steps(&topology, None, &BTreeMap::new());
+        let hosts = topology.hosts.len();
+        assert!(steps[..hosts].iter().all(|step| step.change == Change::Namespace));
+        let wires = steps.iter().filter(|step| matches!(step.change, Change::Veth { .. }));
+        // Fabric to client and nodes, nodes to pods: one for every host but the fabric.
+        assert_eq!(wires.count(), hosts - 1);
+    }
+
+    #[test]
+    fn a_vxlan_route_comes_after_its_neighbor_and_fdb_entry() {
+        let steps = steps(&lab(Mode::Vxlan), None, &BTreeMap::new());
+        let last = |is: fn(&Change) -> bool| steps.iter().rposition(|step| is(&step.change));
+        let first = |is: fn(&Change) -> bool| steps.iter().position(|step| is(&step.change));
+        let neighbor = last(|change| matches!(change, Change::Neighbor(_)));
+        let fdb = (
+            first(|change| matches!(change, Change::Fdb(_))),
+            last(|change| matches!(change, Change::Fdb(_))),
+        );
+        let route = first(|change| matches!(change, Change::Route(_)));
+        assert!(neighbor.is_some() && neighbor < fdb.0 && fdb.1 < route);
+    }
+
+    #[test]
+    fn what_only_the_previous_topology_wanted_goes_if_it_is_there() {
+        let (before, after) = (lab(Mode::Vxlan), lab(Mode::HostGw));
+        let device = netlink::Link {
+            index: 7,
+            name: "flannel.1".to_owned(),
+            mac: None,
+            mtu: 1450,
+            up: true,
+            master: None,
+            kind: netlink::LinkKind::Other(String::new()),
+            peer: None,
+            hairpin: None,
+        };
+        let seen = ObservedHost { links: vec![device], ..ObservedHost::default() };
+        let observed = BTreeMap::from([("node-1".to_owned(), seen)]);
+        let steps = steps(&after, Some(&before), &observed);
+        let gone: Vec<_> = steps
+            .iter()
+            .filter(|step| matches!(step.change, Change::DeleteLink(_)))
+            .map(ToString::to_string)
+            .collect();
+        assert_eq!(gone, ["node-1: no link flannel.1"]);
+    }
 }
