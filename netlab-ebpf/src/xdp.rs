@@ -1,13 +1,14 @@
 //! The XDP hook at an uplink: NodePort, with forwarding past the stack.
 //!
-//! It forwards by the interface that the packet came in on, which every driver with
-//! XDP can do, encapsulating and decapsulating VXLAN on the way. Packets for local
+//! It forwards by the interface that the packet came in on, encapsulating and
+//! decapsulating VXLAN on the way. It redirects there instead of returning XDP_TX: veth
+//! leaves such frames lying unless its peer runs an XDP program of its own. Packets for local
 //! backends go up the stack translated; whatever else it cannot forward goes up
 //! untouched, and the tc hook of the same interface deals with it.
 
 use aya_ebpf::{
-    bindings::xdp_action::{XDP_DROP, XDP_PASS, XDP_TX},
-    helpers::generated::bpf_ktime_get_ns,
+    bindings::xdp_action::{XDP_DROP, XDP_PASS},
+    helpers::generated::{bpf_ktime_get_ns, bpf_redirect},
     macros::xdp,
     programs::XdpContext,
 };
@@ -49,14 +50,18 @@ pub fn netlab_xdp(ctx: XdpContext) -> u32 {
                 counters.record(&verdict);
                 counters.encapsulated += 1;
             });
-            XDP_TX
+            send_back(&ctx)
         }
         Done::Decapsulated(verdict) => {
             count(hook::XDP, |counters| {
                 counters.record(&verdict);
                 counters.decapsulated += 1;
             });
-            XDP_TX
+            send_back(&ctx)
+        }
+        Done::Sent(verdict) => {
+            count(hook::XDP, |counters| counters.record(&verdict));
+            send_back(&ctx)
         }
         Done::Left => {
             count(hook::XDP, Counters::record_left);
@@ -65,10 +70,19 @@ pub fn netlab_xdp(ctx: XdpContext) -> u32 {
     }
 }
 
+/// The action that sends the frame out by the interface that it came in on.
+#[inline(always)]
+fn send_back(ctx: &XdpContext) -> u32 {
+    // SAFETY: takes numbers.
+    unsafe { bpf_redirect(ctx.ingress_ifindex() as u32, 0) as u32 }
+}
+
 /// How a packet was dealt with.
 enum Done {
     /// As the verdict says, with this action.
     Verdict(Verdict, u32),
+    /// Sent on, or an answer sent.
+    Sent(Verdict),
     /// Sent on in a VXLAN packet.
     Encapsulated(Verdict),
     /// Sent on, taken out of a VXLAN packet.
@@ -172,7 +186,7 @@ fn forward(
     if way.ifindex() == ingress {
         return match send(frame, headers, to, way, tunnelled) {
             Ok(()) if tunnelled => Done::Decapsulated(verdict),
-            Ok(()) => Done::Verdict(verdict, XDP_TX),
+            Ok(()) => Done::Sent(verdict),
             Err(reason) => drop(reason),
         };
     }
@@ -222,7 +236,7 @@ fn send_answer(frame: &mut Frame<'_>, headers: &Headers, answer: Answer, mtu: u1
         _ => write_error(frame, headers.flow.proto, answer, mtu),
     };
     match written {
-        Some(()) => Done::Verdict(Verdict::Answer(answer), XDP_TX),
+        Some(()) => Done::Sent(Verdict::Answer(answer)),
         None => drop(DropReason::Truncated),
     }
 }
