@@ -24,7 +24,7 @@ use self::{
 use crate::{
     datapath::{
         self,
-        attach::{Hook, attach},
+        attach::{Attachments, Hook},
         compile::{Tables, compile},
         conntrack,
         load::{Maps, Programs, load},
@@ -133,6 +133,7 @@ struct Agent {
     /// The last good one.
     spec: Option<Spec>,
     network: Option<Network>,
+    attachments: Attachments,
     /// What is in the maps.
     present: Tables,
     status: AgentStatus,
@@ -148,8 +149,18 @@ impl Agent {
             ..AgentStatus::default()
         };
         let timeouts = Timeouts::DEFAULT;
-        let (spec, network) = (None, None);
-        Ok(Self { options, connection, programs, maps, timeouts, spec, network, present, status })
+        Ok(Self {
+            options,
+            connection,
+            programs,
+            maps,
+            timeouts,
+            spec: None,
+            network: None,
+            attachments: Attachments::default(),
+            present,
+            status,
+        })
     }
 
     async fn on_update(&mut self, update: Update) -> Result<()> {
@@ -204,36 +215,36 @@ impl Agent {
             info!("{} map entries changed, {forgotten} connections forgotten", plan.len());
             self.present = desired;
         }
-        let first = self.network.is_none();
+        self.attach(&network)?;
         self.network = Some(network);
-        if first {
-            self.attach()?;
-        }
         self.status.frontends = self.present.frontends.len();
         self.status.backends = self.present.backends.len();
         Ok(())
     }
 
-    /// Lets packets in, once the maps are filled.
-    fn attach(&mut self) -> Result<()> {
-        let Some(network) = &self.network else { return Ok(()) };
-        if network.uplinks.is_empty() {
+    /// Lets packets in, now that the maps are filled.
+    fn attach(&mut self, network: &Network) -> Result<()> {
+        if network.uplinks.is_empty() && self.network.is_none() {
             return Err(Error::NoUplink(self.options.node.clone()));
         }
-        let vxlan = network.vxlan.as_ref().map(|vxlan| vxlan.name.as_str());
-        let (hook, attached) =
-            attach(&mut self.programs, self.options.hook, &network.uplinks, vxlan)?;
-        info!("hook {}: {}", hook.name, hook.reason);
-        self.status.hook = hook.name.into();
-        self.status.hook_reason = hook.reason;
-        self.status.attached = attached
-            .into_iter()
-            .map(|attached| Attachment {
-                program: attached.program.into(),
-                interface: attached.interface,
-                kind: attached.kind.into(),
-            })
-            .collect();
+        let Self { attachments, programs, options, status, .. } = self;
+        if !attachments.extend(programs, options.hook, &network.uplinks, &network.tunnels)? {
+            return Ok(());
+        }
+        if let Some(chosen) = attachments.chosen() {
+            info!("hook {}: {}", chosen.name, chosen.reason);
+            status.hook = chosen.name.into();
+            status.hook_reason.clone_from(&chosen.reason);
+        }
+        let attached = attachments.attached().iter().map(|attached| Attachment {
+            program: attached.program.into(),
+            interface: attached.interface.name.clone(),
+            kind: attached.kind.into(),
+        });
+        status.attached = attached.collect();
+        if self.network.is_some() {
+            self.write_status()?;
+        }
         Ok(())
     }
 

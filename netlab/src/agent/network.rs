@@ -10,7 +10,7 @@ use netlab_common::abi::{Vtep, VtepKey};
 
 use super::Options;
 use crate::{
-    datapath::compile::NodeView,
+    datapath::{attach::Interface, compile::NodeView},
     netlink::{self, Connection, Link, LinkKind},
     spec::{Spec, model::Endpoint},
 };
@@ -21,8 +21,10 @@ pub struct Network {
     /// The node's name.
     pub node: String,
     /// Interfaces that clients and other nodes are reached by.
-    pub uplinks: Vec<String>,
-    /// The pod network's VXLAN device, if there is one.
+    pub uplinks: Vec<Interface>,
+    /// VXLAN devices of the pod network, of either underlay's family.
+    pub tunnels: Vec<Interface>,
+    /// The one that XDP encapsulates for, if there is one.
     pub vxlan: Option<VxlanDevice>,
     /// Its FDB.
     pub vteps: BTreeMap<VtepKey, Vtep>,
@@ -37,8 +39,6 @@ pub struct Network {
 pub struct VxlanDevice {
     /// Interface index.
     pub index: u32,
-    /// Interface name.
-    pub name: String,
     /// VXLAN network identifier.
     pub vni: u32,
     /// UDP destination port.
@@ -77,8 +77,10 @@ pub async fn observe(
     let uplinks = if options.uplinks.is_empty() {
         uplinks(connection, spec, &options.node, &links).await?
     } else {
-        options.uplinks.clone()
+        named(&links, &options.uplinks)
     };
+    let tunnels = links.iter().filter(|link| matches!(link.kind, LinkKind::Vxlan(_)));
+    let tunnels = tunnels.map(interface).collect();
     let mut masquerade = BTreeMap::new();
     for net in remote_pod_networks(spec, &options.node) {
         // The network's own address: the route is that of every pod in it.
@@ -93,14 +95,13 @@ pub async fn observe(
         }
     }
     let node = options.node.clone();
-    Ok(Network { node, uplinks, vxlan, vteps, masquerade, elsewhere })
+    Ok(Network { node, uplinks, tunnels, vxlan, vteps, masquerade, elsewhere })
 }
 
 fn vxlan_device(link: &Link) -> Option<VxlanDevice> {
     let LinkKind::Vxlan(vxlan) = &link.kind else { return None };
     Some(VxlanDevice {
         index: link.index,
-        name: link.name.clone(),
         vni: vxlan.vni,
         port: vxlan.port,
         // XDP encapsulates on IPv4 underlays only; other devices are the kernel's.
@@ -122,13 +123,21 @@ async fn vteps(
         .collect())
 }
 
-/// Names of the interfaces with an address of the node.
+fn interface(link: &Link) -> Interface {
+    Interface { index: link.index, name: link.name.clone() }
+}
+
+fn named(links: &[Link], names: &[String]) -> Vec<Interface> {
+    links.iter().filter(|link| names.contains(&link.name)).map(interface).collect()
+}
+
+/// The interfaces with an address of the node.
 async fn uplinks(
     connection: &Connection,
     spec: &Spec,
     node: &str,
     links: &[Link],
-) -> Result<Vec<String>, netlink::Error> {
+) -> Result<Vec<Interface>, netlink::Error> {
     let node = spec.nodes.iter().find(|candidate| candidate.name == node);
     let addresses = node.map_or(&[][..], |node| &node.addresses);
     let present = connection.addresses().await?;
@@ -137,8 +146,7 @@ async fn uplinks(
         .filter(|address| addresses.contains(&address.net.addr()))
         .map(|address| address.device)
         .collect();
-    let names = links.iter().filter(|link| devices.contains(&link.index));
-    Ok(names.map(|link| link.name.clone()).collect())
+    Ok(links.iter().filter(|link| devices.contains(&link.index)).map(interface).collect())
 }
 
 fn remote_pod_networks(spec: &Spec, node: &str) -> BTreeSet<IpNet> {
