@@ -18,14 +18,14 @@ impl Sum {
     /// Adds `bytes`, whose count must be even.
     #[inline(always)]
     #[must_use]
-    pub fn add<const N: usize>(self, bytes: [u8; N]) -> Self {
+    pub fn with<const N: usize>(self, bytes: [u8; N]) -> Self {
         self.words(bytes, 0)
     }
 
     /// Takes `bytes` out of the sum: adds their complement.
     #[inline(always)]
     #[must_use]
-    pub fn remove<const N: usize>(self, bytes: [u8; N]) -> Self {
+    pub fn without<const N: usize>(self, bytes: [u8; N]) -> Self {
         self.words(bytes, u32::MAX)
     }
 
@@ -58,19 +58,19 @@ impl Sum {
     /// The sum in 32 bits: a difference as the kernel's helpers take it.
     #[inline(always)]
     #[must_use]
+    #[expect(clippy::cast_possible_truncation, reason = "the second fold leaves 32 bits")]
     pub const fn wide(self) -> u32 {
         let sum = (self.0 & 0xffff_ffff) + (self.0 >> 32);
-        // Truncation is exact: the second fold leaves nothing above 32 bits.
         ((sum & 0xffff_ffff) + (sum >> 32)) as u32
     }
 
     /// The sum in 16 bits, not complemented: what a partial checksum field holds.
     #[inline(always)]
     #[must_use]
+    #[expect(clippy::cast_possible_truncation, reason = "the second fold leaves 16 bits")]
     pub const fn folded(self) -> [u8; 2] {
         let sum = self.wide();
         let sum = (sum & 0xffff) + (sum >> 16);
-        // As in `wide`.
         (((sum & 0xffff) + (sum >> 16)) as u16).to_ne_bytes()
     }
 
@@ -86,7 +86,7 @@ impl Sum {
 #[inline(always)]
 #[must_use]
 pub fn update(old: [u8; 2], difference: Sum) -> [u8; 2] {
-    Sum::ZERO.remove(old).plus(difference).checksum()
+    Sum::ZERO.without(old).plus(difference).checksum()
 }
 
 /// [`update`] for UDP, where a zero field means "no checksum" and stays, and a
@@ -110,12 +110,12 @@ mod tests {
     use super::*;
 
     fn of(bytes: &[u8]) -> [u8; 2] {
-        bytes.chunks_exact(2).fold(Sum::ZERO, |sum, pair| sum.add([pair[0], pair[1]])).checksum()
+        bytes.chunks_exact(2).fold(Sum::ZERO, |sum, pair| sum.with([pair[0], pair[1]])).checksum()
     }
 
     #[test]
     fn example_of_rfc_1071() {
-        let sum = Sum::ZERO.add([0x00, 0x01, 0xf2, 0x03, 0xf4, 0xf5, 0xf6, 0xf7]);
+        let sum = Sum::ZERO.with([0x00, 0x01, 0xf2, 0x03, 0xf4, 0xf5, 0xf6, 0xf7]);
         assert_eq!(sum.folded(), [0xdd, 0xf2]);
     }
 
@@ -130,10 +130,10 @@ mod tests {
             let before = of(&bytes);
             let old = [bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]];
             bytes[at..at + 4].copy_from_slice(&new);
-            let after = update(before, Sum::ZERO.remove(old).add(new));
+            let after = update(before, Sum::ZERO.without(old).with(new));
             // Zero has two representations in ones' complement; both verify.
             let verifies = |field: [u8; 2]| {
-                bytes.chunks_exact(2).fold(Sum::ZERO.add(field), |s, p| s.add([p[0], p[1]])).folded()
+                bytes.chunks_exact(2).fold(Sum::ZERO.with(field), |s, p| s.with([p[0], p[1]])).folded()
                     == [0xff, 0xff]
             };
             prop_assert!(bytes.iter().all(|b| *b == 0) || verifies(after));

@@ -5,6 +5,7 @@
 //! then cut to [`RESET_LEN`]. An ICMP error is written in front of it: the frame
 //! grows by [`ERROR_GROWTH`] bytes behind its Ethernet header, so that the offending
 //! packet already stands where it has to be quoted.
+#![expect(clippy::cast_possible_truncation, reason = "lengths of headers, all below 2^16")]
 
 use crate::{
     checksum::Sum,
@@ -49,10 +50,10 @@ pub const fn turn(eth: &EthHeader) -> EthHeader {
 #[must_use]
 pub fn reset_pseudo_sum(ip: &Ipv4Header) -> Sum {
     Sum::ZERO
-        .add(ip.source())
-        .add(ip.destination())
-        .add([0, tcp::PROTOCOL])
-        .add((TcpHeader::LEN as u16).to_be_bytes())
+        .with(ip.source())
+        .with(ip.destination())
+        .with([0, tcp::PROTOCOL])
+        .with((TcpHeader::LEN as u16).to_be_bytes())
 }
 
 /// Headers of the reset that answers a segment; TCP's checksum is left at zero.
@@ -87,6 +88,6 @@ pub fn error(answer: Answer, ip: &Ipv4Header, quoted: Sum, mtu: u16) -> (Ipv4Hea
     let len = (ERROR_GROWTH + quote_len(ip.protocol())) as u16;
     let answer_ip = Ipv4Header::new(ip.destination(), ip.source(), icmp::PROTOCOL, len, 0, TTL);
     let mut header = IcmpHeader::error(kind, code, mtu);
-    [header.0[2], header.0[3]] = Sum::ZERO.add(header.0).plus(quoted).checksum();
+    [header.0[2], header.0[3]] = Sum::ZERO.with(header.0).plus(quoted).checksum();
     (answer_ip, header)
 }

@@ -37,7 +37,7 @@ impl Rewrite<'_> {
     #[must_use]
     pub fn ports(&self) -> Sum {
         let flow = &self.headers.flow;
-        Sum::ZERO.remove(flow.sport).remove(flow.dport).add(self.to.sport).add(self.to.dport)
+        Sum::ZERO.without(flow.sport).without(flow.dport).with(self.to.sport).with(self.to.dport)
     }
 
     /// Changes the packet. Nothing but a [`DropReason::Truncated`] can go wrong.
@@ -99,7 +99,7 @@ impl Rewrite<'_> {
         let ip_old = packet.load(ip_at)?;
         let ip_new = checksum::update(ip_old, addresses);
         packet.store(ip_at, ip_new)?;
-        let mut difference = addresses.plus(ports).remove(ip_old).add(ip_new);
+        let mut difference = addresses.plus(ports).without(ip_old).with(ip_new);
 
         let (at, is_udp) = if self.headers.flow.proto == udp::PROTOCOL {
             (quoted_l4 + udp::UdpHeader::AT_CHECKSUM, true)
@@ -115,7 +115,7 @@ impl Rewrite<'_> {
                 checksum::update(old, change)
             };
             packet.store(at, new)?;
-            difference = difference.remove(old).add(new);
+            difference = difference.without(old).with(new);
         }
         // `to` is the way back: the quoted packet is its reverse.
         store_addresses_v4(packet, quoted_l3, self.to.dst.last4(), self.to.src.last4())?;
@@ -134,7 +134,7 @@ impl Rewrite<'_> {
         let from_other_end = [a, b, c, d] == self.headers.flow.src.last4();
         let src = if from_other_end { self.to.src.last4() } else { [a, b, c, d] };
         let dst = self.to.dst.last4();
-        let difference = Sum::ZERO.remove(old).add(src).add(dst);
+        let difference = Sum::ZERO.without(old).with(src).with(dst);
         let at = l3 + Ipv4Header::AT_CHECKSUM;
         let checksum = packet.load(at)?;
         packet.store(at, checksum::update(checksum, difference))?;
@@ -156,16 +156,16 @@ pub fn decrement_ttl<P: PacketMut + ?Sized>(packet: &mut P, headers: &Headers) -
     let sum_at = headers.l3() + Ipv4Header::AT_CHECKSUM;
     let sum = packet.load(sum_at)?;
     packet.store(at, new)?;
-    packet.store(sum_at, checksum::update(sum, Sum::ZERO.remove(old).add(new)))
+    packet.store(sum_at, checksum::update(sum, Sum::ZERO.without(old).with(new)))
 }
 
 /// The first twelve bytes of mapped IPv4 addresses are the same, and cancel.
 #[inline(always)]
 fn replaced(old: &Addr, new: &Addr, v4: bool) -> Sum {
     if v4 {
-        Sum::ZERO.remove(old.last4()).add(new.last4())
+        Sum::ZERO.without(old.last4()).with(new.last4())
     } else {
-        Sum::ZERO.remove(old.0).add(new.0)
+        Sum::ZERO.without(old.0).with(new.0)
     }
 }
 

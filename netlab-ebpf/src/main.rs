@@ -5,6 +5,10 @@
 //! the next one: XDP to tc, tc to the stack.
 #![no_std]
 #![no_main]
+#![expect(
+    clippy::cast_possible_truncation,
+    reason = "the kernel's helpers take and return 64-bit registers for lengths and indices"
+)]
 
 mod fib;
 mod frame;

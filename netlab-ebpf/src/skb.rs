@@ -72,7 +72,7 @@ impl Skb {
     #[inline(always)]
     pub fn is_partial(&mut self, offset: usize) -> Option<bool> {
         let before: [u8; 2] = self.load(offset)?;
-        self.replace_l4(offset, Sum::ZERO.add([0, 1]), Part::Header, false)?;
+        self.replace_l4(offset, Sum::ZERO.with([0, 1]), Part::Header, false)?;
         let after: [u8; 2] = self.load(offset)?;
         self.store_balanced(offset, &before)?;
         Some(before == after)

@@ -225,7 +225,7 @@ fn write_reset(skb: &mut Skb) -> Option<()> {
     let (ip, mut tcp) = reply::reset(&Ipv4Header(skb.load(L3)?), &TcpHeader(skb.load(L4)?));
     let pseudo = reply::reset_pseudo_sum(&ip);
     let field =
-        if partial { pseudo.folded() } else { pseudo.plus(Sum::ZERO.add(tcp.0)).checksum() };
+        if partial { pseudo.folded() } else { pseudo.plus(Sum::ZERO.with(tcp.0)).checksum() };
     [tcp.0[TcpHeader::AT_CHECKSUM], tcp.0[TcpHeader::AT_CHECKSUM + 1]] = field;
     skb.cut(reply::RESET_LEN)?;
     skb.store(0, eth.0)?;
@@ -239,7 +239,7 @@ fn write_error(skb: &mut Skb, headers: &Headers, answer: Answer, mtu: u16) -> Op
     let proto = headers.flow.proto;
     let eth = reply::turn(&EthHeader(skb.load(0)?));
     let offender = Ipv4Header(skb.load(L3)?);
-    let quoted = Sum::ZERO.add(offender.0).plus(transport_sum(skb, headers)?);
+    let quoted = Sum::ZERO.with(offender.0).plus(transport_sum(skb, headers)?);
     let (ip, icmp) = reply::error(answer, &offender, quoted, mtu);
     skb.cut(L3 + reply::quote_len(proto))?;
     skb.grow(reply::ERROR_GROWTH)?;
@@ -255,9 +255,9 @@ fn transport_sum(skb: &mut Skb, headers: &Headers) -> Option<Sum> {
     let at = checksum_at(headers);
     let tcp = headers.flow.proto == tcp::PROTOCOL;
     let sum = if tcp {
-        Sum::ZERO.add(skb.load::<{ TcpHeader::LEN }>(headers.l4())?)
+        Sum::ZERO.with(skb.load::<{ TcpHeader::LEN }>(headers.l4())?)
     } else {
-        Sum::ZERO.add(skb.load::<8>(headers.l4())?)
+        Sum::ZERO.with(skb.load::<8>(headers.l4())?)
     };
     if !skb.is_partial(at)? {
         return Some(sum);
@@ -266,5 +266,5 @@ fn transport_sum(skb: &mut Skb, headers: &Headers) -> Option<Sum> {
         [0, 0] if !tcp => [0xff, 0xff],
         completed => completed,
     };
-    Some(sum.remove(skb.load::<2>(at)?).add(completed))
+    Some(sum.without(skb.load::<2>(at)?).with(completed))
 }

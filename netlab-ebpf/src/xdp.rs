@@ -247,7 +247,7 @@ fn write_reset(frame: &mut Frame<'_>) -> Option<()> {
     const L4: usize = L3 + Ipv4Header::LEN;
     let eth = reply::turn(&EthHeader(frame.load(0)?));
     let (ip, mut tcp) = reply::reset(&Ipv4Header(frame.load(L3)?), &TcpHeader(frame.load(L4)?));
-    let checksum = reply::reset_pseudo_sum(&ip).plus(Sum::ZERO.add(tcp.0)).checksum();
+    let checksum = reply::reset_pseudo_sum(&ip).plus(Sum::ZERO.with(tcp.0)).checksum();
     [tcp.0[TcpHeader::AT_CHECKSUM], tcp.0[TcpHeader::AT_CHECKSUM + 1]] = checksum;
     frame.store(0, eth.0)?;
     frame.store(L3, ip.0)?;
@@ -263,11 +263,11 @@ fn write_error(frame: &mut Frame<'_>, proto: u8, answer: Answer, mtu: u16) -> Op
     let offender: [u8; Ipv4Header::LEN] = frame.load(L3)?;
     let transport_at = L3 + Ipv4Header::LEN;
     let transport = if reply::quote_len(proto) == Ipv4Header::LEN + TcpHeader::LEN {
-        Sum::ZERO.add(frame.load::<{ TcpHeader::LEN }>(transport_at)?)
+        Sum::ZERO.with(frame.load::<{ TcpHeader::LEN }>(transport_at)?)
     } else {
-        Sum::ZERO.add(frame.load::<8>(transport_at)?)
+        Sum::ZERO.with(frame.load::<8>(transport_at)?)
     };
-    let quoted = Sum::ZERO.add(offender).plus(transport);
+    let quoted = Sum::ZERO.with(offender).plus(transport);
     let (ip, icmp) = reply::error(answer, &Ipv4Header(offender), quoted, mtu);
     frame.move_head(-(reply::ERROR_GROWTH as i32))?;
     frame.store(0, eth.0)?;

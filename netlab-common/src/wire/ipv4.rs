@@ -28,7 +28,7 @@ impl Ipv4Header {
         b[9] = proto;
         [b[12], b[13], b[14], b[15]] = src;
         [b[16], b[17], b[18], b[19]] = dst;
-        [b[10], b[11]] = Sum::ZERO.add(b).checksum();
+        [b[10], b[11]] = Sum::ZERO.with(b).checksum();
         Self(b)
     }
 
