@@ -18,6 +18,7 @@ impl Sum {
     /// Adds `bytes`, whose count must be even.
     #[inline(always)]
     #[must_use]
+    #[expect(clippy::should_implement_trait, reason = "reads as a chain with `remove` and `plus`")]
     pub fn add<const N: usize>(self, bytes: [u8; N]) -> Self {
         self.words(bytes, 0)
     }
@@ -58,19 +59,19 @@ impl Sum {
     /// The sum in 32 bits: a difference as the kernel's helpers take it.
     #[inline(always)]
     #[must_use]
+    #[expect(clippy::cast_possible_truncation, reason = "nothing is left above 32 bits")]
     pub const fn wide(self) -> u32 {
         let sum = (self.0 & 0xffff_ffff) + (self.0 >> 32);
-        // Truncation is exact: the second fold leaves nothing above 32 bits.
         ((sum & 0xffff_ffff) + (sum >> 32)) as u32
     }
 
     /// The sum in 16 bits, not complemented: what a partial checksum field holds.
     #[inline(always)]
     #[must_use]
+    #[expect(clippy::cast_possible_truncation, reason = "nothing is left above 16 bits")]
     pub const fn folded(self) -> [u8; 2] {
         let sum = self.wide();
         let sum = (sum & 0xffff) + (sum >> 16);
-        // As in `wide`.
         (((sum & 0xffff) + (sum >> 16)) as u16).to_ne_bytes()
     }
 

@@ -255,10 +255,6 @@ fn lookup_frontend<T: Tables>(headers: &Headers, tables: &T) -> Option<Frontend>
 /// taken away; the first one is the last to go.
 #[inline(always)]
 fn select<T: Tables>(frontend: &Frontend, tables: &T, room: &mut Room) -> bool {
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "the product's upper half is below backends"
-    )]
     let slot = ((u64::from(tables.random()) * u64::from(frontend.backends)) >> 32) as u32;
     for slot in [slot, 0] {
         let key = BackendKey { service: frontend.service, slot };

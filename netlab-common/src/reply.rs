@@ -5,6 +5,7 @@
 //! then cut to [`RESET_LEN`]. An ICMP error is written in front of it: the frame
 //! grows by [`ERROR_GROWTH`] bytes behind its Ethernet header, so that the offending
 //! packet already stands where it has to be quoted.
+#![expect(clippy::cast_possible_truncation, reason = "headers are a few dozen bytes long")]
 
 use crate::{
     checksum::Sum,
