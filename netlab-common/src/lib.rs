@@ -9,12 +9,17 @@
 //! Wire values are big-endian byte arrays; accessors give host order.
 #![cfg_attr(not(test), no_std)]
 
+#[cfg(all(feature = "host", not(test)))]
+extern crate std;
+
 pub mod abi;
 pub mod checksum;
 pub mod conntrack;
 pub mod counters;
 pub mod flow;
 pub mod headers;
+#[cfg(feature = "host")]
+pub mod host;
 pub mod nodeport;
 pub mod packet;
 pub mod reply;
