@@ -6,8 +6,14 @@ mod cmd;
 use std::{io, process::ExitCode};
 
 use clap::Parser as _;
+use nix::sys::signal::SigSet;
 
 fn main() -> ExitCode {
+    // A mask is inherited: whoever started this may block SIGTERM, and then neither this
+    // process nor those that it starts could be asked to end.
+    if let Err(errno) = SigSet::empty().thread_set_mask() {
+        eprintln!("netlab: cannot unblock signals: {errno}");
+    }
     // clap itself exits with 2 for bad flags, and with 0 for help.
     let outcome = cmd::run(cli::Cli::parse());
     match outcome {

@@ -1,47 +1,45 @@
 //! Ctrl-C, noticed between steps, so that what was set up can be taken down.
 //!
-//! The signals stay blocked in this process alone: the standard library clears the
-//! mask in the programs it starts, so they end at once as they always would.
+//! The signals are caught, not blocked: a mask would be inherited by the programs
+//! started from here, and they could not be asked to stop any more.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    thread,
-};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context as _, Result, bail};
-use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
 
 /// Whether someone asked this process to stop.
-pub struct Interrupt(Arc<AtomicBool>);
+static STOPPED: AtomicBool = AtomicBool::new(false);
+
+extern "C" fn stop(_signal: i32) {
+    STOPPED.store(true, Ordering::Relaxed);
+}
+
+/// Proof that the signals are caught.
+pub struct Interrupt(());
 
 impl Interrupt {
-    /// Catches the signals that ask a process to stop. Call it before any thread starts.
+    /// Catches the signals that ask a process to stop.
     ///
     /// # Errors
     ///
-    /// The signals cannot be blocked.
+    /// A handler cannot be installed.
     pub fn catch() -> Result<Self> {
-        let signals: SigSet =
-            [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP].into_iter().collect();
-        signals.thread_block().context("failed to block the stop signals")?;
-        let stopped = Arc::new(AtomicBool::new(false));
-        let flag = Arc::clone(&stopped);
-        thread::spawn(move || {
-            while signals.wait().is_ok() {
-                flag.store(true, Ordering::Relaxed);
-            }
-        });
-        Ok(Self(stopped))
+        let action =
+            SigAction::new(SigHandler::Handler(stop), SaFlags::SA_RESTART, SigSet::empty());
+        for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
+            // SAFETY: the handler only stores to an atomic.
+            unsafe { sigaction(signal, &action) }
+                .with_context(|| format!("failed to catch {signal}"))?;
+        }
+        Ok(Self(()))
     }
 
     /// # Errors
     ///
     /// Someone asked this process to stop.
     pub fn check(&self) -> Result<()> {
-        if self.0.load(Ordering::Relaxed) {
+        if STOPPED.load(Ordering::Relaxed) {
             bail!("stopped by a signal");
         }
         Ok(())
