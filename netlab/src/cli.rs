@@ -267,13 +267,17 @@ impl std::str::FromStr for PortRange {
 Examples:
   netlab show services
   netlab show conntrack --node node-1 -o json
-  netlab show counters --name second --node node-2")]
+  netlab show counters --name second --node node-2
+  netlab show conntrack --pin /sys/fs/bpf/netlab/node   an agent without a lab, on this host")]
 pub struct ShowArgs {
     /// What to show.
     pub table: Table,
     /// The node of the lab [default: all].
     #[arg(long, value_name = "HOST")]
     pub node: Option<String>,
+    /// The maps of the agent that pins here, and this host's network, instead of a lab's.
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["node", "name"])]
+    pub pin: Option<PathBuf>,
     #[command(flatten)]
     /// Which lab.
     pub name: NameArgs,

@@ -19,13 +19,13 @@ use tokio::{
 
 use self::{
     network::Network,
-    status::{AgentStatus, Attachment},
+    status::{AgentStatus, Attachment, ConntrackUse},
 };
 use crate::{
     datapath::{
         self,
         attach::{Attachments, Hook},
-        compile::{Tables, compile},
+        compile::{Tables, compile, not_honoured},
         conntrack,
         load::{Maps, Programs, load},
         tables::{self, TablesPlan},
@@ -119,7 +119,7 @@ pub async fn run(options: Options) -> Result<()> {
             }
             update = source.next() => agent.on_update(update?).await?,
             Some(()) = changes.next() => agent.on_network_change().await?,
-            _ = collect.tick() => agent.collect()?,
+            _ = collect.tick() => agent.on_tick()?,
         }
     }
 }
@@ -180,10 +180,13 @@ impl Agent {
                     self.status.error = Some(error.to_string());
                     return self.write_status();
                 }
+                for sentence in not_honoured(&spec) {
+                    warn!("{sentence}");
+                }
                 self.status.error = None;
                 self.status.spec = spec.digest();
                 self.spec = Some(spec);
-                self.agree().await?;
+                self.agree_or_say().await?;
                 self.status.generation += 1;
                 self.write_status()
             }
@@ -195,7 +198,22 @@ impl Agent {
             return Ok(());
         }
         debug!("the network changed");
-        self.agree().await
+        self.agree_or_say().await
+    }
+
+    /// An agent that cannot start ends. One that has started goes on with what is in the
+    /// maps, because ending would take the node ports away, and tries again at the next
+    /// change.
+    async fn agree_or_say(&mut self) -> Result<()> {
+        let started = self.network.is_some();
+        match self.agree().await {
+            Err(error) if started => {
+                error!("{error}; what was applied before stays in use");
+                self.status.error = Some(error.to_string());
+                self.write_status()
+            }
+            outcome => outcome,
+        }
     }
 
     /// Makes the maps agree with the spec and the node's network.
@@ -285,12 +303,31 @@ impl Agent {
         }
     }
 
-    fn collect(&mut self) -> Result<()> {
-        let (stay, gone) = conntrack::collect(&mut self.maps, &self.timeouts, conntrack::now())?;
+    /// Collects dead connections and tells how full the table is.
+    fn on_tick(&mut self) -> Result<()> {
+        let (stay, gone) =
+            match conntrack::collect(&mut self.maps, &self.timeouts, conntrack::now()) {
+                Ok(counts) => counts,
+                Err(error) => {
+                    error!("{error}; trying again in {COLLECT_EVERY:?}");
+                    return Ok(());
+                }
+            };
         if gone > 0 {
             debug!("conntrack: {gone} entries collected, {stay} stay");
         }
-        Ok(())
+        let capacity = self.options.conntrack_max as usize;
+        if stay * 10 > capacity * 9 {
+            warn!(
+                "conntrack has {stay} of {capacity} entries: beyond that the connections that \
+                 were silent for longest are forgotten; raise --conntrack-max"
+            );
+        }
+        if self.spec.is_none() || self.status.conntrack.entries == stay {
+            return Ok(());
+        }
+        self.status.conntrack = ConntrackUse { entries: stay, capacity };
+        self.write_status()
     }
 
     /// The maps stay pinned with what is in them; dropping the programs detaches them.

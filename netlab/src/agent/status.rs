@@ -30,8 +30,20 @@ pub struct AgentStatus {
     pub frontends: usize,
     /// Backend slots in the maps.
     pub backends: usize,
+    /// The conntrack table, as of the last collection.
+    #[serde(default)]
+    pub conntrack: ConntrackUse,
     /// Why the newest files are not in use; the last good spec stays.
     pub error: Option<String>,
+}
+
+/// How full the conntrack table is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConntrackUse {
+    /// Entries, two a connection.
+    pub entries: usize,
+    /// Entries that there is room for.
+    pub capacity: usize,
 }
 
 /// One program on one interface.

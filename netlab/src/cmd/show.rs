@@ -1,5 +1,7 @@
 //! `netlab show`.
 
+use std::path::PathBuf;
+
 use anyhow::{Context as _, bail};
 use netlab::{
     datapath::{self, load::Maps, tables::observe, view},
@@ -23,8 +25,9 @@ struct OnNode<T> {
 /// A node to look at.
 struct Node {
     name: String,
-    lab: LabDir,
-    netns: String,
+    pins: PathBuf,
+    /// None for the host that this runs on.
+    netns: Option<String>,
 }
 
 /// Prints one table of one node, or of all.
@@ -33,13 +36,10 @@ struct Node {
 ///
 /// Where there is no such lab or node, or its agent's maps cannot be read.
 pub fn run(args: &ShowArgs) -> anyhow::Result<Outcome> {
-    let lab = LabDir::new(&args.name.name);
-    // A broken manifest must not hide what the kernel has; names are then numbers.
-    let spec = read_directory(&lab.manifests())
-        .and_then(|objects| objects.resolve())
-        .inspect_err(|error| log::warn!("{error}; Services are shown by number"))
-        .unwrap_or_default();
-    let nodes = nodes(&lab, &args.name.name, args.node.as_deref())?;
+    let (nodes, spec) = match &args.pin {
+        Some(pins) => (vec![this_host(pins.clone())], Spec::default()),
+        None => of_lab(args)?,
+    };
     match args.table {
         Table::Services => {
             let rows = of_maps(&nodes, |maps| Ok(view::services(&observe(maps)?, &spec)))?;
@@ -107,7 +107,7 @@ fn of_maps<T>(
 ) -> anyhow::Result<Vec<OnNode<T>>> {
     let mut rows = Vec::new();
     for node in nodes {
-        let maps = Maps::open(&node.lab.pins().join(&node.name))
+        let maps = Maps::open(&node.pins)
             .with_context(|| format!("no agent has maps for node {:?}", node.name))?;
         let found = read(&maps)?;
         rows.extend(found.into_iter().map(|row| OnNode { node: node.name.clone(), row }));
@@ -190,7 +190,8 @@ fn of_network<T>(
     runtime.block_on(async {
         let mut rows = Vec::new();
         for node in nodes {
-            let connection = Connection::open(&Netns::open(&node.netns)?)?;
+            let netns = node.netns.as_deref().map_or_else(Netns::current, Netns::open)?;
+            let connection = Connection::open(&netns)?;
             let found = read(&connection).await?;
             rows.extend(found.into_iter().map(|row| OnNode { node: node.name.clone(), row }));
         }
@@ -201,6 +202,21 @@ fn of_network<T>(
 fn name_of(links: &[netlab::netlink::Link], index: Option<u32>) -> String {
     let link = links.iter().find(|link| Some(link.index) == index);
     link.map_or_else(|| "-".into(), |link| link.name.clone())
+}
+
+fn this_host(pins: PathBuf) -> Node {
+    Node { name: "-".into(), pins, netns: None }
+}
+
+fn of_lab(args: &ShowArgs) -> anyhow::Result<(Vec<Node>, Spec)> {
+    let lab = LabDir::new(&args.name.name);
+    let nodes = nodes(&lab, &args.name.name, args.node.as_deref())?;
+    // A broken manifest must not hide what the kernel has; names are then numbers.
+    let spec = read_directory(&lab.manifests())
+        .and_then(|objects| objects.resolve())
+        .inspect_err(|error| log::warn!("{error}; Services are shown by number"))
+        .unwrap_or_default();
+    Ok((nodes, spec))
 }
 
 /// The lab's nodes, or the one that was named.
@@ -215,7 +231,11 @@ fn nodes(lab: &LabDir, name: &LabName, wanted: Option<&str>) -> anyhow::Result<V
     }
     let shown = all.into_iter().filter(|node| wanted.is_none_or(|wanted| wanted == *node));
     Ok(shown
-        .map(|node| Node { name: node.to_owned(), lab: lab.clone(), netns: name.netns(node) })
+        .map(|node| Node {
+            name: node.to_owned(),
+            pins: lab.pins().join(node),
+            netns: Some(name.netns(node)),
+        })
         .collect())
 }
 

@@ -14,7 +14,7 @@ use netlab_common::{
     flow::Addr,
 };
 
-use crate::spec::model::{Endpoint, Port, Protocol, Service, ServicePort, Spec};
+use crate::spec::model::{Endpoint, Port, Protocol, Service, ServicePort, Spec, TrafficPolicy};
 
 /// What is, or should be, in the maps that depend on the spec.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -71,6 +71,26 @@ fn frontends(spec: &Spec) -> impl Iterator<Item = (FrontendKey, &ServicePort)> {
             })
         })
     })
+}
+
+/// What the Services ask for and the datapath does not do yet, a sentence each.
+///
+/// It is said wherever a spec is taken up: a source range that is ignored, say, would
+/// otherwise look like one that lets everybody in.
+#[must_use]
+pub fn not_honoured(spec: &Spec) -> Vec<String> {
+    spec.services
+        .iter()
+        .flat_map(|service| {
+            let asks = [
+                (service.external_policy == TrafficPolicy::Local, "externalTrafficPolicy Local"),
+                (service.affinity.is_some(), "sessionAffinity ClientIP"),
+                (!service.source_ranges.is_empty(), "loadBalancerSourceRanges"),
+            ];
+            let asked = asks.into_iter().filter(|(asked, _)| *asked);
+            asked.map(|(_, what)| format!("Service {}: {what} is not honoured yet", service.name))
+        })
+        .collect()
 }
 
 /// A Service without any address is IPv4, as in a cluster that says nothing else.
@@ -297,6 +317,15 @@ mod tests {
             let families: Vec<bool> = slots.map(|(_, backend)| backend.addr.is_v4()).collect();
             assert_eq!(families, [key.addr.is_v4()]);
         }
+    }
+
+    #[test]
+    fn what_is_not_honoured_is_said() {
+        let mut local = spec(1);
+        assert_eq!(not_honoured(&local), [""; 0]);
+        local.services[0].external_policy = TrafficPolicy::Local;
+        let said = not_honoured(&local);
+        assert_eq!(said, ["Service default/web: externalTrafficPolicy Local is not honoured yet"]);
     }
 
     #[test]

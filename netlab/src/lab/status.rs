@@ -14,6 +14,7 @@ use super::{
 };
 use crate::{
     agent::status::AgentStatus,
+    datapath::compile::not_honoured,
     netlink::{Netns, missing_privileges},
     spec::{
         self, Spec,
@@ -35,6 +36,8 @@ pub struct Status {
     pub services: Vec<Service>,
     /// What is not as it should be, a sentence each.
     pub problems: Vec<String>,
+    /// What the manifests ask for and the datapath does not do yet, a sentence each.
+    pub not_honoured: Vec<String>,
 }
 
 /// A host of the lab.
@@ -136,7 +139,10 @@ pub async fn status(name: &LabName) -> Result<Status, StatusError> {
         }
     };
     let agents = process_problems(&record.options, topology.as_ref(), &spec, &dir, &mut problems)?;
-    Ok(Status { options: record.options, hosts, agents, services: spec.services, problems })
+    let not_honoured =
+        if record.options.proxy == Proxy::Ebpf { not_honoured(&spec) } else { Vec::new() };
+    let (options, services) = (record.options, spec.services);
+    Ok(Status { options, hosts, agents, services, problems, not_honoured })
 }
 
 /// A sentence for each step that `up` would take; of a host without namespace, only that.

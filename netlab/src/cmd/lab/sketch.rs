@@ -31,6 +31,9 @@ pub(super) fn draw(status: &Status, color: bool) -> String {
         draw_node(&mut text, status, node, rail);
     }
     text.push_str(&services(status));
+    for sentence in &status.not_honoured {
+        let _ = writeln!(text, "note: {sentence}");
+    }
     for problem in &status.problems {
         let (on, off) = if color { ("\x1b[31m", "\x1b[0m") } else { ("", "") };
         let _ = writeln!(text, "{on}problem{off}: {problem}");
