@@ -1,6 +1,6 @@
 //! What a test needs to run at all, and what happens where that is missing.
 
-use std::{fs, io::Write as _};
+use std::{collections::BTreeSet, fs, io::Write as _};
 
 /// The variable that turns a skipped test into a failed one when it is `1`.
 pub const REQUIRE: &str = "NETLAB_REQUIRE_PRIVILEGE";
@@ -22,17 +22,16 @@ pub enum Privilege {
 #[must_use]
 pub fn require(what: &[Privilege]) -> bool {
     let effective = effective_capabilities();
-    let mut missing: Vec<&str> = what
+    let missing: BTreeSet<&str> = what
         .iter()
         .flat_map(|privilege| privilege.capabilities())
         .filter(|capability| !capability.is_in(effective))
         .map(|capability| capability.name)
         .collect();
-    missing.dedup();
     if missing.is_empty() {
         return true;
     }
-    let missing = missing.join(", ");
+    let missing = Vec::from_iter(missing).join(", ");
     let demanded = std::env::var(REQUIRE).is_ok_and(|value| value == "1");
     assert!(!demanded, "{REQUIRE}=1, and this process lacks {missing}");
     let test = std::thread::current().name().unwrap_or("test").to_owned();
