@@ -1,1 +1,3 @@
 //! Tests of netlab in the kernel and in network namespaces.
+
+pub mod privilege;

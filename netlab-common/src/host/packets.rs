@@ -41,6 +41,8 @@ pub struct Sketch {
     pub window: u16,
     /// UDP over IPv4: whether the checksum field is filled.
     pub checksum: bool,
+    /// IPv4: identification.
+    pub identification: u16,
     /// IPv4: whether routers must not fragment.
     pub dont_fragment: bool,
     /// IPv4: options, a multiple of four bytes.
@@ -63,6 +65,7 @@ impl Sketch {
             numbers: [1_000, 0],
             window: 1024,
             checksum: true,
+            identification: 0x4e4c,
             dont_fragment: true,
             options: Vec::new(),
             payload: Vec::new(),
@@ -130,7 +133,7 @@ impl Sketch {
         let mut ip = Ipv4Header::new(0, self.ttl, IpNumber(self.proto), src, dst)
             .expect("an empty packet fits");
         ip.dont_fragment = self.dont_fragment;
-        ip.identification = 0x4e4c;
+        ip.identification = self.identification;
         ip.options = self.options.as_slice().try_into().expect("options fit");
         let transport = self.transport(|tcp, udp| match (tcp, udp) {
             (Some(tcp), _) => tcp.calc_checksum_ipv4(&ip, &self.payload),
