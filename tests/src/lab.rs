@@ -15,11 +15,14 @@ use netlab::{
         dial::{self, Answer, DialError},
     },
     netlink::Netns,
-    spec::model::Protocol,
+    spec::{self, model::Protocol},
 };
 use serde_json::Value;
 
-use crate::binary::{Ran, netlab};
+use crate::{
+    binary::{Ran, netlab},
+    poll::until,
+};
 
 /// Set to 1, it keeps labs that tests have made.
 const KEEP: &str = "NETLAB_KEEP";
@@ -254,6 +257,23 @@ impl Lab {
         let documents: Vec<_> = manifest.split("---\n").map(&mut unready).collect();
         assert_eq!(found, pods.len(), "{pods:?}");
         documents.join("---\n")
+    }
+
+    /// Waits until every agent has taken the manifests over as they are on disk.
+    ///
+    /// # Panics
+    ///
+    /// If they are refused, or an agent takes too long.
+    pub fn wait_for_agents(&self) {
+        let dir = self.dir();
+        let objects = spec::read_files(&[dir.manifests()]).and_then(|objects| objects.resolve());
+        let digest = objects.unwrap_or_else(|error| panic!("{error}")).digest();
+        for (node, _) in NODES {
+            until("the agent's taking over", || {
+                let status = dir.agent_status(node).ok().flatten()?;
+                (status.spec == digest && status.error.is_none()).then_some(())
+            });
+        }
     }
 
     fn manifest_path(&self, file: &str) -> PathBuf {

@@ -52,7 +52,7 @@ fn a_udp_flow_leaves_a_removed_endpoint_with_its_next_datagram() {
         let before = exchange(&flow);
         assert_eq!(exchange(&flow), before, "a flow keeps its backend");
         lab.write_manifest("pods.yaml", &lab.with_unready(&[&before]));
-        until("the backend's removal", || (lab.show("backends").len() == 10).then_some(()));
+        lab.wait_for_agents();
         let after = exchange(&flow);
         assert_ne!(after, before, "{mode} {hook}");
         assert_eq!(lab.drops(), [""; 0]);

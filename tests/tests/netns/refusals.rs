@@ -14,7 +14,6 @@ use netlab::{
 };
 use netlab_tests::{
     lab::{CELLS, DIAL_LIMIT, DNS, DNS_PODS, Lab, NODES, WEB, WEB_PODS},
-    poll::until,
     privilege::require_root,
 };
 
@@ -51,7 +50,8 @@ fn without_endpoints_a_dial_is_refused_at_once() {
     for (mode, hook) in CELLS {
         let lab = Lab::up(mode, hook);
         lab.write_manifest("pods.yaml", &lab.with_unready(&[&WEB_PODS[..], &DNS_PODS].concat()));
-        until("no backends", || lab.show("backends").is_empty().then_some(()));
+        lab.wait_for_agents();
+        assert!(lab.show("backends").is_empty());
         for (protocol, port) in [(Protocol::Tcp, WEB), (Protocol::Udp, DNS)] {
             refused(&lab, protocol, port);
         }
@@ -85,10 +85,7 @@ fn a_backend_that_does_not_listen_refuses_through_the_datapath() {
             sysctl::write(&lab.netns(pod), "ipv4/icmp_ratelimit", "0").unwrap();
         }
         lab.write_manifest("silent.yaml", SILENT);
-        until("the new Service's backends", || {
-            let of = |row: &&serde_json::Value| row["service"] == "default/silent:9";
-            (lab.show("backends").iter().filter(of).count() == 4).then_some(())
-        });
+        lab.wait_for_agents();
         for (_, address) in NODES {
             for _ in 0..16 {
                 let outcome = lab.inside("client", || udp(address, SILENT_PORT));
