@@ -24,7 +24,7 @@ use self::{
 use crate::{
     datapath::{
         self,
-        attach::{Hook, attach},
+        attach::{Attachments, Device, Hook},
         compile::{Tables, compile},
         conntrack,
         load::{Maps, Programs, load},
@@ -128,6 +128,7 @@ struct Agent {
     options: Options,
     connection: Connection,
     programs: Programs,
+    attachments: Attachments,
     maps: Maps,
     timeouts: Timeouts,
     /// The last good one.
@@ -148,8 +149,18 @@ impl Agent {
             ..AgentStatus::default()
         };
         let timeouts = Timeouts::DEFAULT;
-        let (spec, network) = (None, None);
-        Ok(Self { options, connection, programs, maps, timeouts, spec, network, present, status })
+        Ok(Self {
+            options,
+            connection,
+            programs,
+            attachments: Attachments::default(),
+            maps,
+            timeouts,
+            spec: None,
+            network: None,
+            present,
+            status,
+        })
     }
 
     async fn on_update(&mut self, update: Update) -> Result<()> {
@@ -184,7 +195,9 @@ impl Agent {
             return Ok(());
         }
         debug!("the network changed");
-        self.agree().await
+        let before = self.status.clone();
+        self.agree().await?;
+        if self.status == before { Ok(()) } else { self.write_status() }
     }
 
     /// Makes the maps agree with the spec and the node's network.
@@ -205,35 +218,40 @@ impl Agent {
             self.present = desired;
         }
         let first = self.network.is_none();
+        self.attach(&network, first)?;
         self.network = Some(network);
-        if first {
-            self.attach()?;
-        }
         self.status.frontends = self.present.frontends.len();
         self.status.backends = self.present.backends.len();
         Ok(())
     }
 
     /// Lets packets in, once the maps are filled.
-    fn attach(&mut self) -> Result<()> {
-        let Some(network) = &self.network else { return Ok(()) };
-        if network.uplinks.is_empty() {
+    fn attach(&mut self, network: &Network, first: bool) -> Result<()> {
+        let (uplinks, tunnels) = (&network.uplinks, &network.tunnels);
+        if uplinks.is_empty() && first {
             return Err(Error::NoUplink(self.options.node.clone()));
         }
-        let vxlan = network.vxlan.as_ref().map(|vxlan| vxlan.name.as_str());
-        let (hook, attached) =
-            attach(&mut self.programs, self.options.hook, &network.uplinks, vxlan)?;
-        info!("hook {}: {}", hook.name, hook.reason);
-        self.status.hook = hook.name.into();
-        self.status.hook_reason = hook.reason;
-        self.status.attached = attached
-            .into_iter()
-            .map(|attached| Attachment {
-                program: attached.program.into(),
-                interface: attached.interface,
-                kind: attached.kind.into(),
-            })
-            .collect();
+        let choice = self.options.hook;
+        match self.attachments.agree(&mut self.programs, choice, uplinks, tunnels) {
+            Err(error) if !first && !all_there(uplinks.iter().chain(tunnels)) => {
+                // Whatever took it away is a change that leads here again.
+                debug!("an interface went while programs were attached: {error}");
+            }
+            outcome => outcome?,
+        }
+        let attached = self.attachments.list().into_iter().map(|attached| Attachment {
+            program: attached.program.into(),
+            interface: attached.interface.name,
+            index: attached.interface.index,
+            kind: attached.kind.into(),
+        });
+        let attached: Vec<_> = attached.collect();
+        if let Some(hook) = self.attachments.chosen().filter(|_| attached != self.status.attached) {
+            info!("hook {}: {}", hook.name, hook.reason);
+            self.status.hook = hook.name.into();
+            self.status.hook_reason.clone_from(&hook.reason);
+            self.status.attached = attached;
+        }
         Ok(())
     }
 
@@ -295,6 +313,12 @@ impl Agent {
         let subject = self.options.state.join(status::FILE_NAME).display().to_string();
         Error::Io { operation: "write", subject, source }
     }
+}
+
+fn all_there<'d>(mut devices: impl Iterator<Item = &'d Device>) -> bool {
+    devices.all(|device| {
+        nix::net::if_::if_nametoindex(device.name.as_str()).is_ok_and(|now| now == device.index)
+    })
 }
 
 fn collector() -> Interval {

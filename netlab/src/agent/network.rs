@@ -10,7 +10,7 @@ use netlab_common::abi::{Vtep, VtepKey};
 
 use super::Options;
 use crate::{
-    datapath::compile::NodeView,
+    datapath::{attach::Device, compile::NodeView},
     netlink::{self, Connection, Link, LinkKind},
     spec::{Spec, model::Endpoint},
 };
@@ -21,7 +21,9 @@ pub struct Network {
     /// The node's name.
     pub node: String,
     /// Interfaces that clients and other nodes are reached by.
-    pub uplinks: Vec<String>,
+    pub uplinks: Vec<Device>,
+    /// All VXLAN devices, those included that only the kernel encapsulates for.
+    pub tunnels: Vec<Device>,
     /// The pod network's VXLAN device, if there is one.
     pub vxlan: Option<VxlanDevice>,
     /// Its FDB.
@@ -74,10 +76,13 @@ pub async fn observe(
         Some(device) => vteps(connection, device.index).await?,
         None => BTreeMap::new(),
     };
+    let is_tunnel = |link: &&Link| matches!(link.kind, LinkKind::Vxlan(_));
+    let tunnels = links.iter().filter(is_tunnel).map(device).collect();
     let uplinks = if options.uplinks.is_empty() {
         uplinks(connection, spec, &options.node, &links).await?
     } else {
-        options.uplinks.clone()
+        let named = links.iter().filter(|link| options.uplinks.contains(&link.name));
+        named.map(device).collect()
     };
     let mut masquerade = BTreeMap::new();
     for net in remote_pod_networks(spec, &options.node) {
@@ -93,7 +98,11 @@ pub async fn observe(
         }
     }
     let node = options.node.clone();
-    Ok(Network { node, uplinks, vxlan, vteps, masquerade, elsewhere })
+    Ok(Network { node, uplinks, tunnels, vxlan, vteps, masquerade, elsewhere })
+}
+
+fn device(link: &Link) -> Device {
+    Device { index: link.index, name: link.name.clone() }
 }
 
 fn vxlan_device(link: &Link) -> Option<VxlanDevice> {
@@ -122,13 +131,13 @@ async fn vteps(
         .collect())
 }
 
-/// Names of the interfaces with an address of the node.
+/// The interfaces with an address of the node.
 async fn uplinks(
     connection: &Connection,
     spec: &Spec,
     node: &str,
     links: &[Link],
-) -> Result<Vec<String>, netlink::Error> {
+) -> Result<Vec<Device>, netlink::Error> {
     let node = spec.nodes.iter().find(|candidate| candidate.name == node);
     let addresses = node.map_or(&[][..], |node| &node.addresses);
     let present = connection.addresses().await?;
@@ -137,8 +146,8 @@ async fn uplinks(
         .filter(|address| addresses.contains(&address.net.addr()))
         .map(|address| address.device)
         .collect();
-    let names = links.iter().filter(|link| devices.contains(&link.index));
-    Ok(names.map(|link| link.name.clone()).collect())
+    let uplinks = links.iter().filter(|link| devices.contains(&link.index));
+    Ok(uplinks.map(device).collect())
 }
 
 fn remote_pod_networks(spec: &Spec, node: &str) -> BTreeSet<IpNet> {
