@@ -31,13 +31,31 @@ pub fn require(what: &[Privilege]) -> bool {
     if missing.is_empty() {
         return true;
     }
-    let missing = Vec::from_iter(missing).join(", ");
+    skip(&format!("this process lacks {}", Vec::from_iter(missing).join(", ")));
+    false
+}
+
+/// Whether the lab can be built; `purpose` is for the reader of the test.
+///
+/// # Panics
+///
+/// As [`require`].
+#[must_use]
+pub fn require_root(_purpose: &str) -> bool {
+    require(&[Privilege::Bpf, Privilege::Namespaces])
+}
+
+/// Says on stderr that a test is skipped, and why.
+///
+/// # Panics
+///
+/// If `NETLAB_REQUIRE_PRIVILEGE=1` demands that nothing is.
+pub fn skip(reason: &str) {
     let demanded = std::env::var(REQUIRE).is_ok_and(|value| value == "1");
-    assert!(!demanded, "{REQUIRE}=1, and this process lacks {missing}");
+    assert!(!demanded, "{REQUIRE}=1, and {reason}");
     let test = std::thread::current().name().unwrap_or("test").to_owned();
     // Not by eprintln, which the test harness would swallow.
-    let _ = writeln!(std::io::stderr(), "SKIP {test}: this process lacks {missing}");
-    false
+    let _ = writeln!(std::io::stderr(), "SKIP {test}: {reason}");
 }
 
 struct Capability {

@@ -24,7 +24,7 @@ use self::{
 use crate::{
     datapath::{
         self,
-        attach::{Attachments, Hook},
+        attach::{Attachments, Device, Hook},
         compile::{Tables, compile, not_honoured},
         conntrack,
         load::{Maps, Programs, load},
@@ -198,7 +198,9 @@ impl Agent {
             return Ok(());
         }
         debug!("the network changed");
-        self.agree_or_say().await
+        let before = self.status.clone();
+        self.agree_or_say().await?;
+        if self.status == before { Ok(()) } else { self.write_status() }
     }
 
     /// An agent that cannot start ends. One that has started goes on with what is in the
@@ -210,7 +212,7 @@ impl Agent {
             Err(error) if started => {
                 error!("{error}; what was applied before stays in use");
                 self.status.error = Some(error.to_string());
-                self.write_status()
+                Ok(())
             }
             outcome => outcome,
         }
@@ -242,26 +244,31 @@ impl Agent {
 
     /// Lets packets in, now that the maps are filled.
     fn attach(&mut self, network: &Network) -> Result<()> {
-        if network.uplinks.is_empty() && self.network.is_none() {
+        let (uplinks, tunnels) = (&network.uplinks, &network.tunnels);
+        let first = self.network.is_none();
+        if uplinks.is_empty() && first {
             return Err(Error::NoUplink(self.options.node.clone()));
         }
-        let Self { attachments, programs, options, status, .. } = self;
-        if !attachments.extend(programs, options.hook, &network.uplinks, &network.tunnels)? {
-            return Ok(());
+        let choice = self.options.hook;
+        match self.attachments.agree(&mut self.programs, choice, uplinks, tunnels) {
+            Err(error) if !first && !all_there(uplinks.iter().chain(tunnels)) => {
+                // Whatever took it away is a change that leads here again.
+                debug!("an interface went while programs were attached: {error}");
+            }
+            outcome => outcome?,
         }
-        if let Some(chosen) = attachments.chosen() {
-            info!("hook {}: {}", chosen.name, chosen.reason);
-            status.hook = chosen.name.into();
-            status.hook_reason.clone_from(&chosen.reason);
-        }
-        let attached = attachments.attached().iter().map(|attached| Attachment {
+        let attached = self.attachments.list().into_iter().map(|attached| Attachment {
             program: attached.program.into(),
-            interface: attached.interface.name.clone(),
+            interface: attached.interface.name,
+            index: attached.interface.index,
             kind: attached.kind.into(),
         });
-        status.attached = attached.collect();
-        if self.network.is_some() {
-            self.write_status()?;
+        let attached: Vec<_> = attached.collect();
+        if let Some(hook) = self.attachments.chosen().filter(|_| attached != self.status.attached) {
+            info!("hook {}: {}", hook.name, hook.reason);
+            self.status.hook = hook.name.into();
+            self.status.hook_reason.clone_from(&hook.reason);
+            self.status.attached = attached;
         }
         Ok(())
     }
@@ -343,6 +350,12 @@ impl Agent {
         let subject = self.options.state.join(status::FILE_NAME).display().to_string();
         Error::Io { operation: "write", subject, source }
     }
+}
+
+fn all_there<'d>(mut devices: impl Iterator<Item = &'d Device>) -> bool {
+    devices.all(|device| {
+        nix::net::if_::if_nametoindex(device.name.as_str()).is_ok_and(|now| now == device.index)
+    })
 }
 
 fn collector() -> Interval {

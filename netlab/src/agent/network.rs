@@ -10,7 +10,7 @@ use netlab_common::abi::{Vtep, VtepKey};
 
 use super::Options;
 use crate::{
-    datapath::{attach::Interface, compile::NodeView},
+    datapath::{attach::Device, compile::NodeView},
     netlink::{self, Connection, Link, LinkKind},
     spec::{Spec, model::Endpoint},
 };
@@ -21,10 +21,10 @@ pub struct Network {
     /// The node's name.
     pub node: String,
     /// Interfaces that clients and other nodes are reached by.
-    pub uplinks: Vec<Interface>,
-    /// VXLAN devices of the pod network, of either underlay's family.
-    pub tunnels: Vec<Interface>,
-    /// The one that XDP encapsulates for, if there is one.
+    pub uplinks: Vec<Device>,
+    /// All VXLAN devices, those included that only the kernel encapsulates for.
+    pub tunnels: Vec<Device>,
+    /// The pod network's VXLAN device, if there is one.
     pub vxlan: Option<VxlanDevice>,
     /// Its FDB.
     pub vteps: BTreeMap<VtepKey, Vtep>,
@@ -39,6 +39,8 @@ pub struct Network {
 pub struct VxlanDevice {
     /// Interface index.
     pub index: u32,
+    /// Interface name.
+    pub name: String,
     /// VXLAN network identifier.
     pub vni: u32,
     /// UDP destination port.
@@ -74,13 +76,14 @@ pub async fn observe(
         Some(device) => vteps(connection, device.index).await?,
         None => BTreeMap::new(),
     };
+    let is_tunnel = |link: &&Link| matches!(link.kind, LinkKind::Vxlan(_));
+    let tunnels = links.iter().filter(is_tunnel).map(device).collect();
     let uplinks = if options.uplinks.is_empty() {
         uplinks(connection, spec, &options.node, &links).await?
     } else {
-        named(&links, &options.uplinks)
+        let named = links.iter().filter(|link| options.uplinks.contains(&link.name));
+        named.map(device).collect()
     };
-    let tunnels = links.iter().filter(|link| matches!(link.kind, LinkKind::Vxlan(_)));
-    let tunnels = tunnels.map(interface).collect();
     let mut masquerade = BTreeMap::new();
     for net in remote_pod_networks(spec, &options.node) {
         // The network's own address: the route is that of every pod in it.
@@ -98,10 +101,15 @@ pub async fn observe(
     Ok(Network { node, uplinks, tunnels, vxlan, vteps, masquerade, elsewhere })
 }
 
+fn device(link: &Link) -> Device {
+    Device { index: link.index, name: link.name.clone() }
+}
+
 fn vxlan_device(link: &Link) -> Option<VxlanDevice> {
     let LinkKind::Vxlan(vxlan) = &link.kind else { return None };
     Some(VxlanDevice {
         index: link.index,
+        name: link.name.clone(),
         vni: vxlan.vni,
         port: vxlan.port,
         // XDP encapsulates on IPv4 underlays only; other devices are the kernel's.
@@ -123,21 +131,13 @@ async fn vteps(
         .collect())
 }
 
-fn interface(link: &Link) -> Interface {
-    Interface { index: link.index, name: link.name.clone() }
-}
-
-fn named(links: &[Link], names: &[String]) -> Vec<Interface> {
-    links.iter().filter(|link| names.contains(&link.name)).map(interface).collect()
-}
-
 /// The interfaces with an address of the node.
 async fn uplinks(
     connection: &Connection,
     spec: &Spec,
     node: &str,
     links: &[Link],
-) -> Result<Vec<Interface>, netlink::Error> {
+) -> Result<Vec<Device>, netlink::Error> {
     let node = spec.nodes.iter().find(|candidate| candidate.name == node);
     let addresses = node.map_or(&[][..], |node| &node.addresses);
     let present = connection.addresses().await?;
@@ -146,7 +146,8 @@ async fn uplinks(
         .filter(|address| addresses.contains(&address.net.addr()))
         .map(|address| address.device)
         .collect();
-    Ok(links.iter().filter(|link| devices.contains(&link.index)).map(interface).collect())
+    let uplinks = links.iter().filter(|link| devices.contains(&link.index));
+    Ok(uplinks.map(device).collect())
 }
 
 fn remote_pod_networks(spec: &Spec, node: &str) -> BTreeSet<IpNet> {

@@ -53,6 +53,9 @@ pub struct Attachment {
     pub program: String,
     /// Interface in the node's namespace.
     pub interface: String,
+    /// The interface's index: made anew under the same name, it has another.
+    #[serde(default)]
+    pub index: u32,
     /// `xdp-native`, `xdp-generic`, `tcx-ingress`, `tcx-egress`.
     pub kind: String,
 }

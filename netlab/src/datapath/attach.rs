@@ -1,8 +1,10 @@
 //! Where the programs are attached, and which hook is chosen.
 
-use std::fmt;
+use std::{collections::BTreeMap, fmt};
 
-use aya::programs::{TcAttachType, XdpMode};
+use aya::programs::{
+    ProgramError, TcAttachType, XdpMode, tc::SchedClassifierLinkId, xdp::XdpLinkId,
+};
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -42,145 +44,158 @@ pub struct Chosen {
     pub reason: String,
 }
 
-/// An interface of the node; one that is made anew under an old name has another index.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Interface {
-    /// Interface index.
-    pub index: u32,
-    /// Interface name.
-    pub name: String,
-}
-
 /// One program on one interface.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Attached {
     /// As named in the object.
     pub program: &'static str,
     /// The interface.
-    pub interface: Interface,
+    pub interface: Device,
     /// `xdp-native`, `tcx-ingress` or `tcx-egress`.
     pub kind: &'static str,
 }
 
-/// What is attached where. The kernel itself detaches from an interface that goes.
-#[derive(Clone, Debug, Default)]
+/// An interface as it is now: made anew under its old name it is another one.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Device {
+    /// Interface index.
+    pub index: u32,
+    /// Interface name.
+    pub name: String,
+}
+
+/// What is attached, and to which interfaces. They come and go while a node lives: a mode
+/// changes, a link is mended.
+#[derive(Debug, Default)]
 pub struct Attachments {
     chosen: Option<Chosen>,
-    attached: Vec<Attached>,
+    tc: BTreeMap<Device, Vec<(&'static str, SchedClassifierLinkId)>>,
+    xdp: BTreeMap<Device, XdpLinkId>,
 }
 
 impl Attachments {
-    /// The hook in use, once there is one.
+    /// The hook that was chosen; None before the first [`Attachments::agree`].
     #[must_use]
     pub const fn chosen(&self) -> Option<&Chosen> {
         self.chosen.as_ref()
     }
 
-    /// Every program on every interface.
-    #[must_use]
-    pub fn attached(&self) -> &[Attached] {
-        &self.attached
-    }
-
-    /// Attaches the programs to those interfaces of the calling thread's namespace that
-    /// do not have them yet: XDP, if chosen, at the uplinks; tc at the uplinks and at
-    /// the VXLAN devices (`tunnels`), since XDP leaves to it what it cannot forward, and
-    /// since only egress sees a local backend's answers. Returns whether it did anything.
+    /// Attaches the programs to interfaces of the calling thread's namespace, and detaches
+    /// them from all others. XDP, if chosen, is for the uplinks; tc for the uplinks and the
+    /// VXLAN devices, since XDP leaves to it what it cannot forward, and since only egress
+    /// sees a local backend's answers.
     ///
     /// # Errors
     ///
     /// Where the kernel refuses; what was attached is detached with the programs.
-    pub fn extend(
+    pub fn agree(
         &mut self,
         programs: &mut Programs,
-        hook: Hook,
-        uplinks: &[Interface],
-        tunnels: &[Interface],
-    ) -> Result<bool> {
-        let present = |attached: &Attached| {
-            uplinks.iter().chain(tunnels).any(|interface| *interface == attached.interface)
-        };
-        let before = self.attached.len();
-        self.attached.retain(present);
-        let lacks = |interface: &&Interface| {
-            self.attached.iter().all(|attached| attached.interface != **interface)
-        };
-        let new_uplinks: Vec<Interface> = uplinks.iter().filter(lacks).cloned().collect();
-        let new_tunnels: Vec<Interface> = tunnels.iter().filter(lacks).cloned().collect();
-        if new_uplinks.is_empty() && new_tunnels.is_empty() {
-            return Ok(self.attached.len() != before);
+        choice: Hook,
+        uplinks: &[Device],
+        tunnels: &[Device],
+    ) -> Result<()> {
+        let is_wanted = |device: &Device| uplinks.contains(device) || tunnels.contains(device);
+        let gone: Vec<_> = self.tc.extract_if(.., |device, _| !is_wanted(device)).collect();
+        for (name, link) in gone.into_iter().flat_map(|(_, links)| links) {
+            // Gone already where its interface is.
+            let _ = programs.tc(name)?.detach(link);
         }
-        for interface in new_uplinks.iter().chain(&new_tunnels) {
-            self.attach_tc(programs, interface)?;
+        let gone: Vec<_> = self.xdp.extract_if(.., |device, _| !uplinks.contains(device)).collect();
+        for (_, link) in gone {
+            let _ = programs.xdp()?.detach(link);
         }
-        match &self.chosen {
-            Some(chosen) if chosen.name == "xdp" => self.attach_xdp(programs, &new_uplinks)?,
-            Some(_) => {}
-            None => self.chosen = Some(self.choose(programs, hook, &new_uplinks)?),
+        for device in uplinks.iter().chain(tunnels) {
+            self.attach_tc(programs, device)?;
         }
-        Ok(true)
+        self.choose(programs, choice, uplinks)
     }
 
-    fn choose(
-        &mut self,
-        programs: &mut Programs,
-        hook: Hook,
-        uplinks: &[Interface],
-    ) -> Result<Chosen> {
-        if hook == Hook::Tc {
-            return Ok(Chosen { name: "tc", reason: "tc was asked for".into() });
+    /// Everything that is attached.
+    #[must_use]
+    pub fn list(&self) -> Vec<Attached> {
+        let tc = self.tc.iter().flat_map(|(device, links)| {
+            links.iter().map(|(program, _)| Attached {
+                program,
+                interface: device.clone(),
+                kind: if *program == program::TC_EGRESS { "tcx-egress" } else { "tcx-ingress" },
+            })
+        });
+        let xdp = self.xdp.keys().map(|device| Attached {
+            program: program::XDP,
+            interface: device.clone(),
+            kind: "xdp-native",
+        });
+        tc.chain(xdp).collect()
+    }
+
+    fn attach_tc(&mut self, programs: &mut Programs, device: &Device) -> Result<()> {
+        if self.tc.contains_key(device) {
+            return Ok(());
+        }
+        let mut links = Vec::new();
+        for (name, point) in [
+            (program::TC_EGRESS, TcAttachType::Egress),
+            (program::TC_INGRESS, TcAttachType::Ingress),
+        ] {
+            let link = programs.tc(name)?.attach(&device.name, point);
+            links.push((name, link.map_err(|source| failed(name, device, source))?));
+        }
+        self.tc.insert(device.clone(), links);
+        Ok(())
+    }
+
+    /// The first time decides for good, so that a node does not change its ways unasked.
+    fn choose(&mut self, programs: &mut Programs, choice: Hook, uplinks: &[Device]) -> Result<()> {
+        let chosen = self.chosen.as_ref().map(|chosen| chosen.name);
+        if choice == Hook::Tc || chosen == Some("tc") {
+            self.chosen.get_or_insert(Chosen { name: "tc", reason: "tc was asked for".into() });
+            return Ok(());
         }
         match self.attach_xdp(programs, uplinks) {
-            Ok(()) => {
-                let names: Vec<&str> = uplinks.iter().map(|uplink| uplink.name.as_str()).collect();
-                let reason = format!("the driver of {} runs XDP", names.join(", "));
-                Ok(Chosen { name: "xdp", reason })
+            Err(Error::NoXdp { interface, source }) if choice == Hook::Auto && chosen.is_none() => {
+                let reason = format!("{interface} cannot run XDP in its driver: {source}");
+                self.chosen = Some(Chosen { name: "tc", reason });
             }
-            Err(Error::NoXdp { interface, source }) if hook == Hook::Auto => Ok(Chosen {
-                name: "tc",
-                reason: format!("{interface} cannot run XDP in its driver: {source}"),
-            }),
-            Err(error) => Err(error),
-        }
-    }
-
-    fn attach_tc(&mut self, programs: &mut Programs, interface: &Interface) -> Result<()> {
-        for (name, point, kind) in [
-            (program::TC_EGRESS, TcAttachType::Egress, "tcx-egress"),
-            (program::TC_INGRESS, TcAttachType::Ingress, "tcx-ingress"),
-        ] {
-            programs.tc(name)?.attach(&interface.name, point).map_err(|source| Error::Program {
-                operation: "attach",
-                subject: format!("{name} to {}", interface.name),
-                source: Box::new(source),
-            })?;
-            self.attached.push(Attached { program: name, interface: interface.clone(), kind });
+            outcome => {
+                outcome?;
+                let names: Vec<_> = uplinks.iter().map(|device| device.name.as_str()).collect();
+                let reason = format!("the driver of {} runs XDP", names.join(", "));
+                self.chosen.get_or_insert(Chosen { name: "xdp", reason });
+            }
         }
         Ok(())
     }
 
     /// All uplinks or none: a node whose uplinks behave differently is hard to reason about.
-    fn attach_xdp(&mut self, programs: &mut Programs, uplinks: &[Interface]) -> Result<()> {
+    fn attach_xdp(&mut self, programs: &mut Programs, uplinks: &[Device]) -> Result<()> {
         let xdp = programs.xdp()?;
-        let mut links = Vec::new();
-        for interface in uplinks {
-            match xdp.attach_to_if_index(interface.index, XdpMode::Driver) {
-                Ok(link) => links.push(link),
+        for device in uplinks {
+            if self.xdp.contains_key(device) {
+                continue;
+            }
+            match xdp.attach(&device.name, XdpMode::Driver) {
+                Ok(link) => {
+                    self.xdp.insert(device.clone(), link);
+                }
                 Err(source) => {
-                    for link in links {
+                    for link in std::mem::take(&mut self.xdp).into_values() {
                         // The attachment that failed is what the user has to hear of.
                         let _ = xdp.detach(link);
                     }
-                    let (interface, source) = (interface.name.clone(), Box::new(source));
+                    let (interface, source) = (device.name.clone(), Box::new(source));
                     return Err(Error::NoXdp { interface, source });
                 }
             }
         }
-        self.attached.extend(uplinks.iter().map(|interface| Attached {
-            program: program::XDP,
-            interface: interface.clone(),
-            kind: "xdp-native",
-        }));
         Ok(())
+    }
+}
+
+fn failed(name: &str, device: &Device, source: ProgramError) -> Error {
+    Error::Program {
+        operation: "attach",
+        subject: format!("{name} to {}", device.name),
+        source: Box::new(source),
     }
 }

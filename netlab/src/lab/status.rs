@@ -2,6 +2,7 @@
 
 use std::{fs, net::IpAddr};
 
+use nix::net::if_::if_nametoindex;
 use serde::Serialize;
 
 use super::{
@@ -10,11 +11,11 @@ use super::{
     processes::{self, Part, Process},
     state::{LabDir, StateError},
     supervise::Report,
-    topology::{Host, Role, Topology},
+    topology::{Host, Link, LinkKind, Role, Topology},
 };
 use crate::{
     agent::status::AgentStatus,
-    datapath::compile::not_honoured,
+    datapath::{attach::Hook, compile::not_honoured},
     netlink::{Netns, missing_privileges},
     spec::{
         self, Spec,
@@ -260,7 +261,12 @@ pub fn not_ready(
         let nodes = topology.hosts.iter().filter(|host| host.role == Role::Node);
         for node in nodes {
             let why = match dir.agent_status(&node.name) {
-                Ok(Some(status)) if status.generation >= 1 && status.spec == digest => continue,
+                Ok(Some(status)) if status.generation >= 1 && status.spec == digest => {
+                    match detached(node, options, &status) {
+                        Some(why) => why,
+                        None => continue,
+                    }
+                }
                 Ok(Some(AgentStatus { error: Some(error), .. })) => error,
                 Ok(Some(_)) => "has not taken the newest objects over".to_owned(),
                 Ok(None) => silence(&format!("agent {}", node.name)),
@@ -282,6 +288,26 @@ pub fn not_ready(
         }
     }
     waiting
+}
+
+/// Why packets do not reach the programs of a node, if they do not.
+fn detached(node: &Host, options: &Options, status: &AgentStatus) -> Option<String> {
+    if options.hook != Hook::Auto && options.hook.to_string() != status.hook {
+        return Some(format!("does not use the hook {}", options.hook));
+    }
+    let is_way_in =
+        |link: &&Link| link.name == super::UPLINK || matches!(link.kind, LinkKind::Vxlan { .. });
+    let ways_in: Vec<_> = node.links.iter().filter(is_way_in).map(|link| &link.name).collect();
+    let indices = Netns::open(&node.netns).and_then(|netns| {
+        netns.run(|| ways_in.iter().map(|name| if_nametoindex(name.as_str()).ok()).collect())
+    });
+    let indices: Vec<Option<u32>> = indices.unwrap_or_default();
+    ways_in.into_iter().zip(indices).find_map(|(name, index)| {
+        // A link that is not there is another problem, told elsewhere.
+        let index = index?;
+        let attached = status.attached.iter().any(|attached| attached.index == index);
+        (!attached).then(|| format!("is not attached to {name}"))
+    })
 }
 
 /// The ports that an echo server was told to serve.

@@ -1,0 +1,66 @@
+//! IPv6 node ports.
+
+use std::{
+    collections::BTreeSet,
+    net::{IpAddr, Ipv6Addr},
+};
+
+use netlab::{
+    lab::{Hook, Mode},
+    spec::model::Protocol,
+};
+use netlab_tests::{
+    lab::{CELLS, DNS, DNS_PODS, Lab, WEB, WEB_PODS},
+    privilege::require_root,
+};
+
+/// The built-in nodes' addresses, and their VTEPs'.
+const NODES: [(&str, Ipv6Addr, Ipv6Addr); 2] = [
+    (
+        "node-1",
+        Ipv6Addr::new(0xfd00, 0x172, 0x18, 0, 0, 0, 0, 2),
+        Ipv6Addr::new(0xfd00, 0x10, 0x244, 1, 0, 0, 0, 0),
+    ),
+    (
+        "node-2",
+        Ipv6Addr::new(0xfd00, 0x172, 0x18, 0, 0, 0, 0, 3),
+        Ipv6Addr::new(0xfd00, 0x10, 0x244, 2, 0, 0, 0, 0),
+    ),
+];
+
+#[test]
+fn ipv6_node_ports_are_answered_by_all() {
+    if !require_root("a lab") {
+        return;
+    }
+    for (mode, hook) in CELLS {
+        answered(mode, hook);
+    }
+}
+
+fn answered(mode: Mode, hook: Hook) {
+    let lab = Lab::up(mode, hook);
+    for (protocol, port, pods) in
+        [(Protocol::Tcp, WEB, WEB_PODS.as_slice()), (Protocol::Udp, DNS, DNS_PODS.as_slice())]
+    {
+        for (node, address, vtep) in NODES {
+            let answers = lab.dials(protocol, (address, port), 64, 48);
+            let answered: BTreeSet<_> = answers.iter().map(|answer| answer.pod.as_str()).collect();
+            assert_eq!(answered, pods.iter().copied().collect(), "{mode} {hook} {protocol} {node}");
+            let masquerade = if mode == Mode::Vxlan { vtep } else { address };
+            for answer in answers {
+                if answer.node == node {
+                    assert_eq!(answer.seen_as, answer.from);
+                } else {
+                    assert_eq!(answer.seen_as.ip(), IpAddr::from(masquerade), "{answer:?}");
+                }
+            }
+        }
+    }
+    if mode == Mode::HostGw {
+        // In VXLAN, pods have the MTU of the IPv4 tunnel, and the IPv6 one carries 20 octets
+        // less; nothing tells senders of it yet.
+        let _ = lab.dials(Protocol::Tcp, (NODES[0].1, WEB), 256 << 10, 12);
+    }
+    assert_eq!(lab.drops(), [""; 0]);
+}

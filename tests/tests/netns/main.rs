@@ -1,0 +1,17 @@
+//! Tier 3: the lab with real sockets and real traffic.
+//!
+//! Each test has labs of its own, so all can run beside each other. `NETLAB_KEEP=1` keeps
+//! the labs for looking: `ip netns list`, `netlab lab status --name NAME`.
+
+mod answers;
+mod bad_input;
+mod checksums;
+mod endpoints;
+mod families;
+mod host;
+mod looking;
+mod manifests;
+mod offloads;
+mod refusals;
+mod repair;
+mod underlay;
