@@ -35,13 +35,13 @@ pub fn require(what: &[Privilege]) -> bool {
     false
 }
 
-/// Whether the lab can be built; `purpose` is for the reader of the test.
+/// Whether a lab can be built here.
 ///
 /// # Panics
 ///
 /// As [`require`].
 #[must_use]
-pub fn require_root(_purpose: &str) -> bool {
+pub fn require_lab() -> bool {
     require(&[Privilege::Bpf, Privilege::Namespaces])
 }
 

@@ -14,7 +14,7 @@ use netlab::{
 };
 use netlab_tests::{
     lab::{DIAL_LIMIT, DNS, DNS_PODS, Lab, NODES, WEB, WEB_PODS, masquerade_address},
-    privilege::require_root,
+    privilege::require_lab,
 };
 
 /// Dials of one protocol at one node.
@@ -43,7 +43,7 @@ fn vxlan_through_tc_is_answered() {
 }
 
 fn every_node_port_is_answered(mode: Mode, hook: Hook) {
-    if !require_root("a lab") {
+    if !require_lab() {
         return;
     }
     let lab = Lab::up(mode, hook);

@@ -4,7 +4,7 @@ use netlab::{lab::LabDir, netlink::Netns};
 use netlab_tests::{
     binary::{Ran, netlab},
     lab::{Lab, unused_name},
-    privilege::require_root,
+    privilege::require_lab,
 };
 
 /// What to change in the built-in objects, and what the message has to say behind the file.
@@ -50,7 +50,7 @@ const CASES: [(&str, &str, &str); 9] = [
 
 #[test]
 fn a_bad_manifest_is_refused_with_its_place_and_leaves_nothing() {
-    if !require_root("a lab") {
+    if !require_lab() {
         return;
     }
     let builtin = netlab(&["lab", "manifest"]).expect(0).stdout;
@@ -69,7 +69,7 @@ fn a_bad_manifest_is_refused_with_its_place_and_leaves_nothing() {
 
 #[test]
 fn bad_options_are_refused_and_leave_nothing() {
-    if !require_root("a lab") {
+    if !require_lab() {
         return;
     }
     for (args, words) in [
@@ -85,7 +85,7 @@ fn bad_options_are_refused_and_leave_nothing() {
 
 #[test]
 fn bad_input_leaves_a_running_lab_as_it_is() {
-    if !require_root("a lab") {
+    if !require_lab() {
         return;
     }
     let lab = Lab::up_with(&[]);
@@ -98,7 +98,7 @@ fn bad_input_leaves_a_running_lab_as_it_is() {
 
 #[test]
 fn commands_on_a_lab_that_is_not_there_fail_and_name_it() {
-    if !require_root("a lab") {
+    if !require_lab() {
         return;
     }
     let name = unused_name();

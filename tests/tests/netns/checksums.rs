@@ -13,7 +13,7 @@ use netlab::{
 };
 use netlab_tests::{
     lab::{CELLS, DIAL_LIMIT, DNS, Lab, NODES, WEB},
-    privilege::require_root,
+    privilege::require_lab,
     wire::{Frame, Tap, Verified},
 };
 
@@ -22,7 +22,7 @@ const DIALS: usize = 16;
 
 #[test]
 fn checksums_are_right_on_every_wire() {
-    if !require_root("a lab") {
+    if !require_lab() {
         return;
     }
     for (mode, hook) in CELLS {

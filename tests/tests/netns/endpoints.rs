@@ -18,7 +18,7 @@ use netlab::{
 use netlab_tests::{
     lab::{DIAL_LIMIT, DNS, Lab, NODES, WEB, once},
     poll::until,
-    privilege::require_root,
+    privilege::require_lab,
 };
 
 /// No agent takes this long, however busy the machine is.
@@ -38,7 +38,7 @@ fn an_endpoint_goes_and_comes_back_under_traffic_in_vxlan_through_xdp() {
 
 #[test]
 fn a_udp_flow_leaves_a_removed_endpoint_with_its_next_datagram() {
-    if !require_root("a lab") {
+    if !require_lab() {
         return;
     }
     for (mode, hook) in [(Mode::HostGw, Hook::Xdp), (Mode::Vxlan, Hook::Tc)] {
@@ -60,7 +60,7 @@ fn a_udp_flow_leaves_a_removed_endpoint_with_its_next_datagram() {
 }
 
 fn an_endpoint_goes_and_comes_back(mode: Mode, hook: Hook) {
-    if !require_root("a lab") {
+    if !require_lab() {
         return;
     }
     const GONE: &str = "web-3";

@@ -11,7 +11,7 @@ use netlab::{
 };
 use netlab_tests::{
     lab::{CELLS, DNS, DNS_PODS, Lab, WEB, WEB_PODS},
-    privilege::require_root,
+    privilege::require_lab,
 };
 
 /// The built-in nodes' addresses, and their VTEPs'.
@@ -30,7 +30,7 @@ const NODES: [(&str, Ipv6Addr, Ipv6Addr); 2] = [
 
 #[test]
 fn ipv6_node_ports_are_answered_by_all() {
-    if !require_root("a lab") {
+    if !require_lab() {
         return;
     }
     for (mode, hook) in CELLS {

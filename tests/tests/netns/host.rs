@@ -8,7 +8,7 @@ use netlab::{
 };
 use netlab_tests::{
     lab::{CELLS, Lab, NODES, WEB},
-    privilege::{require_root, skip},
+    privilege::{require_lab, skip},
 };
 
 /// What a netlab that leaves its namespaces would change.
@@ -28,7 +28,7 @@ const SYSCTLS: [&str; 5] =
 
 #[test]
 fn the_machines_own_network_stays_as_it_is() {
-    if !require_root("a lab") {
+    if !require_lab() {
         return;
     }
     if Command::new("ip").arg("-V").output().is_err() {

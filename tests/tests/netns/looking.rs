@@ -7,13 +7,13 @@ use netlab::{
 use netlab_tests::{
     binary::netlab,
     lab::{DNS, Lab, NODES, WEB},
-    privilege::require_root,
+    privilege::require_lab,
 };
 use serde_json::{Value, json};
 
 #[test]
 fn status_and_tables_tell_programs_what_is_there() {
-    if !require_root("a lab") {
+    if !require_lab() {
         return;
     }
     let lab = Lab::up(Mode::Vxlan, Hook::Tc);

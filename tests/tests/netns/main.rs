@@ -2,6 +2,7 @@
 //!
 //! Each test has labs of its own, so all can run beside each other. `NETLAB_KEEP=1` keeps
 //! the labs for looking: `ip netns list`, `netlab lab status --name NAME`.
+#![expect(clippy::unwrap_used, reason = "what a test calls may panic as the test may")]
 
 mod answers;
 mod bad_input;

@@ -7,12 +7,12 @@ use netlab::{
 use netlab_tests::{
     lab::{DNS, Lab, NODES, WEB},
     poll::until,
-    privilege::require_root,
+    privilege::require_lab,
 };
 
 #[test]
 fn a_manifest_that_is_refused_changes_nothing_and_says_where() {
-    if !require_root("a lab") {
+    if !require_lab() {
         return;
     }
     let lab = Lab::up(Mode::HostGw, Hook::Xdp);

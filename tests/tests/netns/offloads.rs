@@ -9,7 +9,7 @@ use netlab::{
 };
 use netlab_tests::{
     lab::{DNS, Lab, NODES, WEB},
-    privilege::require_root,
+    privilege::require_lab,
 };
 
 /// Bytes through one connection: many segments, of which offloads make few packets.
@@ -62,7 +62,7 @@ fn vxlan_through_tc_is_answered_under_every_offload_setting() {
 }
 
 fn answered_under_every_setting(mode: Mode, hook: Hook) {
-    if !require_root("a lab") {
+    if !require_lab() {
         return;
     }
     let lab = Lab::up(mode, hook);

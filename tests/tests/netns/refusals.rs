@@ -14,7 +14,7 @@ use netlab::{
 };
 use netlab_tests::{
     lab::{CELLS, DIAL_LIMIT, DNS, DNS_PODS, Lab, NODES, WEB, WEB_PODS},
-    privilege::require_root,
+    privilege::require_lab,
 };
 
 /// No Service has this node port.
@@ -44,7 +44,7 @@ spec:
 
 #[test]
 fn without_endpoints_a_dial_is_refused_at_once() {
-    if !require_root("a lab") {
+    if !require_lab() {
         return;
     }
     for (mode, hook) in CELLS {
@@ -64,7 +64,7 @@ fn without_endpoints_a_dial_is_refused_at_once() {
 
 #[test]
 fn the_stack_refuses_a_node_port_that_no_service_has() {
-    if !require_root("a lab") {
+    if !require_lab() {
         return;
     }
     let lab = Lab::up(Mode::Vxlan, Hook::Xdp);
@@ -75,7 +75,7 @@ fn the_stack_refuses_a_node_port_that_no_service_has() {
 
 #[test]
 fn a_backend_that_does_not_listen_refuses_through_the_datapath() {
-    if !require_root("a lab") {
+    if !require_lab() {
         return;
     }
     for (mode, hook) in CELLS {

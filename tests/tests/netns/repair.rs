@@ -14,12 +14,12 @@ use netlab::{
 use netlab_tests::{
     lab::{DNS, Lab, NODES, WEB, WEB_PODS, unused_name},
     poll::until,
-    privilege::require_root,
+    privilege::require_lab,
 };
 
 #[test]
 fn up_twice_changes_nothing_and_down_twice_is_fine() {
-    if !require_root("a lab") {
+    if !require_lab() {
         return;
     }
     let lab = Lab::up(Mode::Vxlan, Hook::Xdp);
@@ -37,7 +37,7 @@ fn up_twice_changes_nothing_and_down_twice_is_fine() {
 
 #[test]
 fn a_killed_supervisor_is_replaced_by_up() {
-    if !require_root("a lab") {
+    if !require_lab() {
         return;
     }
     let lab = Lab::up(Mode::HostGw, Hook::Xdp);
@@ -51,7 +51,7 @@ fn a_killed_supervisor_is_replaced_by_up() {
 
 #[test]
 fn a_killed_agent_is_started_again() {
-    if !require_root("a lab") {
+    if !require_lab() {
         return;
     }
     for (mode, hook) in [(Mode::Vxlan, Hook::Xdp), (Mode::HostGw, Hook::Tc)] {
@@ -70,7 +70,7 @@ fn a_killed_agent_is_started_again() {
 
 #[test]
 fn a_killed_echo_server_is_started_again() {
-    if !require_root("a lab") {
+    if !require_lab() {
         return;
     }
     let lab = Lab::up(Mode::HostGw, Hook::Tc);
@@ -84,7 +84,7 @@ fn a_killed_echo_server_is_started_again() {
 
 #[test]
 fn down_leaves_nothing_after_everything_was_killed() {
-    if !require_root("a lab") {
+    if !require_lab() {
         return;
     }
     for (mode, hook) in [(Mode::Vxlan, Hook::Xdp), (Mode::HostGw, Hook::Tc)] {
@@ -97,7 +97,7 @@ fn down_leaves_nothing_after_everything_was_killed() {
 
 #[test]
 fn a_deleted_route_is_a_problem_that_up_mends() {
-    if !require_root("a lab") {
+    if !require_lab() {
         return;
     }
     for (mode, hook) in [(Mode::HostGw, Hook::Tc), (Mode::Vxlan, Hook::Xdp)] {
@@ -114,7 +114,7 @@ fn a_deleted_route_is_a_problem_that_up_mends() {
 
 #[test]
 fn links_that_are_made_anew_are_answered_on() {
-    if !require_root("a lab") {
+    if !require_lab() {
         return;
     }
     for hook in [Hook::Xdp, Hook::Tc] {
@@ -130,7 +130,7 @@ fn links_that_are_made_anew_are_answered_on() {
 
 #[test]
 fn a_lab_changes_its_mode_and_hook_while_it_stands() {
-    if !require_root("a lab") {
+    if !require_lab() {
         return;
     }
     let lab = Lab::up(Mode::HostGw, Hook::Tc);
@@ -144,7 +144,7 @@ fn a_lab_changes_its_mode_and_hook_while_it_stands() {
 
 #[test]
 fn two_labs_live_and_die_apart() {
-    if !require_root("a lab") {
+    if !require_lab() {
         return;
     }
     let first = Lab::up(Mode::HostGw, Hook::Xdp);

@@ -8,12 +8,12 @@ use netlab::{
 use netlab_tests::{
     binary::netlab,
     lab::{DNS, Lab, WEB, WEB_PODS, unused_name},
-    privilege::require_root,
+    privilege::require_lab,
 };
 
 #[test]
 fn host_gw_behind_a_router_is_refused_with_the_reason() {
-    if !require_root("a lab") {
+    if !require_lab() {
         return;
     }
     let name = unused_name();
@@ -28,7 +28,7 @@ fn host_gw_behind_a_router_is_refused_with_the_reason() {
 
 #[test]
 fn forced_host_gw_behind_a_router_reaches_local_pods_only() {
-    if !require_root("a lab") {
+    if !require_lab() {
         return;
     }
     let lab = Lab::up_with(&["--mode", "host-gw", "--underlay", "routed", "--force"]);
@@ -47,7 +47,7 @@ fn forced_host_gw_behind_a_router_reaches_local_pods_only() {
 
 #[test]
 fn vxlan_behind_a_router_is_answered_by_all() {
-    if !require_root("a lab") {
+    if !require_lab() {
         return;
     }
     for hook in ["xdp", "tc"] {
