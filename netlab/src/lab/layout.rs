@@ -226,6 +226,11 @@ pub(super) fn pod(pod: &Pod, name: &str, spec: &Spec, options: &Options) -> Host
     // NAPI on this end is what lets a program on the node redirect into the pod.
     uplink.offloads.insert(Offload::Gro, true);
     host.links.push(uplink);
+    if options.mode == Mode::Vxlan {
+        // The link's MTU is flannel's, for IPv4; over IPv6 the tunnel carries 20 octets less.
+        let mtu = options.mtu - vxlan_overhead(Family::V6);
+        host.sysctls.insert(format!("ipv6/conf/{UPLINK}/mtu"), mtu.to_string());
+    }
     let node = spec.nodes.iter().find(|node| node.name == pod.node);
     let cidrs = node.map(|node| node.pod_cidrs.as_slice()).unwrap_or_default();
     for address in &pod.addresses {

@@ -75,6 +75,8 @@ impl Change {
     fn phase(&self) -> u8 {
         match self {
             Self::Namespace => 0,
+            // The kernel sets an interface's own anew when its MTU changes.
+            Self::Sysctl(key, _) if is_of_interface(key) => 12,
             Self::Sysctl(..) => 1,
             Self::RemoveRoute(_) => 2,
             Self::RemoveFdb(_) | Self::RemoveNeighbor(_) => 3,
@@ -126,6 +128,12 @@ impl fmt::Display for Step {
             Change::Route(route) => write!(f, "route {route}"),
         }
     }
+}
+
+/// Whether a sysctl belongs to one interface: `ipv6/conf/eth0/mtu`.
+fn is_of_interface(key: &str) -> bool {
+    let scope = key.split_once("/conf/").and_then(|(_, rest)| rest.split('/').next());
+    scope.is_some_and(|scope| scope != "all" && scope != "default")
 }
 
 fn word(on: bool) -> &'static str {
