@@ -106,6 +106,27 @@ pub fn decide<T: Tables>(
     }
 }
 
+/// Takes back what [`decide`] entered for a packet that it wanted forwarded and that the
+/// hook leaves untouched to the next, which will decide about it as if for the first
+/// time. A new state stays: entering the same packet again leads to the same one.
+#[inline(always)]
+pub fn take_back<T: Tables>(headers: &Headers, kind: Kind, tables: &T, room: &mut Room) {
+    match kind {
+        Kind::First => {
+            room.peer = room.to.reverse();
+            tables.conntrack_remove(&room.peer);
+            tables.conntrack_remove(&headers.flow);
+        }
+        Kind::Original | Kind::Reply => {
+            tables.conntrack(&headers.flow, |entry| {
+                entry.packets = entry.packets.wrapping_sub(1);
+                entry.bytes = entry.bytes.wrapping_sub(u64::from(headers.ip_len));
+            });
+        }
+        Kind::Error => {}
+    }
+}
+
 /// An ICMP error about a known flow. It does not keep the flow alive.
 #[inline(always)]
 fn about_error<T: Tables>(headers: &Headers, tables: &T, room: &mut Room) -> Verdict {

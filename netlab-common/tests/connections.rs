@@ -6,8 +6,10 @@ use std::collections::BTreeSet;
 
 use netlab_common::{
     conntrack::{SECOND, State},
+    headers::Headers,
     host::{packets::Sketch, tables::HostTables},
-    verdict::{Answer, DropReason, Kind, PassReason, Route, Verdict},
+    nodeport::{Point, Room, decide, take_back},
+    verdict::{Answer, DropReason, Forward, Kind, PassReason, Route, Verdict},
     wire::tcp::flags::{ACK, FIN, RST, SYN},
 };
 use node::*;
@@ -119,6 +121,25 @@ fn each_direction_counts_its_own_packets_and_bytes() {
     let reply = tables.entry(&original.to.reverse()).unwrap();
     assert_eq!((original.packets, original.bytes), (2, 80));
     assert_eq!((reply.packets, reply.bytes), (1, 40));
+}
+
+#[test]
+fn a_packet_that_is_left_to_another_hook_leaves_no_trace() {
+    let tables = node();
+    let leave = |packet: &Sketch| {
+        let (mut headers, mut room) = (Headers::default(), Room::default());
+        headers.read(packet.bytes().as_slice(), 0).unwrap();
+        let verdict = decide(&headers, Point::Ingress, NOW, &tables, &mut room);
+        let Verdict::Forward(Forward { kind, .. }) = verdict else { panic!("{verdict:?}") };
+        take_back(&headers, kind, &tables, &mut room);
+    };
+    leave(&syn(CLIENT, TCP_REMOTE));
+    assert!(tables.conntrack.borrow().is_empty());
+
+    let open = Connection::open(&tables, NOW);
+    let before = tables.conntrack.borrow().clone();
+    leave(&Sketch { flags: ACK, ..open.packet.clone() });
+    assert_eq!(*tables.conntrack.borrow(), before);
 }
 
 #[test]

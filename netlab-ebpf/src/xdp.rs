@@ -18,11 +18,11 @@ use netlab_common::{
     counters::Counters,
     flow::FlowKey,
     headers::Headers,
-    nodeport::{Point, Room, Tables as _, decide},
+    nodeport::{Point, Room, Tables as _, decide, take_back},
     packet::{Packet as _, PacketMut as _},
     reply,
     rewrite::{Rewrite, decrement_ttl},
-    verdict::{Answer, DropReason, Forward, PassReason, Route, Verdict},
+    verdict::{Answer, DropReason, Forward, Kind, PassReason, Route, Verdict},
     wire::{eth::EthHeader, ipv4::Ipv4Header, tcp::TcpHeader, vxlan::OVERHEAD},
 };
 
@@ -63,7 +63,10 @@ pub fn netlab_xdp(ctx: XdpContext) -> u32 {
             count(hook::XDP, |counters| counters.record(&verdict));
             send_back(&ctx)
         }
-        Done::Left => {
+        Done::Left(verdict) => {
+            if let Verdict::Forward(Forward { kind, .. }) = verdict {
+                forget(scratch, kind);
+            }
             count(hook::XDP, Counters::record_left);
             XDP_PASS
         }
@@ -87,8 +90,8 @@ enum Done {
     Encapsulated(Verdict),
     /// Sent on, taken out of a VXLAN packet.
     Decapsulated(Verdict),
-    /// Left untouched to the stack.
-    Left,
+    /// Left untouched to the stack, whatever the verdict was.
+    Left(Verdict),
 }
 
 #[inline(always)]
@@ -108,7 +111,7 @@ fn carry_out(ctx: &XdpContext, frame: &mut Frame<'_>, scratch: &mut Scratch) -> 
                 Err(reason) => drop(reason),
             }
         }
-        _ => Done::Left,
+        _ => Done::Left(verdict),
     }
 }
 
@@ -138,6 +141,13 @@ fn judge(frame: &Frame<'_>, headers: &mut Headers, room: &mut Room) -> Verdict {
     }
     // SAFETY: takes nothing and returns a number.
     decide(headers, at, unsafe { bpf_ktime_get_ns() }, &tables, room)
+}
+
+#[inline(never)]
+fn forget(scratch: &mut Scratch, kind: Kind) {
+    if let Some(tables) = KernelTables::open() {
+        take_back(&scratch.headers, kind, &tables, &mut scratch.room);
+    }
 }
 
 #[inline(always)]
@@ -181,7 +191,7 @@ fn forward(
         Lookup::TooLarge if !tunnelled && must_not_fragment(frame, headers) => {
             return send_answer(frame, headers, Answer::FragmentationNeeded, way.mtu());
         }
-        _ => return Done::Left,
+        _ => return Done::Left(verdict),
     }
     if way.ifindex() == ingress {
         return match send(frame, headers, to, way, tunnelled) {
@@ -191,7 +201,7 @@ fn forward(
         };
     }
     if tunnelled || vxlan::prepare(ctx, scratch).is_none() {
-        return Done::Left;
+        return Done::Left(verdict);
     }
     let Scratch { headers, room, way, outer, .. } = scratch;
     let sent = send(frame, headers, room.translation(), way, false)

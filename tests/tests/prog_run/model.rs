@@ -8,7 +8,7 @@ use netlab_common::{
     flow::{Addr, FlowKey},
     headers::Headers,
     host::tables::HostTables,
-    nodeport::{Point, Room, decide},
+    nodeport::{Point, Room, decide, take_back},
     packet::PacketMut as _,
     reply,
     rewrite::{Rewrite, decrement_ttl},
@@ -57,11 +57,14 @@ impl Model {
             tunnelled: false,
         };
         let done = shell.carry_out();
+        if let Done::Left(Verdict::Forward(Forward { kind, .. })) = done {
+            take_back(&shell.headers, kind, shell.tables, &mut shell.room);
+        }
         let bytes = shell.bytes;
         self.tables.scripted.borrow_mut().clear();
         let counters = &mut self.counters[hook.index()];
         let (verdict, expect) = match done {
-            Done::Left => {
+            Done::Left(_) => {
                 counters.record_left();
                 (None, Expect::Left)
             }
@@ -114,7 +117,7 @@ enum Done {
     Verdict(Verdict),
     Encapsulated(Verdict),
     Decapsulated(Verdict),
-    Left,
+    Left(Verdict),
 }
 
 struct Shell<'a> {
@@ -131,12 +134,14 @@ impl Shell<'_> {
         let verdict = self.judge();
         match verdict {
             Verdict::Pass(_) | Verdict::Drop(_) => Done::Verdict(verdict),
-            Verdict::Answer(_) if self.tunnelled || self.hook == Hook::TcEgress => Done::Left,
+            Verdict::Answer(_) if self.tunnelled || self.hook == Hook::TcEgress => {
+                Done::Left(verdict)
+            }
             Verdict::Answer(answer) => self.answer(answer, 0),
             Verdict::Forward(Forward { route: Route::Fib, .. }) if self.hook != Hook::TcEgress => {
                 self.forward(verdict)
             }
-            Verdict::Forward(_) if self.tunnelled => Done::Left,
+            Verdict::Forward(_) if self.tunnelled => Done::Left(verdict),
             Verdict::Forward(_) => self.translated(verdict),
         }
     }
@@ -185,13 +190,13 @@ impl Shell<'_> {
                 return self.answer(Answer::FragmentationNeeded, mtu);
             }
             if xdp {
-                return Done::Left;
+                return Done::Left(verdict);
             }
         }
         match way {
             Way::None if !xdp => return Done::Verdict(Verdict::Drop(DropReason::NoRoute)),
-            Way::None | Way::Unresolved | Way::Aside if xdp => return Done::Left,
-            Way::Vxlan if self.tunnelled => return Done::Left,
+            Way::None | Way::Unresolved | Way::Aside if xdp => return Done::Left(verdict),
+            Way::Vxlan if self.tunnelled => return Done::Left(verdict),
             _ => {}
         }
         let to = *self.room.translation();
@@ -217,7 +222,7 @@ impl Shell<'_> {
                 self.address(0, next_hop, NODE_MAC);
                 Done::Verdict(verdict)
             }
-            Way::None | Way::Unresolved | Way::Aside => Done::Left,
+            Way::None | Way::Unresolved | Way::Aside => Done::Left(verdict),
         }
     }
 
