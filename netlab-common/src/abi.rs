@@ -1,8 +1,8 @@
 //! Keys and values of the BPF maps, as the kernel programs and the agent both see them.
 //!
 //! Law: `repr(C)`, no padding, every field any bit pattern, sizes asserted below;
-//! no bool and no Rust enum. Reserved fields are zero and are where later rows of
-//! docs/datapath.md go. Whatever changes a size or a meaning raises [`VERSION`],
+//! no bool and no Rust enum. Reserved fields are zero; docs/architecture.md says what goes
+//! there. Whatever changes a size or a meaning raises [`VERSION`],
 //! which is also a folder of the pins, so that maps of another version are never
 //! misread.
 //!

@@ -116,7 +116,7 @@ pub struct Timeouts {
 }
 
 impl Timeouts {
-    /// Row 15 of docs/datapath.md; half-closed as the kernel's FIN_WAIT.
+    /// As in docs/datapath.md, "States and timeouts"; half-closed as the kernel's FIN_WAIT.
     pub const DEFAULT: Self = Self {
         syn: 60 * SECOND,
         established: 8000 * SECOND,

@@ -372,9 +372,10 @@ const fn refusal(proto: u8) -> Answer {
 
 #[inline(always)]
 const fn answer(headers: &Headers, answer: Answer) -> Verdict {
-    if headers.is_answerable() {
-        Verdict::Answer(answer)
-    } else {
-        Verdict::Pass(PassReason::StackAnswers)
+    match answer {
+        _ if headers.is_answerable() => Verdict::Answer(answer),
+        // The stack would take the packet for its own, and refuse it.
+        Answer::TimeExceeded => Verdict::Drop(DropReason::TtlExpired),
+        _ => Verdict::Pass(PassReason::StackAnswers),
     }
 }

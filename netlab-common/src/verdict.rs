@@ -119,7 +119,7 @@ reasons! {
     DropReason {
         /// A TCP RST for a node port, without a connection that it could end. Harmless: the connection is gone already.
         NoConnection = 0, "no-connection";
-        /// An ICMP error ran out of hops, and an error must not be answered by an error. Look for a routing loop.
+        /// A packet ran out of hops and its sender cannot be told: an ICMP error must not be answered by an error, and IPv6 and IP options are not answered yet. Look for a routing loop.
         TtlExpired = 1, "ttl-expired";
         /// The Service has backends, but the chosen slot is empty: the maps disagree. Restart the agent; if it happens again, report it.
         BackendMissing = 2, "backend-missing";

@@ -2,6 +2,8 @@
 
 mod node;
 
+use std::net::IpAddr;
+
 use netlab_common::{
     abi::CtEntry,
     flow::{Addr, FlowKey},
@@ -17,6 +19,15 @@ use netlab_common::{
     wire::tcp::flags::{ACK, SYN},
 };
 use node::*;
+use pnet::packet::{
+    Packet as _,
+    ethernet::{EtherTypes, EthernetPacket},
+    ip::IpNextHeaderProtocols,
+    ipv4::{self, Ipv4Packet},
+    ipv6::Ipv6Packet,
+    tcp::TcpPacket,
+    udp::UdpPacket,
+};
 use proptest::prelude::*;
 
 /// Every kind of way: what is dialled, by whom, and how the core sends it on.
@@ -42,6 +53,13 @@ proptest! {
         let flow =
             FlowKey { src: Addr(src), dst: Addr(dst), sport, dport, proto, reserved: [0; 3] };
         prop_assert_eq!(flow.reverse().reverse(), flow);
+    }
+
+    #[test]
+    fn a_second_oracle_finds_the_checksums_right((packet, _) in first_packets()) {
+        let tables = node();
+        let (_, arrived) = step(&tables, &packet, NOW);
+        prop_assert!(pnet_agrees(&arrived), "{:02x?}", arrived);
     }
 
     #[test]
@@ -159,4 +177,40 @@ fn the_core_decides_about_empty_tables_too() {
     headers.read(syn(CLIENT, TCP_LOCAL).bytes().as_slice(), 0).unwrap();
     let verdict = decide(&headers, Point::Ingress, 0, &tables, &mut Room::default());
     assert!(matches!(verdict, Verdict::Pass(_)));
+}
+
+/// Whether pnet computes the checksums that a TCP or UDP packet carries.
+fn pnet_agrees(frame: &[u8]) -> bool {
+    let frame = EthernetPacket::new(frame).unwrap();
+    let (ends, proto, payload) = match frame.get_ethertype() {
+        EtherTypes::Ipv4 => {
+            let ip = Ipv4Packet::new(frame.payload()).unwrap();
+            assert_eq!(ipv4::checksum(&ip), ip.get_checksum());
+            let ends = (ip.get_source().into(), ip.get_destination().into());
+            (ends, ip.get_next_level_protocol(), ip.payload().to_vec())
+        }
+        _ => {
+            let ip = Ipv6Packet::new(frame.payload()).unwrap();
+            let ends = (ip.get_source().into(), ip.get_destination().into());
+            (ends, ip.get_next_header(), ip.payload().to_vec())
+        }
+    };
+    if proto == IpNextHeaderProtocols::Tcp {
+        let tcp = TcpPacket::new(&payload).unwrap();
+        let computed = match ends {
+            (IpAddr::V4(a), IpAddr::V4(b)) => pnet::packet::tcp::ipv4_checksum(&tcp, &a, &b),
+            (IpAddr::V6(a), IpAddr::V6(b)) => pnet::packet::tcp::ipv6_checksum(&tcp, &a, &b),
+            _ => return false,
+        };
+        return computed == tcp.get_checksum();
+    }
+    let udp = UdpPacket::new(&payload).unwrap();
+    let computed = match ends {
+        _ if udp.get_checksum() == 0 => return true,
+        (IpAddr::V4(a), IpAddr::V4(b)) => pnet::packet::udp::ipv4_checksum(&udp, &a, &b),
+        (IpAddr::V6(a), IpAddr::V6(b)) => pnet::packet::udp::ipv6_checksum(&udp, &a, &b),
+        _ => return false,
+    };
+    // RFC 768: a sum of zero is sent as all ones.
+    computed == udp.get_checksum() || (computed == 0 && udp.get_checksum() == 0xffff)
 }

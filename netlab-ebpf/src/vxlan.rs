@@ -1,4 +1,5 @@
-//! Encapsulation in XDP, with what the kernel's VXLAN device would have written.
+//! Encapsulation in XDP: addresses, ports and MACs as the kernel's VXLAN device would
+//! have written them; no outer UDP checksum (RFC 7348, section 5), identification 0.
 
 use aya_ebpf::programs::XdpContext;
 use netlab_common::{

@@ -14,7 +14,7 @@ Examples:
   netlab lab up                              two nodes, a client, two services
   netlab lab up --mode vxlan --nodes 3       the same over VXLAN, with three nodes
   netlab lab up -f cluster.yaml --name mine  your own objects, in a lab of their own
-  netlab lab exec client -- curl -s 172.18.0.2:30080
+  netlab lab exec client -- netlab dial tcp 172.18.0.2:30080
   netlab lab status -o json | jq .problems
   netlab show conntrack --node node-1
   netlab lab down";
@@ -226,11 +226,12 @@ pub struct AgentArgs {
     /// Directory for status.json.
     #[arg(long, value_name = "DIR")]
     pub state: PathBuf,
-    /// Directory on a BPF file system to pin maps and links in.
+    /// Directory on a BPF file system to pin maps in.
     #[arg(long, value_name = "DIR")]
     pub pin: PathBuf,
     /// Most entries of the conntrack table.
-    #[arg(long, value_name = "N", default_value_t = 262_144)]
+    #[arg(long, value_name = "N", default_value_t = 262_144,
+          value_parser = clap::value_parser!(u32).range(1024..=16_777_216))]
     pub conntrack_max: u32,
     /// Ports to masquerade with, outside of what the host's own sockets take.
     #[arg(long, value_name = "LOW-HIGH", default_value = "1024-29999")]

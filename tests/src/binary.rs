@@ -63,12 +63,13 @@ pub fn netlab(args: &[impl AsRef<OsStr>]) -> Ran {
     }
 }
 
-/// The command: what `NETLAB_BIN` names, or the one that cargo builds beside the tests. It is
-/// built if it is not there; one that is there is taken as it is.
+/// The command: what `NETLAB_BIN` names, or the one that cargo builds beside the tests.
+/// Cargo is asked to build it each time, so that an old one is not tested; not under sudo,
+/// where it would leave files of root's, and where one that is there is taken as it is.
 ///
 /// # Panics
 ///
-/// If it is not there and cannot be built.
+/// If it cannot be built.
 pub fn path() -> &'static Path {
     static PATH: OnceLock<PathBuf> = OnceLock::new();
     PATH.get_or_init(|| {
@@ -79,7 +80,7 @@ pub fn path() -> &'static Path {
         let test = env::current_exe().expect("a test has a file");
         let profile = test.ancestors().nth(2).expect("it lies in deps");
         let binary = profile.join("netlab");
-        if !binary.exists() {
+        if !binary.exists() || env::var_os("SUDO_UID").is_none() {
             build(profile);
         }
         binary

@@ -25,10 +25,9 @@ use crate::{
 const DEBIAN_TOOLCHAIN: [&str; 3] = ["rustc-web", "cargo-web", "libstd-rust-web-dev-bpf"];
 
 /// Programs that are used by name: (program, Debian package, what for).
-const PROGRAMS: [(&str, &str, &str); 3] = [
+const PROGRAMS: [(&str, &str, &str); 2] = [
     ("cc", "build-essential", "links Rust programs"),
     ("ip", "iproute2", "runs commands in the lab's namespaces"),
-    ("tcpdump", "tcpdump", "shows packets in the demo and the tests"),
 ];
 
 /// Flags of `cargo xtask setup`.

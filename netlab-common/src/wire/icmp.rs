@@ -51,11 +51,4 @@ impl IcmpHeader {
     pub const fn is_error(&self) -> bool {
         matches!(self.0[0], UNREACHABLE | SOURCE_QUENCH | TIME_EXCEEDED | PARAMETER_PROBLEM)
     }
-
-    /// Whether an ICMPv6 message of this type is an error (RFC 4443, section 2.1).
-    #[inline(always)]
-    #[must_use]
-    pub const fn is_error_v6(&self) -> bool {
-        self.0[0] != 0 && self.0[0] < 128
-    }
 }

@@ -74,13 +74,6 @@ impl Ipv4Header {
         u16::from_be_bytes([self.0[6], self.0[7]]) & 0x1fff != 0
     }
 
-    /// Type of service, with ECN.
-    #[inline(always)]
-    #[must_use]
-    pub const fn tos(&self) -> u8 {
-        self.0[1]
-    }
-
     /// Time to live.
     #[inline(always)]
     #[must_use]

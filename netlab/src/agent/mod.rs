@@ -14,7 +14,8 @@ use log::{debug, error, info, warn};
 use netlab_common::{abi::Config, conntrack::Timeouts};
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
-    time::{Interval, MissedTickBehavior, interval},
+    task::JoinHandle,
+    time::{MissedTickBehavior, interval},
 };
 
 use self::{
@@ -102,7 +103,7 @@ type Result<T, E = Error> = std::result::Result<T, E>;
 ///
 /// # Errors
 ///
-/// Where the datapath cannot be set up or kept in agreement with the spec.
+/// Where the datapath cannot be set up, or the manifests can no longer be followed.
 pub async fn run(options: Options) -> Result<()> {
     let mut signals = Signals::new()?;
     let netns = Netns::current()?;
@@ -110,7 +111,9 @@ pub async fn run(options: Options) -> Result<()> {
     let mut changes = connection.changes()?;
     let mut source = Directory::watch(&options.source)?;
     let mut agent = Agent::new(options, connection)?;
-    let mut collect = collector();
+    let mut tick = interval(COLLECT_EVERY);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut collection = None;
     loop {
         tokio::select! {
             name = signals.next() => {
@@ -119,9 +122,27 @@ pub async fn run(options: Options) -> Result<()> {
             }
             update = source.next() => agent.on_update(update?).await?,
             Some(()) = changes.next() => agent.on_network_change().await?,
-            _ = collect.tick() => agent.on_tick()?,
+            _ = tick.tick(), if collection.is_none() => {
+                collection = Some(agent.start_collection());
+                agent.retry().await?;
+            }
+            outcome = finished(&mut collection) => agent.on_collected(outcome)?,
         }
     }
+}
+
+/// A collection of dead connections, on a thread of its own: a large table takes seconds.
+type Collection = JoinHandle<datapath::Result<(usize, usize)>>;
+
+/// What came of a collection; waits for ever where there is none.
+async fn finished(collection: &mut Option<Collection>) -> datapath::Result<(usize, usize)> {
+    let Some(handle) = collection else { return std::future::pending().await };
+    let outcome = handle.await;
+    *collection = None;
+    outcome.unwrap_or_else(|error| {
+        error!("conntrack: the collection broke off: {error}");
+        Ok((0, 0))
+    })
 }
 
 struct Agent {
@@ -132,11 +153,17 @@ struct Agent {
     timeouts: Timeouts,
     /// The last good one.
     spec: Option<Spec>,
+    /// Why the newest manifests are not `spec`.
+    refused: Option<String>,
+    /// Why the maps do not agree with `spec`.
+    unapplied: Option<String>,
     network: Option<Network>,
     attachments: Attachments,
     /// What is in the maps.
     present: Tables,
     status: AgentStatus,
+    /// As it stands in the state directory.
+    written: Option<AgentStatus>,
 }
 
 impl Agent {
@@ -156,66 +183,71 @@ impl Agent {
             maps,
             timeouts,
             spec: None,
+            refused: None,
+            unapplied: None,
             network: None,
             attachments: Attachments::default(),
             present,
             status,
+            written: None,
         })
     }
 
     async fn on_update(&mut self, update: Update) -> Result<()> {
-        match update {
-            Update::Broken(broken) => {
-                error!("{broken}; the last good spec stays in use");
-                self.status.error = Some(broken.to_string());
-                self.write_status()
-            }
-            Update::Spec(spec) => {
-                if !spec.nodes.iter().any(|node| node.name == self.options.node) {
-                    let error = Error::NoSuchNode(self.options.node.clone());
-                    if self.spec.is_none() {
-                        return Err(error);
-                    }
-                    error!("{error}; the last good spec stays in use");
-                    self.status.error = Some(error.to_string());
-                    return self.write_status();
-                }
-                for sentence in not_honoured(&spec) {
-                    warn!("{sentence}");
-                }
-                self.status.error = None;
-                self.status.spec = spec.digest();
-                self.spec = Some(spec);
-                self.agree_or_say().await?;
-                self.status.generation += 1;
-                self.write_status()
-            }
+        let spec = match update {
+            Update::Spec(spec) => spec,
+            Update::Broken(broken) => return self.refuse(broken.to_string()),
+        };
+        if !spec.nodes.iter().any(|node| node.name == self.options.node) {
+            let error = Error::NoSuchNode(self.options.node.clone());
+            return if self.spec.is_none() { Err(error) } else { self.refuse(error.to_string()) };
         }
+        for sentence in not_honoured(&spec) {
+            warn!("{sentence}");
+        }
+        self.refused = None;
+        self.spec = Some(spec);
+        self.agree_or_say().await
+    }
+
+    /// A spec that cannot be used changes nothing but the status.
+    fn refuse(&mut self, reason: String) -> Result<()> {
+        error!("{reason}; the last good spec stays in use");
+        self.refused = Some(reason);
+        self.write_status()
     }
 
     async fn on_network_change(&mut self) -> Result<()> {
-        if self.spec.is_none() {
-            return Ok(());
-        }
         debug!("the network changed");
-        let before = self.status.clone();
-        self.agree_or_say().await?;
-        if self.status == before { Ok(()) } else { self.write_status() }
+        self.agree_or_say().await
+    }
+
+    async fn retry(&mut self) -> Result<()> {
+        if self.unapplied.is_some() { self.agree_or_say().await } else { Ok(()) }
     }
 
     /// An agent that cannot start ends. One that has started goes on with what is in the
-    /// maps, because ending would take the node ports away, and tries again at the next
-    /// change.
+    /// maps, because ending would take the node ports away, and tries again later.
     async fn agree_or_say(&mut self) -> Result<()> {
+        let Some(digest) = self.spec.as_ref().map(Spec::digest) else { return Ok(()) };
         let started = self.network.is_some();
         match self.agree().await {
+            Ok(()) => {
+                self.unapplied = None;
+                if self.status.spec != digest {
+                    self.status.generation += 1;
+                    self.status.spec = digest;
+                }
+            }
             Err(error) if started => {
                 error!("{error}; what was applied before stays in use");
-                self.status.error = Some(error.to_string());
-                Ok(())
+                self.unapplied = Some(error.to_string());
+                // Some of the plan may have been carried out.
+                self.present = tables::observe(&self.maps)?;
             }
-            outcome => outcome,
+            Err(error) => return Err(error),
         }
+        self.write_status()
     }
 
     /// Makes the maps agree with the spec and the node's network.
@@ -310,16 +342,22 @@ impl Agent {
         }
     }
 
-    /// Collects dead connections and tells how full the table is.
-    fn on_tick(&mut self) -> Result<()> {
-        let (stay, gone) =
-            match conntrack::collect(&mut self.maps, &self.timeouts, conntrack::now()) {
-                Ok(counts) => counts,
-                Err(error) => {
-                    error!("{error}; trying again in {COLLECT_EVERY:?}");
-                    return Ok(());
-                }
-            };
+    fn start_collection(&self) -> Collection {
+        let (pins, timeouts) = (self.options.pins.clone(), self.timeouts);
+        tokio::task::spawn_blocking(move || {
+            conntrack::collect(&mut Maps::open(&pins)?, &timeouts, conntrack::now())
+        })
+    }
+
+    /// Tells how full the table is.
+    fn on_collected(&mut self, outcome: datapath::Result<(usize, usize)>) -> Result<()> {
+        let (stay, gone) = match outcome {
+            Ok(counts) => counts,
+            Err(error) => {
+                error!("{error}; trying again in {COLLECT_EVERY:?}");
+                return Ok(());
+            }
+        };
         if gone > 0 {
             debug!("conntrack: {gone} entries collected, {stay} stay");
         }
@@ -330,9 +368,6 @@ impl Agent {
                  were silent for longest are forgotten; raise --conntrack-max"
             );
         }
-        if self.spec.is_none() || self.status.conntrack.entries == stay {
-            return Ok(());
-        }
         self.status.conntrack = ConntrackUse { entries: stay, capacity };
         self.write_status()
     }
@@ -342,8 +377,15 @@ impl Agent {
         status::remove(&self.options.state).map_err(|source| self.status_error(source))
     }
 
-    fn write_status(&self) -> Result<()> {
-        status::write(&self.options.state, &self.status).map_err(|source| self.status_error(source))
+    /// Writes the status where it has changed; before the first spec there is none.
+    fn write_status(&mut self) -> Result<()> {
+        let error = self.refused.as_ref().or(self.unapplied.as_ref()).cloned();
+        let before = self.written.replace(AgentStatus { error, ..self.status.clone() });
+        if before == self.written || (self.spec.is_none() && self.refused.is_none()) {
+            return Ok(());
+        }
+        let Some(status) = &self.written else { return Ok(()) };
+        status::write(&self.options.state, status).map_err(|source| self.status_error(source))
     }
 
     fn status_error(&self, source: std::io::Error) -> Error {
@@ -356,12 +398,6 @@ fn all_there<'d>(mut devices: impl Iterator<Item = &'d Device>) -> bool {
     devices.all(|device| {
         nix::net::if_::if_nametoindex(device.name.as_str()).is_ok_and(|now| now == device.index)
     })
-}
-
-fn collector() -> Interval {
-    let mut interval = interval(COLLECT_EVERY);
-    interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    interval
 }
 
 /// What ends an agent.

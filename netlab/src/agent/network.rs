@@ -7,6 +7,7 @@ use std::{
 
 use ipnet::IpNet;
 use netlab_common::abi::{Vtep, VtepKey};
+use nix::errno::Errno;
 
 use super::Options;
 use crate::{
@@ -87,13 +88,13 @@ pub async fn observe(
     let mut masquerade = BTreeMap::new();
     for net in remote_pod_networks(spec, &options.node) {
         // The network's own address: the route is that of every pod in it.
-        if let Some(source) = source_towards(connection, net.network()).await {
+        if let Some(source) = source_towards(connection, net.network()).await? {
             masquerade.insert(net, source);
         }
     }
     let mut elsewhere = BTreeMap::new();
     for address in endpoints_elsewhere(spec) {
-        if let Some(source) = source_towards(connection, address).await {
+        if let Some(source) = source_towards(connection, address).await? {
             elsewhere.insert(address, source);
         }
     }
@@ -166,6 +167,18 @@ fn endpoints_elsewhere(spec: &Spec) -> BTreeSet<IpAddr> {
 }
 
 /// None where no route leads there, which the datapath drops for and counts.
-async fn source_towards(connection: &Connection, address: IpAddr) -> Option<IpAddr> {
-    connection.route_get(address).await.ok()?.source
+async fn source_towards(
+    connection: &Connection,
+    address: IpAddr,
+) -> Result<Option<IpAddr>, netlink::Error> {
+    match connection.route_get(address).await {
+        Ok(path) => Ok(path.source),
+        // Unreachable, prohibited and blackhole routes, and no route at all.
+        Err(error) => match error.errno() {
+            Some(Errno::ENETUNREACH | Errno::EHOSTUNREACH | Errno::EACCES | Errno::EINVAL) => {
+                Ok(None)
+            }
+            _ => Err(error),
+        },
+    }
 }

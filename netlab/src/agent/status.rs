@@ -56,7 +56,7 @@ pub struct Attachment {
     /// The interface's index: made anew under the same name, it has another.
     #[serde(default)]
     pub index: u32,
-    /// `xdp-native`, `xdp-generic`, `tcx-ingress`, `tcx-egress`.
+    /// `xdp-native`, `tcx-ingress`, `tcx-egress`.
     pub kind: String,
 }
 

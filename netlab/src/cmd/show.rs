@@ -59,8 +59,14 @@ pub fn run(args: &ShowArgs) -> anyhow::Result<Outcome> {
             if args.output == Output::Table {
                 rows.retain(|row| row.row.packets > 0);
             }
-            show(args.output, &rows, &["HOOK", "GROUP", "NAME", "PACKETS"], |row| {
-                vec![row.hook.into(), row.group.into(), row.name.into(), row.packets.to_string()]
+            show(args.output, &rows, &["HOOK", "GROUP", "NAME", "PACKETS", ""], |row| {
+                vec![
+                    row.hook.into(),
+                    row.group.into(),
+                    row.name.into(),
+                    row.packets.to_string(),
+                    row.explanation.unwrap_or_default().into(),
+                ]
             })
         }
         Table::Routes => show_routes(args.output, &nodes),

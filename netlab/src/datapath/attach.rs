@@ -133,13 +133,21 @@ impl Attachments {
         if self.tc.contains_key(device) {
             return Ok(());
         }
-        let mut links = Vec::new();
+        let mut links: Vec<(&'static str, SchedClassifierLinkId)> = Vec::new();
         for (name, point) in [
             (program::TC_EGRESS, TcAttachType::Egress),
             (program::TC_INGRESS, TcAttachType::Ingress),
         ] {
-            let link = programs.tc(name)?.attach(&device.name, point);
-            links.push((name, link.map_err(|source| failed(name, device, source))?));
+            match programs.tc(name)?.attach(&device.name, point) {
+                Ok(link) => links.push((name, link)),
+                Err(source) => {
+                    for (name, link) in links {
+                        // The attachment that failed is what the user has to hear of.
+                        let _ = programs.tc(name)?.detach(link);
+                    }
+                    return Err(failed(name, device, source));
+                }
+            }
         }
         self.tc.insert(device.clone(), links);
         Ok(())

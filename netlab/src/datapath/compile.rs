@@ -84,6 +84,7 @@ pub fn not_honoured(spec: &Spec) -> Vec<String> {
         .flat_map(|service| {
             let asks = [
                 (service.external_policy == TrafficPolicy::Local, "externalTrafficPolicy Local"),
+                (service.internal_policy == TrafficPolicy::Local, "internalTrafficPolicy Local"),
                 (service.affinity.is_some(), "sessionAffinity ClientIP"),
                 (!service.source_ranges.is_empty(), "loadBalancerSourceRanges"),
             ];

@@ -50,10 +50,16 @@ pub fn read(maps: &Maps) -> Result<BTreeMap<FlowKey, CtEntry>> {
 /// Where the map cannot be read or written.
 pub fn collect(maps: &mut Maps, timeouts: &Timeouts, now: u64) -> Result<(usize, usize)> {
     let entries = read(maps)?;
-    let over = over(&entries, timeouts, now);
-    let counts = (entries.len() - over.len(), over.len());
-    remove(maps, over)?;
-    Ok(counts)
+    let mut gone = 0;
+    for key in over(&entries, timeouts, now) {
+        let is_over = |entry: &CtEntry| timeouts.is_over(entry.state, entry.last_seen, now);
+        // Either direction may have come back to life since the table was read.
+        let peer = get(maps, &entries[&key].to.reverse())?;
+        if peer.as_ref().is_none_or(is_over) {
+            gone += remove(maps, &key, is_over)?;
+        }
+    }
+    Ok((entries.len() - gone, gone))
 }
 
 /// The flows of connections that neither direction has kept alive.
@@ -77,7 +83,7 @@ pub fn forget(maps: &mut Maps, removed: &[(u32, Backend)]) -> Result<usize> {
         return Ok(0);
     }
     let entries = read(maps)?;
-    let doomed = entries.iter().filter(|(key, entry)| {
+    let doomed = |key: &FlowKey, entry: &CtEntry| {
         let endpoint = if entry.direction == CtEntry::ORIGINAL {
             (entry.to.dst, entry.to.dport)
         } else {
@@ -89,21 +95,32 @@ pub fn forget(maps: &mut Maps, removed: &[(u32, Backend)]) -> Result<usize> {
             && removed.iter().any(|(service, backend)| {
                 *service == entry.service && endpoint == (backend.addr, backend.port)
             })
-    });
-    let doomed: Vec<FlowKey> = doomed.map(|(key, _)| *key).collect();
-    let count = doomed.len();
-    remove(maps, doomed)?;
-    Ok(count)
+    };
+    let mut gone = 0;
+    for (key, _) in entries.iter().filter(|(key, entry)| doomed(key, entry)) {
+        gone += remove(maps, key, |entry| doomed(key, entry))?;
+    }
+    Ok(gone)
 }
 
-fn remove(maps: &mut Maps, keys: Vec<FlowKey>) -> Result<()> {
-    for key in keys {
-        match maps.conntrack.remove(&key) {
-            Ok(()) | Err(MapError::KeyNotFound) => {}
-            Err(error) => return Err(broken("write", map::CONNTRACK)(error)),
-        }
+fn get(maps: &Maps, key: &FlowKey) -> Result<Option<CtEntry>> {
+    match maps.conntrack.get(key, 0) {
+        Ok(entry) => Ok(Some(entry)),
+        Err(MapError::KeyNotFound) => Ok(None),
+        Err(error) => Err(broken("read", map::CONNTRACK)(error)),
     }
-    Ok(())
+}
+
+/// Removes an entry if it still is what it was; returns how many that were.
+fn remove(maps: &mut Maps, key: &FlowKey, still: impl Fn(&CtEntry) -> bool) -> Result<usize> {
+    if !get(maps, key)?.as_ref().is_some_and(still) {
+        return Ok(0);
+    }
+    match maps.conntrack.remove(key) {
+        Ok(()) => Ok(1),
+        Err(MapError::KeyNotFound) => Ok(0),
+        Err(error) => Err(broken("write", map::CONNTRACK)(error)),
+    }
 }
 
 #[cfg(test)]

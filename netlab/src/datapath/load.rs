@@ -75,6 +75,7 @@ pub fn load(pins: Option<&Path>, conntrack_max: u32) -> Result<(Programs, Maps)>
     loader.map_max_entries(map::CONNTRACK, conntrack_max);
     if let Some(pins) = pins {
         let folder = pins::prepare(pins)?;
+        drop_other_size(&folder.join(map::CONNTRACK), conntrack_max)?;
         for name in PINNED {
             loader.map_pin_path(name, folder.join(name));
         }
@@ -94,6 +95,18 @@ pub fn load(pins: Option<&Path>, conntrack_max: u32) -> Result<(Programs, Maps)>
     }
     let maps = Maps::gather(|name| ebpf.take_map(name).ok_or(Error::Missing(name)))?;
     Ok((Programs { ebpf }, maps))
+}
+
+/// Unpins a conntrack table of another size than the one asked for, which would be taken
+/// over otherwise. Its connections are lost with it.
+fn drop_other_size(pin: &Path, wanted: u32) -> Result<()> {
+    let Ok(table) = MapData::from_pin(pin) else { return Ok(()) };
+    let info = table.info().map_err(broken("look at", map::CONNTRACK))?;
+    if info.max_entries() == wanted {
+        return Ok(());
+    }
+    log::warn!("conntrack had room for {} entries and starts anew", info.max_entries());
+    std::fs::remove_file(pin).map_err(|error| pins::failed("remove", pin, error))
 }
 
 impl Maps {

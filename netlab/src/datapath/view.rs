@@ -6,6 +6,7 @@ use netlab_common::{
     abi::{Backend, CtEntry, hook},
     conntrack::Timeouts,
     flow::{Addr, FlowKey},
+    verdict::DropReason,
 };
 use serde::Serialize;
 
@@ -83,6 +84,9 @@ pub struct CounterRow {
     pub name: &'static str,
     /// How often.
     pub packets: u64,
+    /// Of drops: cause and remedy.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub explanation: Option<&'static str>,
 }
 
 /// All frontends.
@@ -163,11 +167,10 @@ pub fn counters(maps: &Maps) -> Result<Vec<CounterRow>> {
     let by_hook = hook::NAMES.into_iter().zip(maps.counters()?);
     let rows = by_hook.flat_map(|(hook, counters)| {
         let named: Vec<_> = counters.named().collect();
-        named.into_iter().map(move |(group, name, packets)| CounterRow {
-            hook,
-            group,
-            name,
-            packets,
+        named.into_iter().map(move |(group, name, packets)| {
+            let reason = DropReason::ALL.iter().find(|reason| reason.name() == name);
+            let explanation = reason.filter(|_| group == "dropped").map(|r| r.explanation().trim());
+            CounterRow { hook, group, name, packets, explanation }
         })
     });
     Ok(rows.collect())

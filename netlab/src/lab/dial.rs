@@ -13,8 +13,7 @@ use tokio::{
     time::timeout,
 };
 
-/// The largest UDP payload, as the server's.
-const MAX_DATAGRAM: usize = 65_507;
+use super::echo::MAX_DATAGRAM;
 
 /// Who answered, and how.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

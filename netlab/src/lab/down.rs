@@ -76,8 +76,7 @@ pub(super) async fn remove(name: &LabName) -> Result<Removed, DownError> {
     let dir = LabDir::new(name);
     let mut removed = Removed { existed: dir.root().exists(), ..Removed::default() };
     removed.processes = end_processes(name).await.map_err(DownError::Processes)?;
-    let record = dir.record()?;
-    for netns in record.into_iter().flat_map(|record| record.namespaces) {
+    for netns in dir.namespaces()? {
         let inode = Netns::open(&netns).and_then(|netns| netns.inode());
         match Netns::delete(&netns) {
             Ok(()) => {}

@@ -21,7 +21,7 @@ use tokio::{
 /// Connections that wait to be accepted.
 const BACKLOG: u32 = 4096;
 /// The largest UDP payload: 65535 less the IPv4 and UDP headers (RFC 768, RFC 791).
-const MAX_DATAGRAM: usize = 65_507;
+pub(super) const MAX_DATAGRAM: usize = 65_507;
 
 /// Whom the server speaks for.
 #[derive(Clone, Debug)]

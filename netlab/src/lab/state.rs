@@ -28,8 +28,11 @@ use crate::agent::status::{self, AgentStatus};
 
 /// Where all labs keep their state.
 pub const RUN_DIR: &str = "/run/netlab";
-/// Where agents of labs pin their maps and links.
+/// Where agents of labs pin their maps.
 pub const PIN_DIR: &str = "/sys/fs/bpf/netlab";
+
+/// File of the record.
+const RECORD: &str = "lab.json";
 
 /// `lab.json`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -124,7 +127,22 @@ impl LabDir {
     ///
     /// Where the file exists and is not a record.
     pub fn record(&self) -> Result<Option<Record>, StateError> {
-        self.read("lab.json")
+        self.read(RECORD)
+    }
+
+    /// The namespaces of the lab's record, whatever else is in it: a record of another
+    /// version of netlab must not keep `lab down` from its work.
+    ///
+    /// # Errors
+    ///
+    /// Where the file exists and names no namespaces.
+    pub fn namespaces(&self) -> Result<Vec<String>, StateError> {
+        #[derive(Deserialize)]
+        struct Namespaces {
+            namespaces: Vec<String>,
+        }
+        let named: Option<Namespaces> = self.read(RECORD)?;
+        Ok(named.map_or_else(Vec::new, |named| named.namespaces))
     }
 
     /// Writes the lab's record, and makes the directories.
@@ -136,7 +154,7 @@ impl LabDir {
         for directory in [self.manifests(), self.root.join("agents"), self.root.join("log")] {
             fs::create_dir_all(&directory).map_err(failed("create", &directory))?;
         }
-        self.write("lab.json", record)
+        self.write(RECORD, record)
     }
 
     /// What was built.

@@ -294,7 +294,7 @@ impl Topology {
 }
 
 /// Host names for the spec's pods, in its order: the pod's own name, or `namespace.name`
-/// where another host has that already.
+/// where another host has that already, or where a dot in the name makes it look like that.
 #[must_use]
 pub fn pod_hosts(spec: &Spec) -> Vec<String> {
     let mut uses: BTreeMap<&str, usize> = BTreeMap::new();
@@ -305,7 +305,7 @@ pub fn pod_hosts(spec: &Spec) -> Vec<String> {
         spec.nodes.iter().map(|node| node.name.as_str()).chain(layout::RESERVED).collect();
     let host = |pod: &Pod| {
         let name = pod.name.name.as_str();
-        if uses.get(name) == Some(&1) && !taken.contains(name) {
+        if uses.get(name) == Some(&1) && !taken.contains(name) && !name.contains('.') {
             name.to_owned()
         } else {
             format!("{}.{name}", pod.name.namespace)

@@ -267,7 +267,7 @@ impl Design {
         built_before: bool,
         dir: &LabDir,
     ) -> Result<Self, UpError> {
-        let running = built_before && request.files.is_empty() && request.nodes.is_none();
+        let running = built_before && request.files.is_empty();
         let mut objects = if running {
             spec::read_files(&[dir.manifests()])?
         } else if request.files.is_empty() {

@@ -13,6 +13,7 @@ mod host;
 mod looking;
 mod manifests;
 mod offloads;
+mod readme;
 mod refusals;
 mod repair;
 mod underlay;

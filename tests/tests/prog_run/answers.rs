@@ -2,7 +2,7 @@
 
 use netlab_common::{
     host::packets::{ErrorSketch, Sketch, verify},
-    verdict::{Answer, Kind, PassReason},
+    verdict::{Answer, DropReason, Kind, PassReason},
     wire::tcp::flags::{ACK, FIN, RST, SYN},
 };
 
@@ -156,7 +156,7 @@ fn expired() -> Vec<Fixture> {
             name: "a packet on its last hop over IPv6",
             before: vec![],
             packet: tcp_in(CLIENT_V6, REMOTE_V6[0], SYN).ttl(1).bytes(),
-            expect: at_ingress(Expect::Passed(PassReason::StackAnswers)),
+            expect: at_ingress(Expect::Dropped(DropReason::TtlExpired)),
         },
     ]
 }
