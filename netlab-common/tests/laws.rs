@@ -181,22 +181,22 @@ fn the_core_decides_about_empty_tables_too() {
 
 /// Whether pnet computes the checksums that a TCP or UDP packet carries.
 fn pnet_agrees(frame: &[u8]) -> bool {
-    let frame = EthernetPacket::new(frame).unwrap();
+    let frame = EthernetPacket::new(frame).expect("a whole header");
     let (ends, proto, payload) = match frame.get_ethertype() {
         EtherTypes::Ipv4 => {
-            let ip = Ipv4Packet::new(frame.payload()).unwrap();
+            let ip = Ipv4Packet::new(frame.payload()).expect("a whole header");
             assert_eq!(ipv4::checksum(&ip), ip.get_checksum());
             let ends = (ip.get_source().into(), ip.get_destination().into());
             (ends, ip.get_next_level_protocol(), ip.payload().to_vec())
         }
         _ => {
-            let ip = Ipv6Packet::new(frame.payload()).unwrap();
+            let ip = Ipv6Packet::new(frame.payload()).expect("a whole header");
             let ends = (ip.get_source().into(), ip.get_destination().into());
             (ends, ip.get_next_header(), ip.payload().to_vec())
         }
     };
     if proto == IpNextHeaderProtocols::Tcp {
-        let tcp = TcpPacket::new(&payload).unwrap();
+        let tcp = TcpPacket::new(&payload).expect("a whole header");
         let computed = match ends {
             (IpAddr::V4(a), IpAddr::V4(b)) => pnet::packet::tcp::ipv4_checksum(&tcp, &a, &b),
             (IpAddr::V6(a), IpAddr::V6(b)) => pnet::packet::tcp::ipv6_checksum(&tcp, &a, &b),
@@ -204,7 +204,7 @@ fn pnet_agrees(frame: &[u8]) -> bool {
         };
         return computed == tcp.get_checksum();
     }
-    let udp = UdpPacket::new(&payload).unwrap();
+    let udp = UdpPacket::new(&payload).expect("a whole header");
     let computed = match ends {
         _ if udp.get_checksum() == 0 => return true,
         (IpAddr::V4(a), IpAddr::V4(b)) => pnet::packet::udp::ipv4_checksum(&udp, &a, &b),
