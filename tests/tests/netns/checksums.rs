@@ -76,7 +76,8 @@ fn on_every_wire(lab: &Lab, mode: Mode, hook: Hook) {
     let refused = lab.inside("client", refused_datagram);
     assert!(refused, "nobody answers node port 30999");
     for (_, address) in NODES {
-        let _ = lab.dials(Protocol::Tcp, (address, WEB), 3000, DIALS);
+        // Enough for each pod to get several by chance.
+        let _ = lab.dials(Protocol::Tcp, (address, WEB), 3000, 4 * DIALS);
         let _ = lab.dials(Protocol::Udp, (address, DNS), 64, DIALS);
     }
     for ((host, link), tap) in taps {
