@@ -106,25 +106,19 @@ pub fn decide<T: Tables>(
     }
 }
 
-/// Takes back what [`decide`] entered for a packet that it wanted forwarded and that the
-/// hook leaves untouched to the next, which will decide about it as if for the first
-/// time. A new state stays: entering the same packet again leads to the same one.
+/// Takes back that [`decide`] has counted a packet which it wanted forwarded and which the
+/// hook leaves untouched to the next, so that the next counts it. The choice of a backend
+/// stays: drawn anew whenever a hook cannot send the packet, it would favour those backends
+/// that it can send to.
 #[inline(always)]
-pub fn take_back<T: Tables>(headers: &Headers, kind: Kind, tables: &T, room: &mut Room) {
-    match kind {
-        Kind::First => {
-            room.peer = room.to.reverse();
-            tables.conntrack_remove(&room.peer);
-            tables.conntrack_remove(&headers.flow);
-        }
-        Kind::Original | Kind::Reply => {
-            tables.conntrack(&headers.flow, |entry| {
-                entry.packets = entry.packets.wrapping_sub(1);
-                entry.bytes = entry.bytes.wrapping_sub(u64::from(headers.ip_len));
-            });
-        }
-        Kind::Error => {}
+pub fn take_back<T: Tables>(headers: &Headers, kind: Kind, tables: &T) {
+    if kind == Kind::Error {
+        return;
     }
+    tables.conntrack(&headers.flow, |entry| {
+        entry.packets = entry.packets.wrapping_sub(1);
+        entry.bytes = entry.bytes.wrapping_sub(u64::from(headers.ip_len));
+    });
 }
 
 /// An ICMP error about a known flow. It does not keep the flow alive.
@@ -214,9 +208,14 @@ fn look(entry: &mut CtEntry, headers: &Headers, now: u64, timeouts: Option<&Time
     let changed = if next == entry.state { None } else { Some(next) };
     entry.state = next;
     entry.last_seen = now;
+    let kind = match entry.direction {
+        // Opened at another hook, which took back that it had counted the packet.
+        CtEntry::ORIGINAL if entry.packets == 0 => Kind::First,
+        CtEntry::ORIGINAL => Kind::Original,
+        _ => Kind::Reply,
+    };
     entry.packets = entry.packets.wrapping_add(1);
     entry.bytes = entry.bytes.wrapping_add(u64::from(headers.ip_len));
-    let kind = if entry.direction == CtEntry::ORIGINAL { Kind::Original } else { Kind::Reply };
     Seen::Live(kind, route(entry), changed)
 }
 

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 
 use netlab_common::{
     conntrack::{SECOND, State},
+    flow::FlowKey,
     headers::Headers,
     host::{packets::Sketch, tables::HostTables},
     nodeport::{Point, Room, decide, take_back},
@@ -124,22 +125,30 @@ fn each_direction_counts_its_own_packets_and_bytes() {
 }
 
 #[test]
-fn a_packet_that_is_left_to_another_hook_leaves_no_trace() {
+fn a_packet_that_is_left_to_another_hook_is_counted_there() {
     let tables = node();
-    let leave = |packet: &Sketch| {
-        let (mut headers, mut room) = (Headers::default(), Room::default());
-        headers.read(packet.bytes().as_slice(), 0).unwrap();
-        let verdict = decide(&headers, Point::Ingress, NOW, &tables, &mut room);
-        let Verdict::Forward(Forward { kind, .. }) = verdict else { panic!("{verdict:?}") };
-        take_back(&headers, kind, &tables, &mut room);
-    };
-    leave(&syn(CLIENT, TCP_REMOTE));
-    assert!(tables.conntrack.borrow().is_empty());
+    let packet = syn(CLIENT, TCP_REMOTE);
+    let chosen = leave(&tables, &packet);
+    let (verdict, _) = step(&tables, &packet, NOW);
+    assert_eq!(verdict, forward(Kind::First, Route::Fib));
+    let entry = tables.entry(&packet.flow()).unwrap();
+    assert_eq!((entry.to, entry.packets, entry.bytes), (chosen, 1, 40));
 
+    let tables = node();
     let open = Connection::open(&tables, NOW);
     let before = tables.conntrack.borrow().clone();
-    leave(&Sketch { flags: ACK, ..open.packet.clone() });
+    leave(&tables, &Sketch { flags: ACK, ..open.packet.clone() });
     assert_eq!(*tables.conntrack.borrow(), before);
+}
+
+/// What a hook does that decides about a packet and cannot send it: the translation.
+fn leave(tables: &HostTables, packet: &Sketch) -> FlowKey {
+    let (mut headers, mut room) = (Headers::default(), Room::default());
+    headers.read(packet.bytes().as_slice(), 0).expect("a whole packet");
+    let verdict = decide(&headers, Point::Ingress, NOW, tables, &mut room);
+    let Verdict::Forward(Forward { kind, .. }) = verdict else { panic!("{verdict:?}") };
+    take_back(&headers, kind, tables);
+    *room.translation()
 }
 
 #[test]

@@ -65,7 +65,7 @@ pub fn netlab_xdp(ctx: XdpContext) -> u32 {
         }
         Done::Left(verdict) => {
             if let Verdict::Forward(Forward { kind, .. }) = verdict {
-                forget(scratch, kind);
+                uncount(scratch, kind);
             }
             count(hook::XDP, Counters::record_left);
             XDP_PASS
@@ -144,9 +144,9 @@ fn judge(frame: &Frame<'_>, headers: &mut Headers, room: &mut Room) -> Verdict {
 }
 
 #[inline(never)]
-fn forget(scratch: &mut Scratch, kind: Kind) {
+fn uncount(scratch: &Scratch, kind: Kind) {
     if let Some(tables) = KernelTables::open() {
-        take_back(&scratch.headers, kind, &tables, &mut scratch.room);
+        take_back(&scratch.headers, kind, &tables);
     }
 }
 

@@ -6,6 +6,7 @@ mod interrupt;
 
 use std::{
     net::Ipv4Addr,
+    os::unix::process::CommandExt as _,
     path::{Path, PathBuf},
     process::{Command, ExitCode},
 };
@@ -115,8 +116,12 @@ impl Lab<'_> {
     }
 
     fn down(&self) -> Result<()> {
-        execute(&mut as_root_announced(self.netlab, &["lab", "down", "--name", LAB])?)
-            .context("the lab could not be taken down")
+        let mut command = as_root_announced(self.netlab, &["lab", "down", "--name", LAB])?;
+        if is_root() {
+            // Out of reach of the terminal's Ctrl-C; sudo, though, may have to ask there.
+            command.process_group(0);
+        }
+        execute(&mut command).context("the lab could not be taken down")
     }
 }
 

@@ -173,6 +173,7 @@ impl Agent {
         let status = AgentStatus {
             node: options.node.clone(),
             pid: std::process::id(),
+            conntrack: ConntrackUse { entries: 0, capacity: options.conntrack_max as usize },
             ..AgentStatus::default()
         };
         let timeouts = Timeouts::DEFAULT;

@@ -58,7 +58,7 @@ impl Model {
         };
         let done = shell.carry_out();
         if let Done::Left(Verdict::Forward(Forward { kind, .. })) = done {
-            take_back(&shell.headers, kind, shell.tables, &mut shell.room);
+            take_back(&shell.headers, kind, shell.tables);
         }
         let bytes = shell.bytes;
         self.tables.scripted.borrow_mut().clear();
