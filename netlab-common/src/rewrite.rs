@@ -64,26 +64,20 @@ impl Rewrite<'_> {
             packet.store(at, checksum::update(old, difference))?;
         }
         store_ports(packet, l4, self.to.sport, self.to.dport)?;
-        self.apply_ip(packet, self.to.src, self.to.dst, self.addresses())
+        self.apply_ip(packet)
     }
 
     /// The packet's own IP header.
     #[inline(always)]
-    pub fn apply_ip<P: PacketMut + ?Sized>(
-        &self,
-        packet: &mut P,
-        src: Addr,
-        dst: Addr,
-        difference: Sum,
-    ) -> Option<()> {
-        let l3 = self.headers.l3();
+    fn apply_ip<P: PacketMut + ?Sized>(&self, packet: &mut P) -> Option<()> {
+        let (l3, FlowKey { src, dst, .. }) = (self.headers.l3(), self.to);
         if !self.headers.v4 {
             packet.store(l3 + Ipv6Header::AT_ADDRESSES, src.0)?;
             return packet.store(l3 + Ipv6Header::AT_ADDRESSES + 16, dst.0);
         }
         let at = l3 + Ipv4Header::AT_CHECKSUM;
         let old = packet.load(at)?;
-        packet.store(at, checksum::update(old, difference))?;
+        packet.store(at, checksum::update(old, self.addresses()))?;
         store_addresses_v4(packet, l3, src.last4(), dst.last4())
     }
 

@@ -153,6 +153,8 @@ struct Agent {
     timeouts: Timeouts,
     /// The last good one.
     spec: Option<Spec>,
+    /// Its digest, which takes a walk over all of it.
+    digest: String,
     /// Why the newest manifests are not `spec`.
     refused: Option<String>,
     /// Why the maps do not agree with `spec`.
@@ -184,6 +186,7 @@ impl Agent {
             maps,
             timeouts,
             spec: None,
+            digest: String::new(),
             refused: None,
             unapplied: None,
             network: None,
@@ -207,6 +210,7 @@ impl Agent {
             warn!("{sentence}");
         }
         self.refused = None;
+        self.digest = spec.digest();
         self.spec = Some(spec);
         self.agree_or_say().await
     }
@@ -230,14 +234,16 @@ impl Agent {
     /// An agent that cannot start ends. One that has started goes on with what is in the
     /// maps, because ending would take the node ports away, and tries again later.
     async fn agree_or_say(&mut self) -> Result<()> {
-        let Some(digest) = self.spec.as_ref().map(Spec::digest) else { return Ok(()) };
+        if self.spec.is_none() {
+            return Ok(());
+        }
         let started = self.network.is_some();
         match self.agree().await {
             Ok(()) => {
                 self.unapplied = None;
-                if self.status.spec != digest {
+                if self.status.spec != self.digest {
                     self.status.generation += 1;
-                    self.status.spec = digest;
+                    self.status.spec.clone_from(&self.digest);
                 }
             }
             Err(error) if started => {

@@ -40,8 +40,6 @@ pub struct Network {
 pub struct VxlanDevice {
     /// Interface index.
     pub index: u32,
-    /// Interface name.
-    pub name: String,
     /// VXLAN network identifier.
     pub vni: u32,
     /// UDP destination port.
@@ -110,7 +108,6 @@ fn vxlan_device(link: &Link) -> Option<VxlanDevice> {
     let LinkKind::Vxlan(vxlan) = &link.kind else { return None };
     Some(VxlanDevice {
         index: link.index,
-        name: link.name.clone(),
         vni: vxlan.vni,
         port: vxlan.port,
         // XDP encapsulates on IPv4 underlays only; other devices are the kernel's.

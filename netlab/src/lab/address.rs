@@ -22,7 +22,7 @@ use super::{
     options::Underlay,
     subnet::{self, Family, MAX_NODES},
 };
-use crate::spec::{Located, Objects, Place};
+use crate::spec::{Located, Objects, Place, parse::has_ended};
 
 /// The range that Kubernetes draws node ports from unless told otherwise.
 const NODE_PORTS: std::ops::RangeInclusive<i32> = 30000..=32767;
@@ -305,11 +305,6 @@ pub(super) fn container_ports(pod: &Pod) -> impl Iterator<Item = (bool, u16)> + 
 
 fn protocol(written: Option<&str>) -> String {
     written.unwrap_or("TCP").to_owned()
-}
-
-fn has_ended(pod: &Pod) -> bool {
-    let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
-    matches!(phase, Some("Succeeded" | "Failed"))
 }
 
 fn internal_addresses(node: &Node) -> impl Iterator<Item = &str> {

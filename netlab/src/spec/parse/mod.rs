@@ -36,6 +36,7 @@ use serde::Serialize;
 pub(crate) use documents::is_manifest;
 pub use documents::{read_directory, read_files, read_str};
 pub use error::{Place, Reason, SpecError, Unsupported};
+pub(crate) use pod::has_ended;
 
 use super::model::{ObjectName, Spec};
 

@@ -12,7 +12,7 @@ use super::{
 use crate::spec::model::{Node, Pod, Port, Protocol};
 
 /// A pod that has run to its end: Kubernetes has taken its address back.
-pub(super) fn has_ended(pod: &v1::Pod) -> bool {
+pub(crate) fn has_ended(pod: &v1::Pod) -> bool {
     let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
     matches!(phase, Some("Succeeded" | "Failed"))
 }
