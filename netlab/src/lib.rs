@@ -4,6 +4,7 @@
 //! see docs/architecture.md.
 
 pub mod agent;
+pub mod capture;
 pub mod datapath;
 pub mod lab;
 pub mod netlink;

@@ -1,0 +1,1 @@
+//! Which packets: the pcap-filter language, in user space and in the kernel.

@@ -1,0 +1,1 @@
+//! Lines, as tcpdump prints them.
