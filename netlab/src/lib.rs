@@ -1,6 +1,7 @@
 //! netlab as a library: everything the binary does, without flags and without printing.
 //!
-//! The direction of dependency is `cmd -> lab, agent -> spec, plan, netlink, datapath -> netlab_common`;
+//! The direction of dependency is
+//! `cmd -> lab, agent, capture -> spec, plan, netlink, datapath, trace -> netlab_common`;
 //! see docs/architecture.md.
 
 pub mod agent;
@@ -11,3 +12,4 @@ pub mod netlink;
 pub mod plan;
 pub mod source;
 pub mod spec;
+pub mod trace;

@@ -15,7 +15,7 @@ use netlab_common::{
 
 use super::{Error, Result, pins};
 
-static OBJECT: &[u8] = include_bytes_aligned!(concat!(env!("OUT_DIR"), "/netlab-ebpf"));
+static OBJECT: &[u8] = include_bytes_aligned!(concat!(env!("OUT_DIR"), "/netlab-datapath"));
 
 /// Maps that are pinned: all that have a name in the ABI.
 const PINNED: [&str; 7] = [

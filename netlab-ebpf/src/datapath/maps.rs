@@ -12,9 +12,11 @@ use netlab_common::{
         hook::COUNT as HOOKS,
     },
     counters::Counters,
+    event::Trace,
     flow::{Addr, FlowKey},
     headers::Headers,
     nodeport::{Claim, Room, Tables},
+    verdict::Verdict,
 };
 
 use crate::{fib::Fib, vxlan::Outer};
@@ -35,6 +37,10 @@ static CONNTRACK: LruHashMap<FlowKey, CtEntry> = LruHashMap::with_max_entries(26
 static VTEPS: HashMap<VtepKey, Vtep> = HashMap::with_max_entries(4_096, 0);
 #[map]
 static COUNTERS: PerCpuArray<Counters> = PerCpuArray::with_max_entries(HOOKS, 0);
+
+/// What became of the last packet, for a capture to read when the program has ended.
+#[map]
+static TRACE: PerCpuArray<Trace> = PerCpuArray::with_max_entries(HOOKS, 0);
 
 /// What does not fit on a BPF stack, one a hook.
 #[map]
@@ -162,5 +168,16 @@ pub fn count(hook: u32, f: impl FnOnce(&mut Counters)) {
     if let Some(counters) = COUNTERS.get_ptr_mut(hook) {
         // SAFETY: this CPU's own slot; programs are not preempted by one of their hook.
         f(unsafe { &mut *counters });
+    }
+}
+
+/// Leaves word of what became of the packet in `scratch`: the verdict, and of
+/// [`Trace`]'s bits how it was carried out.
+#[inline(always)]
+pub fn note(hook: u32, scratch: &Scratch, verdict: &Verdict, flags: u8) {
+    if let Some(trace) = TRACE.get_ptr_mut(hook) {
+        let (from, to) = (&scratch.headers.flow, scratch.room.translation());
+        // SAFETY: as in `count`.
+        unsafe { (*trace).note(verdict, flags, from, to) };
     }
 }

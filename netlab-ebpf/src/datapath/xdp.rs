@@ -16,6 +16,7 @@ use netlab_common::{
     abi::hook,
     checksum::Sum,
     counters::Counters,
+    event::Trace,
     flow::FlowKey,
     headers::Headers,
     nodeport::{Point, Room, Tables as _, decide, take_back},
@@ -29,7 +30,7 @@ use netlab_common::{
 use crate::{
     fib::{Fib, Lookup},
     frame::Frame,
-    maps::{KernelTables, Scratch, count},
+    maps::{KernelTables, Scratch, count, note},
     vxlan,
 };
 
@@ -42,35 +43,41 @@ pub fn netlab_xdp(ctx: XdpContext) -> u32 {
     let mut frame = Frame(&ctx);
     match carry_out(&ctx, &mut frame, scratch) {
         Done::Verdict(verdict, action) => {
-            count(hook::XDP, |counters| counters.record(&verdict));
+            finish(scratch, &verdict, 0);
             action
         }
         Done::Encapsulated(verdict) => {
-            count(hook::XDP, |counters| {
-                counters.record(&verdict);
-                counters.encapsulated += 1;
-            });
+            finish(scratch, &verdict, Trace::ENCAPSULATED);
             send_back(&ctx)
         }
         Done::Decapsulated(verdict) => {
-            count(hook::XDP, |counters| {
-                counters.record(&verdict);
-                counters.decapsulated += 1;
-            });
+            finish(scratch, &verdict, Trace::DECAPSULATED);
             send_back(&ctx)
         }
         Done::Sent(verdict) => {
-            count(hook::XDP, |counters| counters.record(&verdict));
+            finish(scratch, &verdict, 0);
             send_back(&ctx)
         }
         Done::Left(verdict) => {
             if let Verdict::Forward(Forward { kind, .. }) = verdict {
                 uncount(scratch, kind);
             }
+            note(hook::XDP, scratch, &verdict, Trace::LEFT);
             count(hook::XDP, Counters::record_left);
             XDP_PASS
         }
     }
+}
+
+/// Counts a packet that was dealt with, and leaves word of it.
+#[inline(always)]
+fn finish(scratch: &Scratch, verdict: &Verdict, flags: u8) {
+    note(hook::XDP, scratch, verdict, flags);
+    count(hook::XDP, |counters| {
+        counters.record(verdict);
+        counters.encapsulated += u64::from(flags & Trace::ENCAPSULATED != 0);
+        counters.decapsulated += u64::from(flags & Trace::DECAPSULATED != 0);
+    });
 }
 
 /// The action that sends the frame out by the interface that it came in on.

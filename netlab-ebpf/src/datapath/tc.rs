@@ -15,6 +15,7 @@ use netlab_common::{
     abi::hook,
     checksum::Sum,
     counters::Counters,
+    event::Trace,
     flow::FlowKey,
     headers::Headers,
     nodeport::{Point, Room, decide},
@@ -33,7 +34,7 @@ use netlab_common::{
 
 use crate::{
     fib::{Fib, Lookup},
-    maps::{KernelTables, Scratch, count},
+    maps::{KernelTables, Scratch, count, note},
     skb::{Part, Skb},
 };
 
@@ -59,10 +60,12 @@ fn run(ctx: &TcContext, hook: u32, at: Point) -> i32 {
     };
     match carry_out(ctx, at, scratch) {
         Some((verdict, action)) => {
+            note(hook, scratch, &verdict, 0);
             count(hook, |counters| counters.record(&verdict));
             action
         }
         None => {
+            note(hook, scratch, &Verdict::Pass(PassReason::StackAnswers), Trace::LEFT);
             count(hook, Counters::record_left);
             NEXT
         }

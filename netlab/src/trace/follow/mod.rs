@@ -1,0 +1,1 @@
+//! Which sightings are of one packet, and the journeys that they make.
