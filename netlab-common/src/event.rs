@@ -35,6 +35,25 @@ pub mod hook {
         ["xdp-in", "xdp-out", "tc-in", "nat-in", "nat-out", "tc-out", "drop"];
 }
 
+/// The slots in which captures find room around the datapath's programs, in the program arrays
+/// [`map::XDP_STAGES`] and [`map::TC_STAGES`].
+///
+/// A program that begins calls what is in the slots from `IN` on, one that ends what is in those
+/// from `OUT` on. Such a call does not return: whoever is called calls the next slot in its turn,
+/// and at last `MAIN`, or returns the action that stands in [`Trace::action`].
+pub mod stage {
+    /// Captures that can be there at the same time.
+    pub const CAPTURES: u32 = 4;
+    /// The first slot before the program; of tc, the first after the program at ingress.
+    pub const IN: u32 = 0;
+    /// The first slot after the program; of tc, after the program at egress.
+    pub const OUT: u32 = IN + CAPTURES;
+    /// XDP's program itself.
+    pub const MAIN: u32 = OUT + CAPTURES;
+    /// How many slots there are.
+    pub const COUNT: u32 = MAIN + 1;
+}
+
 /// What is known of a captured packet beside its bytes. 40 bytes.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -74,7 +93,9 @@ pub struct Trace {
     /// Bits, see the constants.
     pub flags: u8,
     /// Zero.
-    pub reserved: [u8; 5],
+    pub reserved: u8,
+    /// The action that the program returns.
+    pub action: u32,
     /// The packet's flow as it came; for an ICMP error that of the packet it quotes, reversed.
     pub from: FlowKey,
     /// What it became; only of [`Self::FORWARD`].
@@ -100,6 +121,13 @@ impl Trace {
     /// Bit: forwarded past the stack.
     pub const PAST_STACK: u8 = 8;
 
+    /// Whether the packet went on as it came.
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_untouched(&self) -> bool {
+        self.class <= Self::PASS || self.flags & Self::LEFT != 0
+    }
+
     /// Notes a verdict, and how it was carried out.
     #[inline(always)]
     pub fn note(&mut self, verdict: &Verdict, flags: u8, from: &FlowKey, to: &FlowKey) {
@@ -118,7 +146,7 @@ impl Trace {
     }
 }
 
-/// What the programs of a capture must know. 96 bytes.
+/// What the programs of a capture must know. 68 bytes.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Settings {
@@ -134,24 +162,10 @@ pub struct Settings {
     pub layout: Layout,
 }
 
-/// Byte offsets of fields in the running kernel's structures, from its BTF. 80 bytes.
+/// Byte offsets of fields in the running kernel's structures, from its BTF. 52 bytes.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Layout {
-    /// `xdp_buff.data`.
-    pub xdp_data: u32,
-    /// `xdp_buff.data_end`.
-    pub xdp_data_end: u32,
-    /// `xdp_buff.rxq`.
-    pub xdp_rxq: u32,
-    /// `xdp_buff.data_hard_start`.
-    pub xdp_hard_start: u32,
-    /// `xdp_buff.frame_sz`; `flags` follows.
-    pub xdp_frame_size: u32,
-    /// From the end of an XDP frame back to `skb_shared_info.xdp_frags_size`.
-    pub xdp_fragments: u32,
-    /// `xdp_rxq_info.dev`.
-    pub rxq_dev: u32,
     /// `net_device.ifindex`.
     pub dev_ifindex: u32,
     /// `net_device.nd_net.net`.
@@ -180,7 +194,7 @@ pub struct Layout {
     pub sock_net: u32,
 }
 
-/// Which namespace a program instance works in. 8 bytes.
+/// Which namespace a program instance works in, and which slot it has there. 12 bytes.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Instance {
@@ -188,6 +202,8 @@ pub struct Instance {
     pub namespace: u32,
     /// Not zero: packets of these interfaces begin with an IP header.
     pub headerless: u32,
+    /// Which of the [`stage::CAPTURES`] slots around the datapath's programs it has.
+    pub slot: u32,
 }
 
 /// Key of the map INTERFACES. 8 bytes.
@@ -245,8 +261,15 @@ pub mod map {
     /// Array, working memory: two elements a CPU.
     pub const BUFFERS: &str = "BUFFERS";
     /// Per-CPU array by the datapath's hook, of [`super::Trace`]. The datapath's object has it
-    /// under the same name; an instance that watches a datapath program reads that one's.
+    /// under the same name, as the following; instances that watch a datapath use that one's.
     pub const TRACE: &str = "TRACE";
+    /// Program array by [`super::stage`], around XDP.
+    pub const XDP_STAGES: &str = "XDP_STAGES";
+    /// Program array by [`super::stage`], after tc.
+    pub const TC_STAGES: &str = "TC_STAGES";
+    /// Hash, slot to the number of a BPF link that ends with the capture that has the slot. In
+    /// the datapath's object alone.
+    pub const TENANTS: &str = "TENANTS";
 }
 
 macro_rules! sizes {
@@ -264,9 +287,9 @@ macro_rules! sizes {
 sizes! {
     Record: 40,
     Trace: 88,
-    Settings: 96,
-    Layout: 80,
-    Instance: 8,
+    Settings: 68,
+    Layout: 52,
+    Instance: 12,
     InterfaceKey: 8,
     Tally: 32,
 }

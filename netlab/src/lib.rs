@@ -5,6 +5,7 @@
 //! see docs/architecture.md.
 
 pub mod agent;
+mod bpf;
 pub mod capture;
 pub mod datapath;
 pub mod lab;

@@ -43,43 +43,6 @@ pub struct Sight {
     pub front: Front,
 }
 
-/// An XDP frame, by the address of its `xdp_buff`.
-pub struct XdpBuff(pub u64);
-
-impl XdpBuff {
-    /// Bit of `xdp_buff.flags`, `XDP_FLAGS_HAS_FRAGS` of net/xdp.h.
-    const HAS_FRAGMENTS: u32 = 1;
-
-    /// The frame; fragments of its buffer cannot be read.
-    #[inline(always)]
-    pub fn look(&self, layout: &Layout) -> Option<Sight> {
-        let data: u64 = read(self.0, layout.xdp_data)?;
-        let end: u64 = read(self.0, layout.xdp_data_end)?;
-        let readable = end.checked_sub(data)? as u32;
-        let fragments = self.fragments(layout).unwrap_or(0);
-        let len = readable + fragments;
-        Some(Sight { start: Linear(data), len, readable, front: Front::Nothing })
-    }
-
-    /// The interface that it came in by.
-    #[inline(always)]
-    pub fn ifindex(&self, layout: &Layout) -> Option<u32> {
-        let queue: u64 = read(self.0, layout.xdp_rxq)?;
-        let device: u64 = read(queue, layout.rxq_dev)?;
-        read(device, layout.dev_ifindex)
-    }
-
-    #[inline(always)]
-    fn fragments(&self, layout: &Layout) -> Option<u32> {
-        let [size, flags]: [u32; 2] = read(self.0, layout.xdp_frame_size)?;
-        if flags & Self::HAS_FRAGMENTS == 0 {
-            return None;
-        }
-        let start: u64 = read(self.0, layout.xdp_hard_start)?;
-        read(start + u64::from(size) - u64::from(layout.xdp_fragments), 0)
-    }
-}
-
 /// A socket buffer, by the address of its `sk_buff`.
 pub struct SkBuff(pub u64);
 
@@ -88,13 +51,6 @@ impl SkBuff {
     const UNSET: u16 = u16::MAX;
     /// Length of an Ethernet header: less in front of the network header is none.
     const ETHERNET: u16 = 14;
-
-    /// The packet at a tc hook: it begins where the data does.
-    #[inline(always)]
-    pub fn look_at_tc(&self, layout: &Layout, headerless: bool) -> Option<Sight> {
-        let data: u64 = read(self.0, layout.skb_data)?;
-        self.sight(layout, data, data, headerless)
-    }
 
     /// The packet wherever it is on its way: it begins with its Ethernet header, if it has
     /// one, and with its network header otherwise.

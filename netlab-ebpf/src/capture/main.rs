@@ -14,7 +14,6 @@
 mod drop;
 mod kernel;
 mod maps;
-mod nat;
 mod offer;
 mod source;
 mod tc;

@@ -1,13 +1,14 @@
 //! The maps of a capture.
 
 use aya_ebpf::{
+    EbpfContext,
     helpers::generated::bpf_get_smp_processor_id,
     macros::map,
-    maps::{Array, HashMap, PerCpuArray, RingBuf},
+    maps::{Array, HashMap, PerCpuArray, ProgramArray, RingBuf},
 };
 use netlab_common::{
     abi,
-    event::{CAPACITY, Instance, InterfaceKey, Record, Settings, Tally, Trace, hook},
+    event::{CAPACITY, Instance, InterfaceKey, Record, Settings, Tally, Trace, hook, stage},
 };
 
 // Sizes here are defaults; the capture sets those of RING and BUFFERS when it loads the programs.
@@ -28,6 +29,10 @@ static TALLY: PerCpuArray<Tally> = PerCpuArray::with_max_entries(hook::COUNT as 
 static BUFFERS: Array<Buffer> = Array::with_max_entries(2, 0);
 #[map]
 static TRACE: PerCpuArray<Trace> = PerCpuArray::with_max_entries(abi::hook::COUNT, 0);
+#[map]
+pub static XDP_STAGES: ProgramArray = ProgramArray::with_max_entries(stage::COUNT, 0);
+#[map]
+pub static TC_STAGES: ProgramArray = ProgramArray::with_max_entries(stage::COUNT, 0);
 
 /// A packet on its way to the ring: as the ring will have it.
 #[repr(C)]
@@ -99,4 +104,24 @@ pub fn tally(hook: u8, f: impl FnOnce(&mut Tally)) {
         // loses one packet of it, and hooks do not interrupt themselves.
         f(unsafe { &mut *tally });
     }
+}
+
+/// Calls the captures in the slots behind this one's own; `first` is the first of all. Returns
+/// where there is none.
+#[inline(always)]
+pub fn call_next(stages: &ProgramArray, ctx: &impl EbpfContext, first: u32) {
+    let own = instance().map_or(stage::CAPTURES, |instance| instance.slot);
+    // SAFETY: nothing here has to be dropped.
+    unsafe {
+        if own < 1 {
+            stages.tail_call(ctx, first + 1);
+        }
+        if own < 2 {
+            stages.tail_call(ctx, first + 2);
+        }
+        if own < 3 {
+            stages.tail_call(ctx, first + 3);
+        }
+    }
+    const { assert!(stage::CAPTURES == 4) };
 }

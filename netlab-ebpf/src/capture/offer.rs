@@ -67,10 +67,9 @@ pub fn send(buffer: &mut Buffer, settings: &Settings, hook: u8, traced: bool) {
     buffer.record.hook = hook;
     // SAFETY: takes nothing and returns a number.
     buffer.record.time = unsafe { bpf_ktime_get_ns() };
-    let captured = buffer.record.captured as usize;
-    if captured > CAPACITY {
+    let Some(captured) = bounded(buffer.record.captured, CAPACITY) else {
         return;
-    }
+    };
     let (start, len): (*const u8, usize) = if traced {
         ((&raw const buffer.trace).cast(), size_of::<Trace>() + size_of::<Record>())
     } else {
@@ -114,12 +113,21 @@ fn copy(source: &impl Source, from: u32, to: *mut u8, len: u32) -> bool {
     if len == 0 {
         return true;
     }
-    // The verifier has to see it, next to the use.
-    if len > (CAPACITY - Front::MOST) as u32 {
-        return false;
-    }
     // SAFETY: `to` is at most `Front::MOST` bytes into a buffer of CAPACITY.
-    unsafe { source.copy(from, to, len) }
+    bounded(len, CAPACITY - Front::MOST)
+        .is_some_and(|len| unsafe { source.copy(from, to, len as u32) })
+}
+
+/// A length that the verifier sees to be from 1 to `most`.
+///
+/// The compiler would compare a copy of the number and use the original, which the verifier does
+/// not connect. Through memory, there is but one.
+#[inline(always)]
+fn bounded(len: u32, most: usize) -> Option<usize> {
+    let len = len as usize;
+    // SAFETY: a local variable.
+    let len = unsafe { (&raw const len).read_volatile() };
+    (len != 0 && len <= most).then_some(len)
 }
 
 #[inline(always)]
@@ -129,7 +137,7 @@ const fn least(a: u32, b: u32) -> u32 {
 
 #[inline(always)]
 const fn less(a: u32, b: u32) -> u32 {
-    if a > b { a - b } else { 0 }
+    a.saturating_sub(b)
 }
 
 /// Whether the filter accepts the packet: not zero if so. `input` points to its captured

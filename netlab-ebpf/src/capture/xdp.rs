@@ -1,72 +1,79 @@
-//! Before and after an XDP program, whosever it is.
+//! Before and after the datapath's XDP program.
 //!
-//! What the program sends on itself, by XDP_TX or redirect, nobody else on the machine sees.
+//! What that sends on itself, nobody else on the machine sees. It calls what is in the slots
+//! around it ([`stage`]) and does not hear back from it, so each program here calls the next
+//! one, and the datapath's own at last.
 
 use aya_ebpf::{
     EbpfContext as _,
     bindings::xdp_action::XDP_PASS,
-    helpers::generated::bpf_get_func_ret,
-    macros::{fentry, fexit},
-    programs::{FEntryContext, FExitContext},
+    helpers::generated::{bpf_xdp_get_buff_len, bpf_xdp_load_bytes},
+    macros::xdp,
+    programs::XdpContext,
 };
 use netlab_common::{
     abi,
-    event::{Trace, hook},
+    event::{Trace, hook, stage},
 };
 
 use crate::{
-    kernel::XdpBuff,
-    maps::{Buffer, Use, instance, is_selected, settings, trace},
+    maps::{Buffer, Use, XDP_STAGES, call_next, instance, is_selected, settings, trace},
     offer::{Sighting, send, wanted},
+    source::{Front, Source},
 };
 
-/// What the program is about to look at.
-#[fentry]
-pub fn capture_xdp_in(ctx: FEntryContext) -> i32 {
-    look(&XdpBuff(ctx.arg(0)), hook::XDP_IN, 0, None);
-    0
+/// What the datapath is about to look at.
+#[xdp(frags)]
+pub fn capture_xdp_in(ctx: XdpContext) -> u32 {
+    look(&ctx, hook::XDP_IN, None);
+    call_next(&XDP_STAGES, &ctx, stage::IN);
+    // SAFETY: nothing here has to be dropped.
+    unsafe { XDP_STAGES.tail_call(&ctx, stage::MAIN) };
+    // The datapath has gone while this ran.
+    XDP_PASS
 }
 
-/// What the program has done with it.
-#[fexit]
-pub fn capture_xdp_out(ctx: FExitContext) -> i32 {
-    let mut action = 0;
-    // SAFETY: writes the result of the function that is traced.
-    if unsafe { bpf_get_func_ret(ctx.as_ptr(), &raw mut action) } != 0 {
-        return 0;
+/// What the datapath has made of it, unless it let it pass.
+#[xdp(frags)]
+pub fn capture_xdp_out(ctx: XdpContext) -> u32 {
+    let Some(trace) = trace(abi::hook::XDP) else {
+        return XDP_PASS;
+    };
+    if !trace.is_untouched() {
+        look(&ctx, hook::XDP_OUT, Some(trace));
     }
-    let action = action as u32;
-    match trace(abi::hook::XDP) {
-        // The datapath says that the packet goes on as it came.
-        Some(Trace { class: Trace::PASS, .. }) if action == XDP_PASS => {}
-        Some(Trace { flags, .. }) if flags & Trace::LEFT != 0 => {}
-        known => {
-            let known = known.filter(|trace| trace.class != 0);
-            look(&XdpBuff(ctx.arg(0)), hook::XDP_OUT, action, known);
-        }
+    call_next(&XDP_STAGES, &ctx, stage::OUT);
+    trace.action
+}
+
+struct Frame<'a>(&'a XdpContext);
+
+impl Source for Frame<'_> {
+    #[inline(always)]
+    unsafe fn copy(&self, from: u32, to: *mut u8, len: u32) -> bool {
+        // SAFETY: `to` takes `len` bytes, as the caller promises.
+        unsafe { bpf_xdp_load_bytes(self.0.as_ptr().cast(), from, to.cast(), len) == 0 }
     }
-    0
 }
 
 #[inline(always)]
-fn look(frame: &XdpBuff, hook: u8, action: u32, known: Option<&Trace>) -> Option<()> {
+fn look(ctx: &XdpContext, hook: u8, known: Option<&Trace>) -> Option<()> {
     let (settings, instance) = (settings()?, instance()?);
-    let buffer = Buffer::borrow(Use::Hook)?;
-    let sight = frame.look(&settings.layout)?;
-    if settings.selected != 0 {
-        let ifindex = frame.ifindex(&settings.layout)?;
-        if !is_selected(settings, instance.namespace, ifindex) {
-            return None;
-        }
+    let ifindex = ctx.ingress_ifindex() as u32;
+    if !is_selected(settings, instance.namespace, ifindex) {
+        return None;
     }
-    let (len, readable, front) = (sight.len, sight.readable, sight.front);
-    if !wanted(buffer, settings, &sight.start, &Sighting { hook, len, readable, front }) {
+    let buffer = Buffer::borrow(Use::Hook)?;
+    // SAFETY: takes the program's context.
+    let len = unsafe { bpf_xdp_get_buff_len(ctx.as_ptr().cast()) } as u32;
+    let seen = Sighting { hook, len, readable: len, front: Front::Nothing };
+    if !wanted(buffer, settings, &Frame(ctx), &seen) {
         return None;
     }
     buffer.record.namespace = instance.namespace;
-    buffer.record.ifindex = frame.ifindex(&settings.layout)?;
+    buffer.record.ifindex = ifindex;
     buffer.record.location = 0;
-    buffer.record.reason = action;
+    buffer.record.reason = known.map_or(0, |trace| trace.action);
     if let Some(trace) = known {
         buffer.trace = *trace;
     }

@@ -45,6 +45,12 @@ impl Hook {
         Self::ALL.get(usize::from(number)).copied()
     }
 
+    /// Whether it is around the programs of netlab's own datapath.
+    #[must_use]
+    pub const fn is_of_datapath(self) -> bool {
+        matches!(self, Self::XdpIn | Self::XdpOut | Self::NatIn | Self::NatOut)
+    }
+
     /// Whether packets are met there on their way into the host; None where it cannot be said.
     #[must_use]
     pub const fn is_inbound(self) -> Option<bool> {
@@ -84,8 +90,6 @@ pub enum Event {
     Answer(Answer, FlowKey),
     /// The datapath dropped it.
     Drop(DropReason, FlowKey),
-    /// An XDP program that is not netlab's returned this action.
-    Action(&'static str),
     /// The kernel dropped it: its name for the reason, and the function.
     KernelDrop {
         /// As in the kernel's enum, without `SKB_DROP_REASON_`.
@@ -149,7 +153,6 @@ impl fmt::Display for Event {
             }
             Self::Answer(answer, _) => write!(f, "answer {answer}"),
             Self::Drop(reason, _) => write!(f, "DROP {reason}"),
-            Self::Action(action) => f.write_str(action),
             Self::KernelDrop { reason, function } => write!(f, "DROP {reason} ({function})"),
         }
     }

@@ -1,0 +1,210 @@
+//! The object of the capture programs: its maps made, a filter put in, its programs loaded.
+//!
+//! A filter is code. The object calls a function `netlab_filter`; that of the capture takes its
+//! place before the object's functions are linked, so each program that is loaded carries the
+//! filter, and nothing has to interpret one while packets pass.
+//!
+//! Programs are loaded once for each thing that they watch: a namespace's interfaces, another
+//! program. What differs is one map or two; the rest is shared.
+
+use std::{
+    collections::{HashMap, HashSet},
+    os::fd::{AsFd, AsRawFd, OwnedFd},
+};
+
+use aya::{
+    include_bytes_aligned,
+    maps::{Array, HashMap as BpfHashMap, Map, MapData, PerCpuArray, RingBuf},
+};
+use aya_obj::{Object, generated::bpf_insn};
+use netlab_common::event::{Instance, InterfaceKey, Settings, Tally, hook, map};
+
+use super::{Error, Result};
+use crate::{
+    bpf::{self, Kind},
+    datapath::stages::Stages,
+};
+
+static OBJECT: &[u8] = include_bytes_aligned!(concat!(env!("OUT_DIR"), "/netlab-capture"));
+
+/// The function whose place the filter takes.
+const FILTER: &str = "netlab_filter";
+
+/// The programs of the object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Program {
+    /// An interface's way in.
+    TcIn,
+    /// An interface's way out.
+    TcOut,
+    /// Before the datapath's XDP program.
+    XdpIn,
+    /// After it.
+    XdpOut,
+    /// After the datapath's program at tc ingress.
+    NatIn,
+    /// After the datapath's program at tc egress.
+    NatOut,
+    /// Drops.
+    Drop,
+}
+
+impl Program {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::TcIn => "capture_tc_in",
+            Self::TcOut => "capture_tc_out",
+            Self::XdpIn => "capture_xdp_in",
+            Self::XdpOut => "capture_xdp_out",
+            Self::NatIn => "capture_nat_in",
+            Self::NatOut => "capture_nat_out",
+            Self::Drop => "capture_drop",
+        }
+    }
+}
+
+/// Maps that exist once.
+const SHARED: [&str; 6] =
+    [map::RING, map::SETTINGS, map::NAMESPACES, map::INTERFACES, map::TALLY, map::BUFFERS];
+
+/// Maps of the datapath that is watched, in the order of [`Stages::maps`].
+const WATCHED: [&str; 3] = [map::XDP_STAGES, map::TC_STAGES, map::TRACE];
+
+/// The object with a filter in it, and the maps that all its programs share.
+pub(super) struct Linked {
+    object: Object,
+    shared: HashMap<&'static str, MapData>,
+}
+
+/// What a program instance is about.
+#[derive(Clone, Copy, Default)]
+pub(super) struct About<'a> {
+    /// Where it works.
+    pub instance: Instance,
+    /// The datapath that it watches, if it does.
+    pub stages: Option<&'a Stages>,
+}
+
+impl Linked {
+    /// Makes the shared maps, with a ring of `ring` bytes (a power of two and a multiple of the
+    /// page size), and puts the filter in.
+    pub fn new(filter: Vec<bpf_insn>, ring: u32, cpus: u32, settings: Settings) -> Result<Self> {
+        let mut object = Object::parse(OBJECT).map_err(|_| Error::Object("a readable form"))?;
+        let function = object.functions.values_mut().find(|function| function.name == FILTER);
+        let function = function.ok_or(Error::Object(FILTER))?;
+        function.instructions = filter;
+        // Relocations belong to places in the object's sections: none is meant for this code.
+        function.section_index.0 = usize::MAX;
+        let mut shared = HashMap::new();
+        for name in SHARED {
+            let mut wanted = object.maps.get(name).ok_or(Error::Object(name))?.clone();
+            match name {
+                map::RING => wanted.set_max_entries(ring),
+                map::BUFFERS => wanted.set_max_entries(2 * cpus),
+                _ => {}
+            }
+            let made = MapData::create(wanted, name, None);
+            shared.insert(name, made.map_err(|source| Error::map("make", name, source))?);
+        }
+        let linked = Self { object, shared };
+        let mut map: Array<MapData, Settings> =
+            linked.open(map::SETTINGS)?.try_into().map_err(use_of(map::SETTINGS))?;
+        map.set(0, settings, 0).map_err(|source| Error::map("write", map::SETTINGS, source))?;
+        Ok(linked)
+    }
+
+    /// The ring buffer.
+    pub fn ring(&self) -> Result<RingBuf<MapData>> {
+        self.open(map::RING)?.try_into().map_err(use_of(map::RING))
+    }
+
+    /// Inode numbers of namespaces to their numbers.
+    pub fn namespaces(&self) -> Result<BpfHashMap<MapData, u32, u32>> {
+        self.open(map::NAMESPACES)?.try_into().map_err(use_of(map::NAMESPACES))
+    }
+
+    /// The interfaces asked for.
+    pub fn interfaces(&self) -> Result<BpfHashMap<MapData, InterfaceKey, u32>> {
+        self.open(map::INTERFACES)?.try_into().map_err(use_of(map::INTERFACES))
+    }
+
+    /// What the hooks counted, over all CPUs, by their numbers.
+    pub fn tallies(&self) -> Result<[Tally; hook::COUNT]> {
+        let map: PerCpuArray<MapData, Tally> =
+            self.open(map::TALLY)?.try_into().map_err(use_of(map::TALLY))?;
+        let mut sums = [Tally::default(); hook::COUNT];
+        for (index, sum) in (0..).zip(&mut sums) {
+            let cpus = map.get(&index, 0);
+            let cpus = cpus.map_err(|source| Error::map("read", map::TALLY, source))?;
+            cpus.iter().for_each(|cpu| sum.merge(cpu));
+        }
+        Ok(sums)
+    }
+
+    /// Loads an instance of a program.
+    pub fn load(&self, program: Program, kind: Kind, about: About<'_>) -> Result<OwnedFd> {
+        let mut object = self.object.clone();
+        let instance = self.make(map::INSTANCE)?;
+        write_instance(&instance, about.instance)?;
+        // A program that watches no datapath never reads these, but has to have them.
+        let stand_ins = match about.stages {
+            None => WATCHED.iter().map(|name| self.make(name)).collect::<Result<Vec<_>>>()?,
+            Some(_) => Vec::new(),
+        };
+        let watched = match about.stages {
+            None => stand_ins.iter().collect(),
+            Some(stages) => Vec::from(stages.maps()),
+        };
+        let shared = self.shared.iter().map(|(name, data)| (*name, data));
+        let own = [(map::INSTANCE, &instance)];
+        let maps = shared.chain(own).chain(WATCHED.into_iter().zip(watched));
+        let maps = maps
+            .map(|(name, data)| Ok((name, data.fd().as_fd().as_raw_fd(), self.described(name)?)));
+        let maps = maps.collect::<Result<Vec<_>>>()?;
+        let sections: HashSet<usize> =
+            object.functions.keys().map(|(section, _)| *section).collect();
+        let refused = |_| Error::Object("relocations that fit");
+        object
+            .relocate_maps(maps.iter().map(|(name, fd, map)| (*name, *fd, *map)), &sections)
+            .map_err(refused)?;
+        object.relocate_calls(&sections).map_err(refused)?;
+        let name = program.name();
+        let found = object.programs.get(name).ok_or(Error::Object(name))?;
+        let function = object.functions.get(&found.function_key()).ok_or(Error::Object(name))?;
+        bpf::load(name, kind, &function.instructions, &found.license)
+            .map_err(|source| Error::Load { program: name, source })
+    }
+
+    /// The object's description of a map.
+    fn described(&self, name: &'static str) -> Result<&aya_obj::Map> {
+        self.object.maps.get(name).ok_or(Error::Object(name))
+    }
+
+    fn make(&self, name: &'static str) -> Result<MapData> {
+        MapData::create(self.described(name)?.clone(), name, None)
+            .map_err(|source| Error::map("make", name, source))
+    }
+
+    /// A second handle to a shared map.
+    fn open(&self, name: &'static str) -> Result<Map> {
+        second(self.shared.get(name).ok_or(Error::Object(name))?, name)
+    }
+}
+
+fn write_instance(map: &MapData, instance: Instance) -> Result<()> {
+    let mut array: Array<MapData, Instance> =
+        second(map, map::INSTANCE)?.try_into().map_err(use_of(map::INSTANCE))?;
+    array.set(0, instance, 0).map_err(|source| Error::map("write", map::INSTANCE, source))
+}
+
+fn second(data: &MapData, name: &'static str) -> Result<Map> {
+    let fd = data.fd().as_fd().try_clone_to_owned();
+    let fd = fd.map_err(|source| Error::Read { what: name.to_owned(), source })?;
+    MapData::from_fd(fd)
+        .and_then(Map::from_map_data)
+        .map_err(|source| Error::map("open", name, source))
+}
+
+fn use_of(name: &'static str) -> impl Fn(aya::maps::MapError) -> Error {
+    move |source| Error::map("use", name, source)
+}
