@@ -16,6 +16,7 @@ pub mod abi;
 pub mod checksum;
 pub mod conntrack;
 pub mod counters;
+pub mod filter_input;
 pub mod flow;
 pub mod headers;
 #[cfg(feature = "host")]
