@@ -17,8 +17,13 @@ mod analysis;
 mod assembler;
 mod classic;
 mod compile;
+mod dump;
 mod ebpf;
+mod expression;
+mod place;
+mod token;
 mod tree;
+mod vxlan;
 
 use std::fmt;
 
@@ -71,8 +76,29 @@ impl Filter {
     ///
     /// [`Error::Syntax`] where libpcap refuses it.
     pub fn parse(expression: &str, options: &Options) -> Result<Self, Error> {
-        let root = compile::whole(expression, options.link)?;
-        Ok(Self { root: Node::Whole(Box::new(root)), options: options.clone() })
+        let root = compile::expression(expression, options)?;
+        Ok(Self { root, options: options.clone() })
+    }
+
+    /// What an expression means for the frame inside a VXLAN packet of any VNI. The options
+    /// are those of the outer frame.
+    ///
+    /// # Errors
+    ///
+    /// As [`Filter::parse`].
+    pub fn parse_inside(expression: &str, options: &Options) -> Result<Self, Error> {
+        vxlan::Link::of(options.link)?;
+        let of_inner = Options { link: LinkType::ETHERNET, ..options.clone() };
+        let inside = Self::parse(expression, &of_inner)?.inside();
+        Ok(Self { options: options.clone(), ..inside })
+    }
+
+    /// What is accepted for the frame inside a VXLAN packet of any VNI. The filter must be one
+    /// for Ethernet; so is then the outer frame (see [`Filter::parse_inside`]).
+    #[must_use]
+    pub fn inside(self) -> Self {
+        let is_vxlan = Node::Vxlan { level: 0, vni: None };
+        Self { root: Node::all(vec![is_vxlan, self.root.inside()]), ..self }
     }
 
     /// What both accept. They must have been parsed with the same options.
@@ -106,18 +132,19 @@ impl Filter {
     }
 
     /// Whether the packet is one of them, as libpcap decides about packets in a file: what
-    /// was not captured cannot be looked at, and a filter that must look there rejects.
+    /// was not captured cannot be looked at, and an expression that must look there rejects.
+    /// The packet must be of the link type that the options named.
     #[must_use]
     pub fn accepts(&self, packet: &Packet<'_>) -> bool {
         let frame = Frame { bytes: packet.bytes, wire_len: packet.wire_len };
-        self.root.accepts(frame)
+        self.root.accepts(frame, &self.options)
     }
 
     /// How many bytes from the start of the frame the filter may look at, at most. A packet
     /// of which that much was captured is judged like the whole packet.
     #[must_use]
     pub fn reach(&self) -> u32 {
-        u32::try_from(self.root.reach()).unwrap_or(MAX_REACH).min(MAX_REACH)
+        u32::try_from(self.root.reach(&self.options)).unwrap_or(MAX_REACH).min(MAX_REACH)
     }
 
     /// The filter as a BPF function: r1 points to the input that
@@ -126,9 +153,16 @@ impl Filter {
     ///
     /// # Errors
     ///
-    /// [`Error::TooLarge`], [`Error::Loop`].
+    /// [`Error::TooLarge`], [`Error::TooDeep`], [`Error::Loop`].
     pub fn instructions(&self) -> Result<Vec<Instruction>, Error> {
-        ebpf::compile(&self.root)
+        ebpf::compile(&self.root, &self.options)
+    }
+}
+
+/// The programs, as `tcpdump -d` prints one, and how they are joined if there are several.
+impl fmt::Display for Filter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        dump::write(f, &self.root)
     }
 }
 
@@ -163,6 +197,11 @@ pub enum Error {
         /// How long.
         instructions: usize,
     },
+    /// The word `vxlan` nests deeper than the kernel's stack allows.
+    #[error(
+        "vxlan nests too deep for the kernel: use it 8 times at most, or filter a file with it"
+    )]
+    TooDeep,
     /// The kernel runs no loops whose end it cannot prove.
     #[error(
         "protochain follows a chain of headers in a loop, which cannot run in the kernel: \

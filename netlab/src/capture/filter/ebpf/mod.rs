@@ -15,13 +15,18 @@
 //! | r2, r3 | an offset, a pointer |
 //! | r6 | the input |
 //! | r7 | how many bytes of the frame are valid |
+//! | r8 | where the inner frame begins that a part is about |
+//!
+//! On the stack, from its end: the scratch memory of classic programs, then where each inner
+//! frame begins.
 
+mod frames;
 mod program;
 
-use netlab_common::filter_input::AT_CAPTURED;
+use netlab_common::filter_input::{AT_CAPTURED, CAPACITY};
 
 use super::{
-    Error, Instruction,
+    Error, Instruction, Options,
     assembler::{Alu, Assembler, Label, Operand, Reg, Size},
     tree::Node,
 };
@@ -41,12 +46,13 @@ struct Exits {
 ///
 /// # Errors
 ///
-/// [`Error::TooLarge`], [`Error::Loop`].
-pub fn compile(root: &Node) -> Result<Vec<Instruction>, Error> {
+/// [`Error::TooLarge`], [`Error::TooDeep`], [`Error::Loop`], [`Error::Link`].
+pub fn compile(root: &Node, options: &Options) -> Result<Vec<Instruction>, Error> {
     let mut assembler = Assembler::default();
     let (accept, reject) = (assembler.label(), assembler.label());
     assembler.alu64(Alu::Mov, Reg::R6, Operand::Reg(Reg::R1));
     assembler.load(Size::Word, Reg::R7, Reg::R6, offset(AT_CAPTURED));
+    frames::find(&mut assembler, options, root.levels())?;
     part(&mut assembler, root, Exits { accept, reject, short: reject, next: reject })?;
     for (label, answer) in [(reject, 0), (accept, 1)] {
         if assembler.is_used(label) {
@@ -64,7 +70,16 @@ fn part(assembler: &mut Assembler, node: &Node, exits: Exits) -> Result<(), Erro
             assembler.jump(if *answer { exits.accept } else { exits.reject });
             Ok(())
         }
-        Node::Leaf(leaf) => program::emit(assembler, leaf, exits),
+        Node::Leaf(leaf) => {
+            if leaf.level > 0 {
+                frames::enter(assembler, leaf.level, exits);
+            }
+            program::emit(assembler, leaf, exits)
+        }
+        Node::Vxlan { level, vni } => {
+            frames::vxlan(assembler, *level, *vni, exits);
+            Ok(())
+        }
         Node::Not(node) => {
             let Exits { accept, reject, .. } = exits;
             part(assembler, node, Exits { accept: reject, reject: accept, ..exits })
@@ -101,4 +116,9 @@ fn sequence(
 /// A layout constant as an offset in an instruction. All are small.
 fn offset(at: usize) -> i16 {
     i16::try_from(at).unwrap_or(i16::MAX)
+}
+
+/// The room for a frame, as an immediate operand.
+fn capacity() -> i32 {
+    i32::try_from(CAPACITY).unwrap_or(i32::MAX)
 }

@@ -1,8 +1,8 @@
 //! One classic program as eBPF.
 
-use netlab_common::filter_input::{AT_BYTES, AT_WIRE_LEN, CAPACITY};
+use netlab_common::filter_input::{AT_BYTES, AT_WIRE_LEN};
 
-use super::{Exits, offset};
+use super::{Exits, capacity, offset};
 use crate::capture::filter::{
     Error,
     assembler::{Alu, Assembler, Jump, Label, Operand, Reg, Size},
@@ -16,8 +16,10 @@ const OFFSET: Reg = Reg::R2;
 const POINTER: Reg = Reg::R3;
 const INPUT: Reg = Reg::R6;
 const CAPTURED: Reg = Reg::R7;
+/// Where the frame begins, if it is not the outer one.
+const START: Reg = Reg::R8;
 
-/// Writes the code of a program.
+/// Writes the code of a program, for the frame that r8 says unless it is the outer one.
 ///
 /// # Errors
 ///
@@ -35,7 +37,8 @@ pub fn emit(assembler: &mut Assembler, leaf: &Leaf, exits: Exits) -> Result<(), 
             _ => assembler.label(),
         })
         .collect();
-    let mut emitter = Emitter { assembler, exits, ops, targets, at: 0, falls: true };
+    let mut emitter =
+        Emitter { assembler, is_inner: leaf.level > 0, exits, ops, targets, at: 0, falls: true };
     emitter.clear(leaf.analysis.unwritten);
     for (at, op) in ops.iter().enumerate() {
         // Where no way leads, there is no code.
@@ -49,6 +52,7 @@ pub fn emit(assembler: &mut Assembler, leaf: &Leaf, exits: Exits) -> Result<(), 
 
 struct Emitter<'a> {
     assembler: &'a mut Assembler,
+    is_inner: bool,
     exits: Exits,
     ops: &'a [Op],
     /// Where a jump to each instruction leads: a return is where it returns to.
@@ -122,7 +126,13 @@ impl Emitter<'_> {
     /// Loads what lies at `k`, where the first `captured` bytes are known to be there.
     fn load(&mut self, to: Reg, width: Width, k: u32, captured: u64) {
         let Some(end) = end(width, k) else { return self.never() };
-        if u64::from(end.unsigned_abs()) > captured {
+        let is_there = u64::from(end.unsigned_abs()) <= captured;
+        if self.is_inner {
+            self.assembler.alu64(Alu::Mov, OFFSET, Operand::Reg(START));
+            self.assembler.alu64(Alu::Add, OFFSET, Operand::Imm(end));
+            return self.load_before_offset(to, width, is_there);
+        }
+        if !is_there {
             self.assembler.jump64(Jump::Less, CAPTURED, Operand::Imm(end), self.exits.short);
         }
         let size = size(width);
@@ -143,25 +153,33 @@ impl Emitter<'_> {
     fn load_indirect(&mut self, width: Width, k: u32) {
         let Some(end) = end(width, k) else { return self.never() };
         self.assembler.alu32(Alu::Mov, OFFSET, Operand::Reg(X));
+        if self.is_inner {
+            self.assembler.alu64(Alu::Add, OFFSET, Operand::Reg(START));
+        }
         self.assembler.alu64(Alu::Add, OFFSET, Operand::Imm(end));
-        self.load_before_offset(width);
+        self.load_before_offset(A, width, false);
     }
 
     /// Loads what ends at OFFSET, which is 32 bits and a little more, so it has not wrapped
     /// around.
-    fn load_before_offset(&mut self, width: Width) {
+    fn load_before_offset(&mut self, to: Reg, width: Width, is_there: bool) {
         let short = self.exits.short;
-        self.assembler.jump64(Jump::Greater, OFFSET, Operand::Reg(CAPTURED), short);
+        if !is_there {
+            self.assembler.jump64(Jump::Greater, OFFSET, Operand::Reg(CAPTURED), short);
+        }
         self.assembler.jump64(Jump::Greater, OFFSET, Operand::Imm(capacity()), short);
         self.assembler.alu64(Alu::Mov, POINTER, Operand::Reg(INPUT));
         self.assembler.alu64(Alu::Add, POINTER, Operand::Reg(OFFSET));
         // Even where the verifier takes OFFSET for 0, this lies in the input, behind its start.
-        self.assembler.load(size(width), A, POINTER, offset(AT_BYTES) - bytes(width));
-        self.assembler.swap_big_endian(A, size(width));
+        self.assembler.load(size(width), to, POINTER, offset(AT_BYTES) - bytes(width));
+        self.assembler.swap_big_endian(to, size(width));
     }
 
     fn load_length(&mut self, to: Reg) {
         self.assembler.load(Size::Word, to, INPUT, offset(AT_WIRE_LEN));
+        if self.is_inner {
+            self.assembler.alu32(Alu::Sub, to, Operand::Reg(START));
+        }
     }
 
     fn store(&mut self, word: usize, from: Reg) {
@@ -232,11 +250,6 @@ impl Emitter<'_> {
 fn end(width: Width, k: u32) -> Option<i32> {
     let end = k.checked_add(width.bytes())?;
     i32::try_from(end).ok().filter(|end| *end <= capacity())
-}
-
-/// The room for a frame, as an immediate operand.
-fn capacity() -> i32 {
-    i32::try_from(CAPACITY).unwrap_or(i32::MAX)
 }
 
 fn immediate(k: u32) -> Operand {
