@@ -8,6 +8,7 @@
 //! native, wire values big-endian byte arrays.
 
 use crate::{
+    filter_input,
     flow::FlowKey,
     verdict::{Forward, Route, Verdict},
 };
@@ -240,9 +241,17 @@ impl Tally {
     }
 }
 
-/// Most bytes that can be kept of a packet: the largest IPv4 packet with its Ethernet header
-/// and two VLAN tags, and some.
-pub const CAPACITY: usize = 65_600;
+/// Most bytes that can be kept of a packet: what a filter is given.
+pub const CAPACITY: u32 = 65_600;
+
+const _: () = assert!(CAPACITY as usize == filter_input::CAPACITY);
+
+// The end of a record and the bytes behind it are a filter's input.
+const _: () = {
+    let input = core::mem::offset_of!(Record, captured);
+    assert!(core::mem::offset_of!(Record, wire_len) == input + filter_input::AT_WIRE_LEN);
+    assert!(size_of::<Record>() == input + filter_input::AT_BYTES);
+};
 
 /// Map names in the object of the capture programs.
 pub mod map {

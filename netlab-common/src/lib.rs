@@ -17,6 +17,7 @@ pub mod checksum;
 pub mod conntrack;
 pub mod counters;
 pub mod event;
+pub mod filter_input;
 pub mod flow;
 pub mod headers;
 #[cfg(feature = "host")]

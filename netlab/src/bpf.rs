@@ -75,20 +75,20 @@ pub(crate) fn load(
 
 /// Loads once more, for the verifier's log: it costs too much to ask for it each time.
 fn with_log(attr: &mut bpf_attr, error: io::Error) -> io::Error {
-    const ROOM: usize = 1 << 20;
+    const ROOM: u32 = 1 << 20;
     /// Lines of the log's end: the verdict and the instructions before it.
     const LINES: usize = 24;
-    let mut log = vec![0_u8; ROOM];
+    let mut log = vec![0_u8; ROOM as usize];
     // SAFETY: as in `load`.
     let load = unsafe { &mut attr.__bindgen_anon_3 };
     load.log_level = 1;
-    load.log_size = ROOM as u32;
+    load.log_size = ROOM;
     load.log_buf = log.as_mut_ptr() as u64;
     if let Ok(fd) = call(bpf_cmd::BPF_PROG_LOAD, attr) {
         // Another time it would do; the first error is what counts.
         drop(owned(fd));
     }
-    let end = log.iter().position(|byte| *byte == 0).unwrap_or(ROOM);
+    let end = log.iter().position(|byte| *byte == 0).unwrap_or(log.len());
     let text = String::from_utf8_lossy(&log[..end]);
     let lines: Vec<&str> = text.lines().collect();
     match &lines[lines.len().saturating_sub(LINES)..] {

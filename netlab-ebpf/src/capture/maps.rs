@@ -8,7 +8,8 @@ use aya_ebpf::{
 };
 use netlab_common::{
     abi,
-    event::{CAPACITY, Instance, InterfaceKey, Record, Settings, Tally, Trace, hook, stage},
+    event::{Instance, InterfaceKey, Record, Settings, Tally, Trace, hook, stage},
+    filter_input::CAPACITY,
 };
 
 // Sizes here are defaults; the capture sets those of RING and BUFFERS when it loads the programs.

@@ -3,7 +3,10 @@
 use core::slice;
 
 use aya_ebpf::helpers::generated::bpf_ktime_get_ns;
-use netlab_common::event::{CAPACITY, Record, Settings, Trace};
+use netlab_common::{
+    event::{Record, Settings, Trace},
+    filter_input::CAPACITY,
+};
 
 use crate::{
     maps::{Buffer, RING, tally},

@@ -94,8 +94,8 @@ impl Session {
     pub async fn start(places: Vec<Place>, options: Options) -> Result<Self> {
         let btf = Btf::of_kernel()?;
         let settings = Settings {
-            snaplen: options.snaplen.min(CAPACITY as u32),
-            reach: options.reach.min(CAPACITY as u32),
+            snaplen: options.snaplen.min(CAPACITY),
+            reach: options.reach.min(CAPACITY),
             wake_at: options.ring / 4,
             selected: u32::from(!options.interfaces.is_empty()),
             layout: layout(&btf)?,
