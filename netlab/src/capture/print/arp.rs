@@ -90,7 +90,7 @@ pub(super) fn print(line: &mut Line<'_>, bytes: &[u8], length: usize) -> Printed
             packet.protocol_address(line, packet.sender());
         }
         _ => {
-            line.unknown(bytes);
+            line.undecoded(bytes);
             return Ok(());
         }
     }

@@ -203,8 +203,17 @@ impl Line<'_> {
         printed
     }
 
-    /// The bytes of a protocol that nobody here knows.
+    /// The bytes of a protocol that nobody here knows, unless they are not wanted (`-q`) or
+    /// come anyway (`-x`, `-X`).
     pub fn unknown(&mut self, bytes: &[u8]) {
+        let come = self.options.dump.is_some_and(|dump| dump.form != DumpForm::Ascii);
+        if !self.options.quick && !come {
+            self.undecoded(bytes);
+        }
+    }
+
+    /// The bytes of what cannot be decoded, in any case.
+    pub fn undecoded(&mut self, bytes: &[u8]) {
         if self.state.stopped {
             return;
         }

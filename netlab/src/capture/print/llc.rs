@@ -77,7 +77,7 @@ pub(super) fn print(
     let header_len = if unnumbered { 3 } else { 4 };
     if available < header_len {
         line.mark();
-        line.unknown(bytes);
+        line.undecoded(bytes);
         return Ok(Header { length: available, known: true });
     }
     let (dsap, ssap) = (u8_at(bytes, 0)?, u8_at(bytes, 1)?);
@@ -204,7 +204,7 @@ fn print_control(
         }
         [0x81, ..] => {
             line.mark();
-            line.unknown(rest);
+            line.undecoded(rest);
             Ok(true)
         }
         _ => Ok(false),

@@ -152,7 +152,7 @@ fn print_link(line: &mut Line<'_>, packet: &Packet<'_>) -> Result<usize, Truncat
         LinkType::LINUX_SLL2 => cooked::print_v2(line, bytes, length),
         _ => {
             line.text("UNSUPPORTED");
-            line.unknown(bytes);
+            line.undecoded(bytes);
             Ok(0)
         }
     }

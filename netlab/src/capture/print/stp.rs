@@ -67,9 +67,11 @@ pub(super) fn print(line: &mut Line<'_>, bytes: &[u8], length: usize) -> Printed
         line.push(format_args!(", CIST Flags [{names}], length {length}"));
         return Ok(());
     }
-    line.push(format_args!(", Flags [{names}], bridge-id "));
-    print_bridge(line, take(bytes, 17)?);
-    line.push(format_args!(".{:04x}, length {length}", u16_at(bytes, 25)?));
+    line.push(format_args!(", Flags [{names}]"));
+    let (bridge, port) = (take(bytes, 17)?, u16_at(bytes, 25)?);
+    line.text(", bridge-id ");
+    print_bridge(line, bridge);
+    line.push(format_args!(".{port:04x}, length {length}"));
     if line.verbose() {
         print_details(line, bytes, version, flags)?;
     }
@@ -86,9 +88,10 @@ fn print_details(line: &mut Line<'_>, bytes: &[u8], version: u8, flags: u8) -> P
         seconds(31)?,
         seconds(33)?
     ));
+    let (root, cost) = (take(bytes, 5)?, u32_at(bytes, 13)?);
     line.text("\n\troot-id ");
-    print_bridge(line, take(bytes, 5)?);
-    line.push(format_args!(", root-pathcost {}", u32_at(bytes, 13)?));
+    print_bridge(line, root);
+    line.push(format_args!(", root-pathcost {cost}"));
     if version == RAPID {
         let role = ["Unknown", "Alternate", "Root", "Designated"][usize::from(flags >> 2 & 3)];
         line.push(format_args!(", port-role {role}"));

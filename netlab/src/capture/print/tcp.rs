@@ -75,8 +75,7 @@ pub(super) fn print(line: &mut Line<'_>, bytes: &[u8], length: usize, ip: &Pseud
         flags,
         // SACK blocks are told in the sequence numbers of the other direction.
         sack_base: relative.ack_base,
-        payload: after(bytes, header_len),
-        payload_len: length - header_len,
+        whole: bytes.len() >= length,
     };
     if tcp_options::print(line, after(bytes, HEADER), header_len - HEADER, &segment)?.is_break() {
         return Ok(());
@@ -90,11 +89,12 @@ pub(super) fn print(line: &mut Line<'_>, bytes: &[u8], length: usize, ip: &Pseud
         line.push(format_args!(" [remaining caplen({available}) < header length({header_len})]"));
         return Err(Truncated);
     }
+    let (payload, length) = (after(bytes, header_len), length - header_len);
     if flags & RST != 0 && line.verbose() {
-        print_reason(line, segment.payload, segment.payload_len);
+        print_reason(line, payload, length);
         return Ok(());
     }
-    print_payload(line, segment.payload, segment.payload_len, (sport, dport))
+    print_payload(line, payload, length, (sport, dport))
 }
 
 fn too_long(line: &mut Line<'_>, header_len: usize, length: usize) {

@@ -50,12 +50,12 @@ const NAMES: Names<u8> = &[
 ];
 
 /// What some options need of their segment.
-pub(super) struct Segment<'a> {
+pub(super) struct Segment {
     pub flags: u8,
     /// What is taken off the sequence numbers in SACK blocks.
     pub sack_base: u32,
-    pub payload: &'a [u8],
-    pub payload_len: usize,
+    /// Whether all of it was captured.
+    pub whole: bool,
 }
 
 /// Why printing ends within an option.
@@ -79,7 +79,7 @@ pub(super) fn print(
     line: &mut Line<'_>,
     bytes: &[u8],
     length: usize,
-    segment: &Segment<'_>,
+    segment: &Segment,
 ) -> Result<ControlFlow<()>, Truncated> {
     if length == 0 {
         return Ok(ControlFlow::Continue(()));
@@ -132,7 +132,7 @@ impl<'a> Rest<'a> {
 }
 
 /// Prints one option, and tells its kind.
-fn option(line: &mut Line<'_>, rest: &mut Rest<'_>, segment: &Segment<'_>) -> Result<u8, Stop> {
+fn option(line: &mut Line<'_>, rest: &mut Rest<'_>, segment: &Segment) -> Result<u8, Stop> {
     let begin = rest.bytes;
     let kind = u8_at(begin, 0)?;
     let mut len = 1;
@@ -172,7 +172,7 @@ fn data(
     kind: u8,
     rest: &Rest<'_>,
     len: usize,
-    segment: &Segment<'_>,
+    segment: &Segment,
 ) -> Result<usize, Stop> {
     match kind {
         MSS => line.push(format_args!(" {}", u16_at(rest.need(2)?, 0)?)),
@@ -268,13 +268,13 @@ fn authentication(line: &mut Line<'_>, rest: &Rest<'_>, len: usize) -> Result<()
 }
 
 /// RFC 2385. There is no way to give the secret, so nothing can be verified.
-fn signature(line: &mut Line<'_>, rest: &Rest<'_>, segment: &Segment<'_>) -> Result<usize, Stop> {
+fn signature(line: &mut Line<'_>, rest: &Rest<'_>, segment: &Segment) -> Result<usize, Stop> {
     const LEN: usize = 16;
     rest.need(LEN)?;
-    line.text(if segment.payload.len() < segment.payload_len {
-        " snaplen too short, "
-    } else {
+    line.text(if segment.whole {
         " shared secret not supplied with -M, "
+    } else {
+        " snaplen too short, "
     });
     line.text("can't check - ");
     hex(line, rest, 0, LEN)?;
