@@ -1,9 +1,19 @@
 //! The line that is being written, and what all protocols share.
 
+use std::fmt::{Arguments, Write as _};
+
+use super::{names::Names, tcp_sequences::Sequences};
+
 /// How packets are printed: tcpdump's options of the same letters.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 #[expect(clippy::struct_excessive_bools, reason = "they are independent switches")]
 pub struct Options {
+    /// `-t`, `-tt`, ...: what is said of a packet's time.
+    pub time: TimeFormat,
+    /// `--nano`: times with nine digits after the point instead of six.
+    pub nanoseconds: bool,
+    /// `-#`: the packet's number at the beginning of its line.
+    pub numbers: bool,
     /// `-e`: the link-layer header.
     pub link_layer: bool,
     /// `-v`, `-vv`, `-vvv`: how often it was given.
@@ -12,18 +22,110 @@ pub struct Options {
     pub quick: bool,
     /// `-S`: TCP sequence numbers as they are, not relative to the first.
     pub absolute_sequence: bool,
-    /// `-N`'s contrary: whether addresses and ports stay numbers. On unless asked otherwise.
+    /// Whether addresses, ports and protocols stay numbers. On unless `-N` asks for names,
+    /// which for tcpdump means something else: names without their domain.
     pub numeric: bool,
-    /// UDP ports that carry VXLAN, beside 4789.
+    /// UDP ports that carry VXLAN, beside 4789. At first 8472, which is Linux' own.
     pub vxlan_ports: Vec<u16>,
+    /// `-x`, `-X`, `-A`: the packet's bytes after its line.
+    pub dump: Option<Dump>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            time: TimeFormat::default(),
+            nanoseconds: false,
+            numbers: false,
+            link_layer: false,
+            verbose: 0,
+            quick: false,
+            absolute_sequence: false,
+            numeric: true,
+            vxlan_ports: vec![super::vxlan::LINUX_PORT],
+            dump: None,
+        }
+    }
+}
+
+/// What is said of a packet's time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TimeFormat {
+    /// The hour of the day, in the local time zone.
+    #[default]
+    Clock,
+    /// `-t`: nothing.
+    None,
+    /// `-tt`: seconds since 1970-01-01 00:00 UTC.
+    Unix,
+    /// `-ttt`: since the previous packet.
+    SincePrevious,
+    /// `-tttt`: date and hour, in the local time zone.
+    Date,
+    /// `-ttttt`: since the first packet.
+    SinceFirst,
+}
+
+/// The packet's bytes after its line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Dump {
+    /// How the bytes are written.
+    pub form: DumpForm,
+    /// `-xx`, `-XX`, `-AA`: from the link-layer header on, not from what follows it.
+    pub link_layer: bool,
+}
+
+/// How a packet's bytes are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DumpForm {
+    /// `-x`: hexadecimal.
+    Hex,
+    /// `-X`: hexadecimal and ASCII.
+    HexAscii,
+    /// `-A`: ASCII.
+    Ascii,
 }
 
 /// The packet ends before a field that had to be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Truncated;
 
-/// Whether a protocol could print all of its part.
+/// Whether a protocol could print its part. One that could not leaves its name in
+/// [`State::protocol`], and the line ends with it: `[|tcp]`.
 pub(super) type Printed = Result<(), Truncated>;
+
+/// How many IP headers one packet may nest: far more than any tunnel does, and few enough
+/// for the stack.
+const MAX_DEPTH: u8 = 32;
+
+/// What outlives a packet, and what its layers tell each other.
+#[derive(Debug, Default)]
+pub(super) struct State {
+    /// The protocol that is being printed, as truncation marks name it.
+    pub protocol: &'static str,
+    /// Bytes of the link-layer header.
+    pub link_len: usize,
+    /// First sequence numbers of TCP connections.
+    pub sequences: Sequences,
+    /// Names that were resolved.
+    pub names: Names,
+    /// Where in the text the bytes of an unknown protocol begin.
+    pub dump_at: Option<usize>,
+    /// Whether the line has ended in the middle of a quoted packet.
+    stopped: bool,
+    depth: u8,
+}
+
+impl State {
+    /// Forgets the last packet.
+    pub fn begin(&mut self) {
+        self.protocol = "";
+        self.link_len = 0;
+        self.dump_at = None;
+        self.stopped = false;
+        self.depth = 0;
+    }
+}
 
 /// The text of one packet, while it grows.
 pub(super) struct Line<'a> {
@@ -31,17 +133,138 @@ pub(super) struct Line<'a> {
     pub out: &'a mut String,
     /// How.
     pub options: &'a Options,
+    /// What the layers share.
+    pub state: &'a mut State,
 }
 
 impl Line<'_> {
     /// Appends text: `line.push(format_args!(…))`.
-    pub fn push(&mut self, text: std::fmt::Arguments<'_>) {
-        // A String takes everything.
-        let _ = std::fmt::Write::write_fmt(self.out, text);
+    pub fn push(&mut self, text: Arguments<'_>) {
+        if !self.state.stopped {
+            // A String takes everything.
+            let _ = self.out.write_fmt(text);
+        }
+    }
+
+    /// Appends text without arguments.
+    pub fn text(&mut self, text: &str) {
+        if !self.state.stopped {
+            self.out.push_str(text);
+        }
+    }
+
+    /// Whether `-v` was given.
+    pub fn verbose(&self) -> bool {
+        self.options.verbose > 0
+    }
+
+    /// Says which protocol comes now.
+    pub fn protocol(&mut self, name: &'static str) {
+        self.state.protocol = name;
+    }
+
+    /// Marks the current protocol as truncated: ` [|tcp]`. For protocols that print their
+    /// own mark and are done; the others return [`Truncated`].
+    pub fn mark(&mut self) {
+        let protocol = self.state.protocol;
+        self.push(format_args!(" [|{protocol}]"));
+    }
+
+    /// tcpdump's verdict over what cannot be: ` (invalid)`.
+    pub fn invalid(&mut self) {
+        self.text(" (invalid)");
+    }
+
+    /// Prints a packet inside the packet, whose truncation ends the whole line: nothing is
+    /// appended after it.
+    pub fn quoted(&mut self, print: impl FnOnce(&mut Self) -> Printed) {
+        let protocol = self.state.protocol;
+        if print(self).is_err() {
+            self.mark();
+            self.state.stopped = true;
+        }
+        self.state.protocol = protocol;
+    }
+
+    /// Whether the line ended in a quoted packet.
+    pub fn is_stopped(&self) -> bool {
+        self.state.stopped
+    }
+
+    /// Prints one more IP header, unless there have been too many.
+    pub fn nested(&mut self, print: impl FnOnce(&mut Self) -> Printed) -> Printed {
+        if self.state.depth == MAX_DEPTH {
+            self.text("[nested too deeply]");
+            return Ok(());
+        }
+        self.state.depth += 1;
+        let printed = print(self);
+        self.state.depth -= 1;
+        printed
+    }
+
+    /// The bytes of a protocol that nobody here knows, unless they are not wanted (`-q`) or
+    /// come anyway (`-x`, `-X`).
+    pub fn unknown(&mut self, bytes: &[u8]) {
+        let come = self.options.dump.is_some_and(|dump| dump.form != DumpForm::Ascii);
+        if !self.options.quick && !come {
+            self.undecoded(bytes);
+        }
+    }
+
+    /// The bytes of what cannot be decoded, in any case.
+    pub fn undecoded(&mut self, bytes: &[u8]) {
+        if self.state.stopped {
+            return;
+        }
+        self.state.dump_at.get_or_insert(self.out.len());
+        super::hex::hex_and_ascii(self.out, bytes);
+    }
+
+    /// A MAC address.
+    pub fn mac(&mut self, mac: [u8; 6]) {
+        let [a, b, c, d, e, f] = mac;
+        self.push(format_args!("{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{f:02x}"));
     }
 }
 
 /// The `N` bytes at `at`.
 pub(super) fn take<const N: usize>(bytes: &[u8], at: usize) -> Result<[u8; N], Truncated> {
     bytes.get(at..).and_then(|rest| rest.first_chunk()).copied().ok_or(Truncated)
+}
+
+/// The byte at `at`.
+pub(super) fn u8_at(bytes: &[u8], at: usize) -> Result<u8, Truncated> {
+    bytes.get(at).copied().ok_or(Truncated)
+}
+
+/// The two bytes at `at`.
+pub(super) fn u16_at(bytes: &[u8], at: usize) -> Result<u16, Truncated> {
+    take(bytes, at).map(u16::from_be_bytes)
+}
+
+/// The four bytes at `at`.
+pub(super) fn u32_at(bytes: &[u8], at: usize) -> Result<u32, Truncated> {
+    take(bytes, at).map(u32::from_be_bytes)
+}
+
+/// The eight bytes at `at`.
+pub(super) fn u64_at(bytes: &[u8], at: usize) -> Result<u64, Truncated> {
+    take(bytes, at).map(u64::from_be_bytes)
+}
+
+/// What follows the first `count` bytes: nothing where there are not as many.
+pub(super) fn after(bytes: &[u8], count: usize) -> &[u8] {
+    bytes.get(count..).unwrap_or_default()
+}
+
+/// The first `count` bytes, or as many as there are.
+pub(super) fn first(bytes: &[u8], count: usize) -> &[u8] {
+    bytes.get(..count).unwrap_or(bytes)
+}
+
+/// `a - b` as tcpdump prints it where `b` is greater: in 32 bits, wrapped around.
+#[expect(clippy::cast_possible_truncation, reason = "tcpdump's lengths have 32 bits")]
+pub(super) const fn difference(a: usize, b: usize) -> u32 {
+    a.wrapping_sub(b) as u32
 }
