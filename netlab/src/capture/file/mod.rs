@@ -1,7 +1,7 @@
-//! Capture files: pcap and pcapng, read and written.
+//! Capture files: pcap and pcapng, read and written, one or a series of them.
 //!
-//! [`Reader`] takes any format and gives packet after packet; [`Writer`] writes one file.
-//! Both stream: memory is bounded whatever a file contains.
+//! [`Reader`] takes any format and gives packet after packet; [`Writer`] writes one file and
+//! [`Rotating`] a series. All of them stream: memory is bounded whatever a file contains.
 //!
 //! The formats are those of draft-ietf-opsawg-pcap and draft-ietf-opsawg-pcapng. They are
 //! written out here because no library does all of it: `pcap-file` refuses what libpcap
@@ -12,6 +12,7 @@
 mod error;
 mod order;
 mod read;
+mod rotate;
 
 #[cfg(test)]
 mod tests;
@@ -22,6 +23,7 @@ use std::{borrow::Cow, fmt};
 pub use error::{Damage, Error};
 use order::Order;
 pub use read::{Reader, Record};
+pub use rotate::{Progress, Rotating, Rotation};
 
 pub use write::{Format, Statistics, Writer, create};
 

@@ -112,7 +112,7 @@ mod tests {
     impl Read for Drip {
         fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
             self.0 = self.0.wrapping_add(1);
-            if self.0 % 3 == 0 {
+            if self.0.is_multiple_of(3) {
                 return Err(ErrorKind::Interrupted.into());
             }
             buffer[0] = self.0;

@@ -103,7 +103,7 @@ fn interfaces_come_back_and_may_be_added_between_packets() {
     writer.statistics(1, Statistics::default()).unwrap();
     writer.finish().unwrap();
     let mut reader = Reader::new(std::io::Cursor::new(output.bytes()), "x".into()).unwrap();
-    assert_eq!(reader.interfaces(), [first.clone()]);
+    assert_eq!(reader.interfaces(), std::slice::from_ref(&first));
     while reader.next().unwrap().is_some() {}
     assert_eq!(reader.interfaces(), [first, second]);
 }
