@@ -39,6 +39,20 @@ impl Hook {
         event::hook::NAMES[self as usize]
     }
 
+    /// What it is, in a sentence.
+    #[must_use]
+    pub const fn description(self) -> &'static str {
+        match self {
+            Self::XdpIn => "before netlab's XDP program",
+            Self::XdpOut => "after netlab's XDP program, where it did something",
+            Self::TcIn => "tc ingress, ahead of all other programs",
+            Self::NatIn => "after netlab's program at tc ingress, where it did something",
+            Self::NatOut => "after netlab's program at tc egress, where it did something",
+            Self::TcOut => "tc egress, behind all other programs",
+            Self::Drop => "where the kernel drops packets",
+        }
+    }
+
     /// The hook of a number in a record.
     #[must_use]
     pub fn from_number(number: u8) -> Option<Self> {

@@ -132,6 +132,28 @@ impl Session {
         Ok(session)
     }
 
+    /// Where it listens, in words: `eth0, lo of node-1` for instance.
+    #[must_use]
+    pub fn description(&self) -> String {
+        let places: Vec<String> = self
+            .places
+            .iter()
+            .map(|watch| {
+                let names: Vec<_> = watch
+                    .selected()
+                    .filter_map(|index| watch.name(index))
+                    .map(|name| &**name)
+                    .collect();
+                match (watch.host(), self.options.interfaces.is_empty()) {
+                    ("", _) => names.join(", "),
+                    (host, true) => host.to_owned(),
+                    (host, false) => format!("{} of {host}", names.join(", ")),
+                }
+            })
+            .collect();
+        places.join(", ")
+    }
+
     /// Waits until there may be packets, keeping up with interfaces that come and go.
     ///
     /// # Errors

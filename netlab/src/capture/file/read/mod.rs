@@ -35,6 +35,8 @@ pub struct Record<'a> {
     pub packet: Packet<'a>,
     /// Where it was seen: an index into [`Reader::interfaces`].
     pub interface: usize,
+    /// What stands there.
+    pub place: &'a Interface,
     /// What pcapng says besides.
     pub note: Note<'a>,
 }
@@ -107,7 +109,9 @@ impl Reader {
         };
         let comments = Comments::encoded(&window[found.options], found.order);
         let note = Note { direction: found.direction, comments };
-        Ok(Some(Record { packet, interface: found.interface, note }))
+        // There is no packet before its interface has been described.
+        let place = &self.interfaces[found.interface];
+        Ok(Some(Record { packet, interface: found.interface, place, note }))
     }
 
     /// What the packets of a pcap file begin with, or those of the first interface of a
