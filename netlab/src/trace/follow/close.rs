@@ -73,7 +73,8 @@ impl Follower {
     /// Whose packet it is, by the addresses that it had anywhere.
     fn service(&self, open: &Open, about: Option<Flow>) -> Option<String> {
         let flows = open.hops.iter().filter_map(|hop| hop.flow).chain(about);
-        flows.flat_map(|flow| [flow.destination(), flow.source()].map(|end| (flow.0.proto, end)))
+        flows
+            .flat_map(|flow| [flow.destination(), flow.source()].map(|end| (flow.0.proto, end)))
             .find_map(|key| self.services.get(&key).cloned())
     }
 
@@ -134,9 +135,7 @@ fn dropped(hop: &Hop) -> Outcome {
         Some(Event::Drop(reason, _)) => {
             (reason.name().to_owned(), Some(reason.explanation().trim().to_owned()))
         }
-        Some(Event::KernelDrop { reason, function }) => {
-            (reason.to_string(), Some(format!("in the kernel's {function}")))
-        }
+        Some(Event::KernelDrop { reason, .. }) => (reason.to_string(), None),
         Some(Event::Action(action)) => {
             ((*action).to_owned(), Some("by another XDP program".to_owned()))
         }

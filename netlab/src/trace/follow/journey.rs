@@ -5,7 +5,11 @@ use std::{fmt, net::SocketAddr};
 use netlab_common::flow::{Addr, FlowKey};
 use serde::{Serialize, Serializer, ser::SerializeStruct as _};
 
-use super::{super::event::{Event, Hook}, transport::protocol_name, written};
+use super::{
+    super::event::{Event, Hook},
+    transport::protocol_name,
+    written,
+};
 
 /// A packet, and all places where copies of it were seen.
 ///
@@ -193,7 +197,7 @@ pub enum Outcome {
         interface: String,
         /// The datapath's or the kernel's name for the reason, or the XDP program's action.
         reason: String,
-        /// Cause and remedy, or where in the kernel.
+        /// Cause and remedy, where they are known.
         explanation: Option<String>,
     },
     /// The receiver's offload merged it with another; it went on as part of that one.

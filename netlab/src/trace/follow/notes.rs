@@ -68,12 +68,7 @@ fn encap(tunnel: Tunnel) -> String {
 }
 
 /// Says of a translation what it was; addresses are shown beside it.
-fn translation(
-    hop: &Hop,
-    previous: Option<&Hop>,
-    answer: bool,
-    notes: &mut Vec<(Paint, String)>,
-) {
+fn translation(hop: &Hop, previous: Option<&Hop>, answer: bool, notes: &mut Vec<(Paint, String)>) {
     let told = match &hop.event {
         Some(Event::Forward { kind, from, to, .. }) => Some((*kind, Flow(*from), Flow(*to))),
         _ => None,

@@ -74,9 +74,8 @@ impl Open {
         else {
             return true;
         };
-        let of_hop = hop.part.map_or(own, |part| {
-            (own.0.wrapping_add_signed(part.offset), part.length)
-        });
+        let of_hop =
+            hop.part.map_or(own, |part| (own.0.wrapping_add_signed(part.offset), part.length));
         identity::overlap(of_hop, of_packet)
     }
 

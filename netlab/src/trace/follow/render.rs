@@ -2,13 +2,13 @@
 //!
 //! ```text
 //! #1  02:15:01.123456  TCP SYN  172.18.255.10:40132 > 172.18.0.2:30080  default/web
-//!      0 us  client  eth0  tc-out
-//!    +14 us  node-1  eth0  xdp-in
-//!   +3.1 us  node-1  eth0  xdp-out  10.244.1.0:5704 > 10.244.2.3:8080  dnat, snat
+//!      0.0 us  client  eth0  tc-out
+//!    +14.0 us  node-1  eth0  xdp-in
+//!     +3.1 us  node-1  eth0  xdp-out  10.244.1.0:5704 > 10.244.2.3:8080  dnat, snat
 //!   ...
 //!   reply #2  TCP SYN-ACK  10.244.2.3:8080 > 10.244.1.0:5704
 //!   ...
-//!   answered after 210 us
+//!   answered after 210.0 us
 //! ```
 //!
 //! Each hop has the time since the one before it, and the packet's addresses only where they
@@ -153,7 +153,7 @@ impl Writer<'_> {
             let seen = &journey.hops[..at];
             let delta = hop.time.saturating_sub(before);
             let first = previous.is_none() && journey.time == before;
-            let time = if first { "0 us".to_owned() } else { format!("+{}", duration(delta)) };
+            let time = if first { duration(0) } else { format!("+{}", duration(delta)) };
             let flow = hop.flow.filter(|flow| changed(previous, flow));
             let notes = notes::of(hop, seen, journey.answers.is_some());
             self.line(&time, hop, flow, &notes);
@@ -221,8 +221,11 @@ fn verdict(journey: &Journey) -> (Paint, String) {
     };
     match &journey.outcome {
         Outcome::Answered { by, after } => {
-            let other = journey.reply.is_none().then(|| format!(" by #{by}")).unwrap_or_default();
-            (Paint::Good, format!("answered{other} after {}", duration(*after)))
+            let who = match journey.reply {
+                Some(_) => String::new(),
+                None => format!(" by #{by}"),
+            };
+            (Paint::Good, format!("answered{who} after {}", duration(*after)))
         }
         Outcome::Refused { after, with, .. } => {
             (Paint::Bad, format!("refused after {}: {with}", duration(*after)))
@@ -250,13 +253,12 @@ fn place(host: &str, interface: &str) -> String {
 }
 
 /// A time in the unit that a person would choose.
-#[expect(clippy::cast_precision_loss, reason = "two digits are shown")]
+#[expect(clippy::cast_precision_loss, reason = "few digits are shown")]
 fn duration(nanoseconds: u64) -> String {
     let value = nanoseconds as f64;
     match nanoseconds {
-        0..9_950 => format!("{:.1} us", value / 1e3),
-        9_950..9_999_500 => format!("{:.0} us", value / 1e3),
-        9_999_500..9_999_500_000 => format!("{:.1} ms", value / 1e6),
+        0..999_950 => format!("{:.1} us", value / 1e3),
+        999_950..999_950_000 => format!("{:.1} ms", value / 1e6),
         _ => format!("{:.1} s", value / 1e9),
     }
 }

@@ -40,14 +40,11 @@ impl<'a> From<&'a Event> for Written<'a> {
             Event::Forward { from, to, encap, decap, past_stack, .. } => Self::Forward {
                 from: Flow(*from),
                 to: Flow(*to),
-                encap: encap
-                    .map(|(vni, vtep)| Encap { vni, destination: vtep.to_string() }),
+                encap: encap.map(|(vni, vtep)| Encap { vni, destination: vtep.to_string() }),
                 decap: *decap,
                 past_stack: *past_stack,
             },
-            Event::Answer(answer, flow) => {
-                Self::Answer { answer: answer.name(), to: Flow(*flow) }
-            }
+            Event::Answer(answer, flow) => Self::Answer { answer: answer.name(), to: Flow(*flow) },
             Event::Drop(reason, flow) => Self::Drop {
                 reason: reason.name(),
                 explanation: reason.explanation().trim(),
