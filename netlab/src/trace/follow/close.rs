@@ -2,7 +2,7 @@
 
 use super::{
     Follower, identity,
-    journey::{Flow, Hop, Journey, Outcome},
+    journey::{Direction, Flow, Hop, Journey, Outcome},
     open::Open,
     transport::Transport,
 };
@@ -61,6 +61,10 @@ impl Follower {
             answers: open.answers,
             service: self.service(&open, about),
             packet: open.first.transport.to_string(),
+            direction: match open.way {
+                Some(way) if self.flows.is_reply(way) => Direction::Reply,
+                _ => Direction::Original,
+            },
             time,
             duration: end - time,
             about,
@@ -95,27 +99,43 @@ impl Follower {
             let first = open.hops.first().map_or(time, |hop| hop.time);
             return Outcome::Answered { by, after: time.saturating_sub(first) };
         }
+        // Where it was translated once more, it was only passing through.
+        let arrived = |hop: &&Hop| hop.flow == last.flow && self.is_home(hop, origin);
+        if let Some(arrived) = open.hops.iter().rev().find(arrived) {
+            let mut later = open.hops.iter().rev().take_while(|hop| hop.time >= arrived.time);
+            let lost = later.find(|hop| hop.host == arrived.host && hop.is_drop());
+            return match lost {
+                Some(hop) => dropped(hop),
+                None => Outcome::Delivered { host: arrived.host.clone() },
+            };
+        }
+        let own = || open.hops.iter().rev().filter(|hop| !is_of_others(hop));
         // A datapath's drop may be followed by the kernel's word that it freed the packet.
-        let end = open.hops.iter().rev().take_while(|hop| hop.is_drop()).last();
-        if let Some(hop) = end {
+        if let Some(hop) = own().take_while(|hop| hop.is_drop()).last() {
             return dropped(hop);
         }
-        let came_in = last.hook.is_inbound() == Some(true);
-        let destination = last.flow.map(|flow| flow.destination().ip());
-        let home = destination.and_then(|address| self.hosts.get(&address));
-        let returned = origin.is_some_and(|origin| {
-            origin.hook.is_inbound() == Some(false)
-                && origin.host == last.host
-                && origin.interface == last.interface
-        });
-        if came_in && (returned || home == Some(&last.host)) {
-            return Outcome::Delivered { host: last.host.clone() };
-        }
+        let last = own().next().unwrap_or(last);
         Outcome::LastSeen {
             host: last.host.clone(),
             interface: last.interface.clone(),
             hook: last.hook,
         }
+    }
+
+    /// Whether a packet comes in where its destination is; or, if it answers one that was
+    /// first seen at `origin`, where that was sent.
+    fn is_home(&self, hop: &Hop, origin: Option<&Hop>) -> bool {
+        let destination = hop.flow.map(|flow| flow.destination().ip());
+        let known = destination.and_then(|address| self.hosts.get(&address));
+        let returned = origin.is_some_and(|origin| {
+            origin.hook.is_inbound() == Some(false)
+                && origin.host == hop.host
+                && origin.interface == hop.interface
+                && origin.flow.map(|flow| flow.source().ip()) == destination
+        });
+        hop.hook.is_inbound() == Some(true)
+            && hop.tunnel.is_none()
+            && (returned || known == Some(&hop.host))
     }
 }
 
@@ -147,4 +167,10 @@ fn dropped(hop: &Hop) -> Outcome {
         reason,
         explanation,
     }
+}
+
+/// Whether a copy was dropped because its Ethernet address is another's: a bridge that does
+/// not know where a packet belongs floods it, which says nothing of the packet.
+fn is_of_others(hop: &Hop) -> bool {
+    matches!(&hop.event, Some(Event::KernelDrop { reason, .. }) if &**reason == "OTHERHOST")
 }

@@ -36,6 +36,8 @@ struct Connection {
     open: [Vec<u64>; 2],
     /// The last one in either direction that still lacks an answer.
     unanswered: [Option<Unanswered>; 2],
+    /// Whether the original direction is the reverse of the first flow, where that is known.
+    original: Option<bool>,
     /// When it was last seen.
     used: u64,
 }
@@ -101,6 +103,20 @@ impl Flows {
         }
         self.rename(to, of_from);
         Vec::new()
+    }
+
+    /// Learns that a way is the connection's original direction.
+    pub fn orient(&mut self, way: Way) {
+        if let Some(connection) = self.connections.get_mut(&way.connection) {
+            connection.original = Some(way.reversed);
+        }
+    }
+
+    /// Whether a way is the connection's reply direction; that of its first packet is the
+    /// original one, unless something else is known.
+    pub fn is_reply(&self, way: Way) -> bool {
+        let connection = self.connections.get(&way.connection);
+        way.reversed != connection.and_then(|connection| connection.original).unwrap_or(false)
     }
 
     /// Whether nothing is known of a translation.
@@ -189,6 +205,8 @@ impl Flows {
         if let Some(connection) = self.connections.get_mut(&into.connection) {
             connection.open.iter_mut().for_each(|open| open.sort_unstable());
             connection.used = connection.used.max(old.used);
+            connection.original =
+                connection.original.or(old.original.map(|reversed| reversed != flip));
         }
         moved
     }

@@ -24,6 +24,8 @@ pub struct Journey {
     pub service: Option<String>,
     /// What packet it is: `TCP SYN`, `UDP 64 bytes`.
     pub packet: String,
+    /// Which direction of its connection it goes in.
+    pub direction: Direction,
     /// When it was first seen: nanoseconds since 1970-01-01 00:00 UTC.
     pub time: u64,
     /// From the first hop to the last, in nanoseconds.
@@ -44,6 +46,16 @@ impl Journey {
     pub fn flow(&self) -> Option<Flow> {
         self.hops.first().and_then(|hop| hop.flow)
     }
+}
+
+/// A direction of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Direction {
+    /// From the client, or whoever was seen first.
+    Original,
+    /// To the client.
+    Reply,
 }
 
 /// A place where a packet was seen.

@@ -39,9 +39,9 @@ use std::{
     time::Duration,
 };
 
-use netlab_common::flow::FlowKey;
+use netlab_common::{flow::FlowKey, verdict::Kind};
 
-pub use journey::{Flow, Hop, Journey, Outcome, Part, Tunnel};
+pub use journey::{Direction, Flow, Hop, Journey, Outcome, Part, Tunnel};
 pub use render::{Style, render};
 
 use self::{
@@ -234,6 +234,9 @@ impl Follower {
         }
         let flow = seen.packet.connection();
         let way = flow.map(|flow| self.flows.enter(flow, now));
+        if let Some(original) = way.and_then(|way| original(&seen, way)) {
+            self.flows.orient(original);
+        }
         if let Some((id, likeness)) = way.and_then(|way| self.copy_in(way, &seen)) {
             return self.append(id, seen, likeness);
         }
@@ -391,6 +394,15 @@ impl Follower {
             past.take_if(|past| identity::answers(&past.packet, &seen.packet)).map(|past| past.id)
         });
         (past, None)
+    }
+}
+
+/// The original direction of a packet's connection, if the packet tells.
+fn original(seen: &Seen, way: Way) -> Option<Way> {
+    match &seen.hop.event {
+        Some(Event::Forward { kind: Kind::First | Kind::Original, .. }) => Some(way),
+        Some(Event::Forward { kind: Kind::Reply, .. }) => Some(way.opposite()),
+        _ => seen.packet.transport.opens().then_some(way),
     }
 }
 

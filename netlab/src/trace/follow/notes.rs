@@ -4,16 +4,16 @@ use netlab_common::verdict::Kind;
 
 use super::{
     super::event::Event,
-    journey::{Flow, Hop, Tunnel},
+    journey::{Direction, Flow, Hop, Tunnel},
     render::Paint,
 };
 
-/// The words about a hop that comes after `seen`. `answer`: of a packet that answers another.
-pub(super) fn of(hop: &Hop, seen: &[Hop], answer: bool) -> Vec<(Paint, String)> {
+/// The words about a hop that comes after `seen`.
+pub(super) fn of(hop: &Hop, seen: &[Hop], direction: Direction) -> Vec<(Paint, String)> {
     let mut notes = Vec::new();
     let previous = seen.last();
     tunnel(hop, previous, &mut notes);
-    translation(hop, previous, answer, &mut notes);
+    translation(hop, previous, direction, &mut notes);
     if let Some(Event::Forward { encap: Some((vni, vtep)), .. }) = &hop.event
         && hop.tunnel.is_none()
     {
@@ -68,7 +68,12 @@ fn encap(tunnel: Tunnel) -> String {
 }
 
 /// Says of a translation what it was; addresses are shown beside it.
-fn translation(hop: &Hop, previous: Option<&Hop>, answer: bool, notes: &mut Vec<(Paint, String)>) {
+fn translation(
+    hop: &Hop,
+    previous: Option<&Hop>,
+    direction: Direction,
+    notes: &mut Vec<(Paint, String)>,
+) {
     let told = match &hop.event {
         Some(Event::Forward { kind, from, to, .. }) => Some((*kind, Flow(*from), Flow(*to))),
         _ => None,
@@ -84,7 +89,7 @@ fn translation(hop: &Hop, previous: Option<&Hop>, answer: bool, notes: &mut Vec<
     let mut note = |text: &str| notes.push((Paint::Nat, text.to_owned()));
     match kind {
         Some(Kind::Reply) => note("reverse nat"),
-        None if answer => note("reverse nat"),
+        None if direction == Direction::Reply => note("reverse nat"),
         Some(Kind::Error) => note("nat of the error and what it quotes"),
         Some(Kind::First | Kind::Original) | None => {
             if to.destination() != from.destination() {

@@ -121,8 +121,8 @@ impl Open {
         match strength {
             _ if one_end => Some(2),
             Strength::Strong => Some(1),
-            Strength::Identified if been_here => Some(1),
-            _ => None,
+            Strength::Identified => Some(u8::from(been_here)),
+            Strength::Weak => None,
         }
     }
 }

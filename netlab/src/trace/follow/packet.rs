@@ -73,7 +73,7 @@ impl Packet {
             id: 0,
             transport: Transport::Other {
                 protocol: None,
-                arp: ether_type == EtherType::ARP,
+                name: (ether_type == EtherType::ARP).then_some("ARP"),
                 len: wire_len.saturating_sub(ETHERNET),
             },
             payload: kept(frame.get(12..).unwrap_or_default()),

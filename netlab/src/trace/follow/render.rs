@@ -155,7 +155,7 @@ impl Writer<'_> {
             let first = previous.is_none() && journey.time == before;
             let time = if first { duration(0) } else { format!("+{}", duration(delta)) };
             let flow = hop.flow.filter(|flow| changed(previous, flow));
-            let notes = notes::of(hop, seen, journey.answers.is_some());
+            let notes = notes::of(hop, seen, journey.direction);
             self.line(&time, hop, flow, &notes);
             (before, previous) = (hop.time, Some(hop));
         }

@@ -47,9 +47,17 @@ pub(super) enum Transport {
     /// Anything else; no protocol: not IP.
     Other {
         protocol: Option<u8>,
-        arp: bool,
+        /// What it is, if that has a name.
+        name: Option<&'static str>,
         len: usize,
     },
+}
+
+impl Transport {
+    /// Whether it opens a connection.
+    pub const fn opens(&self) -> bool {
+        matches!(self, Self::Tcp(segment) if segment.has(flag::SYN) && !segment.has(flag::ACK))
+    }
 }
 
 /// A TCP segment, or several that an offload holds as one.
@@ -110,7 +118,8 @@ pub(super) fn read(protocol: u8, bytes: &[u8], len: usize) -> (Transport, usize,
     };
     found.unwrap_or_else(|| {
         let ports = if matches!(protocol, TCP | UDP) { ports(bytes) } else { None };
-        (Transport::Other { protocol: Some(protocol), arp: false, len }, 0, ports)
+        let name = if protocol == ICMPV6 { bytes.first().and_then(discovery) } else { None };
+        (Transport::Other { protocol: Some(protocol), name, len }, 0, ports)
     })
 }
 
@@ -196,6 +205,18 @@ fn icmp(protocol: u8, bytes: &[u8], len: usize) -> Option<(Transport, usize, Opt
     Some((Transport::Error(error), bytes.len(), None))
 }
 
+/// Neighbor discovery and multicast listeners (RFC 4861, RFC 3810).
+fn discovery(kind: &u8) -> Option<&'static str> {
+    Some(match kind {
+        133 => "ICMPv6 router solicitation",
+        134 => "ICMPv6 router advertisement",
+        135 => "ICMPv6 neighbor solicitation",
+        136 => "ICMPv6 neighbor advertisement",
+        143 => "ICMPv6 multicast listener report",
+        _ => return None,
+    })
+}
+
 /// A protocol's name, or its number.
 pub(super) fn protocol_name(protocol: u8) -> String {
     match protocol {
@@ -220,7 +241,7 @@ impl fmt::Display for Transport {
             Self::Fragment { protocol, offset, len } => {
                 write!(f, "{} fragment, {} at {offset}", protocol_name(*protocol), octets(*len))
             }
-            Self::Other { arp: true, .. } => f.write_str("ARP"),
+            Self::Other { name: Some(name), .. } => f.write_str(name),
             Self::Other { protocol: Some(protocol), len, .. } => {
                 write!(f, "{} {}", protocol_name(*protocol), octets(*len))
             }

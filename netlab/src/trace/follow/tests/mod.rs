@@ -15,7 +15,7 @@ use netlab_common::{
     verdict::Kind,
 };
 
-use super::{Follower, Journey, Options, Outcome};
+use super::{Direction, Follower, Journey, Options, Outcome};
 use crate::trace::{Event, Hook, Sighting};
 
 /// 2026-11-23 02:15:01.123456 UTC.

@@ -186,3 +186,62 @@ fn another_xdp_programs_drop_is_one() {
         matches!(&journeys[0].outcome, Outcome::Dropped { reason, .. } if reason == "XDP_DROP")
     );
 }
+
+#[test]
+fn copies_that_a_bridge_floods_do_not_hide_where_the_packet_went() {
+    let mut scene = Scene::new();
+    let frame = udp(CLIENT, LOCAL, b"hello").id(5).frame();
+    let other = || {
+        let reason = "OTHERHOST".into();
+        Some(Event::KernelDrop { reason, function: "ip_rcv_core+0x1f".into() })
+    };
+    scene.see(0, "node-1 cni0 tc-out", &frame);
+    scene.see(1, "web-1 eth0 tc-in", &frame);
+    scene.see(2, "web-2 eth0 tc-in", &frame);
+    scene.event(3, "web-2 eth0 drop", &frame, other());
+    scene.follower.locate("10.244.1.2".parse().unwrap(), "web-1");
+    assert_eq!(scene.end()[0].outcome, Outcome::Delivered { host: "web-1".into() });
+}
+
+#[test]
+fn a_packet_that_is_dropped_where_it_belongs_is_not_delivered() {
+    let mut scene = Scene::new();
+    let frame = udp(CLIENT, LOCAL, b"hello").id(5).frame();
+    let reason = || Event::KernelDrop { reason: "NO_SOCKET".into(), function: "udp_rcv".into() };
+    scene.see(1, "web-1 eth0 tc-in", &frame);
+    scene.event(2, "web-1 eth0 drop", &frame, Some(reason()));
+    scene.follower.locate("10.244.1.2".parse().unwrap(), "web-1");
+    let outcome = scene.end().remove(0).outcome;
+    assert!(matches!(&outcome, Outcome::Dropped { reason, .. } if reason == "NO_SOCKET"));
+}
+
+#[test]
+fn a_frontend_is_not_where_a_translated_packet_is_delivered() {
+    let mut scene = Scene::new();
+    let syn = tcp(CLIENT, FRONTEND, "S", 1000, 0);
+    let inside = syn.between(MASQUERADE, REMOTE);
+    scene.see(0, "node-1 eth0 tc-in", &syn.frame());
+    let event = translated(Kind::First, &syn, &inside);
+    scene.event(1, "node-1 eth0 nat-in", &inside.frame(), Some(event));
+    let freed = Event::KernelDrop { reason: "IP_RPFILTER".into(), function: "ip_rcv".into() };
+    scene.event(9, "node-2 eth0 drop", &inside.frame(), Some(freed));
+    scene.follower.locate("172.18.0.2".parse().unwrap(), "node-1");
+    scene.follower.locate("10.244.2.3".parse().unwrap(), "web-4");
+    let outcome = scene.end().remove(0).outcome;
+    assert!(matches!(&outcome, Outcome::Dropped { host, .. } if host == "node-2"), "{outcome:?}");
+}
+
+#[test]
+fn directions_are_those_of_the_connection_wherever_the_capture_begins() {
+    let mut scene = Scene::new();
+    let data = tcp(REMOTE, MASQUERADE, "A", 5000, 1001).bytes(5000, 10);
+    let outside = data.between(FRONTEND, CLIENT);
+    let event = translated(Kind::Reply, &data, &outside);
+    scene.event(0, "node-1 eth0 xdp-out", &outside.frame(), Some(event));
+    scene.see(5, "client eth0 tc-in", &outside.frame());
+    scene.see(9, "client eth0 tc-out", &tcp(CLIENT, FRONTEND, "A", 1001, 5010).frame());
+    let journeys = scene.end();
+    assert_eq!(shape(&journeys), [(2, 1)]);
+    assert_eq!(journeys[0].direction, Direction::Reply);
+    assert_eq!(journeys[0].reply.as_ref().unwrap().direction, Direction::Original);
+}
