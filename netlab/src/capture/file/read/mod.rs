@@ -128,6 +128,16 @@ impl Reader {
         &self.interfaces
     }
 
+    /// Memory held, in bytes.
+    #[cfg(test)]
+    pub(super) fn memory(&self) -> usize {
+        let text = |interface: &Interface| {
+            interface.name.capacity() + interface.description.as_ref().map_or(0, String::capacity)
+        };
+        let interfaces = self.interfaces.capacity() * size_of::<Interface>();
+        interfaces + self.interfaces.iter().map(text).sum::<usize>() + self.source.memory()
+    }
+
     /// What times are counted in: in pcapng, by the most exact interface so far.
     #[must_use]
     pub fn precision(&self) -> Precision {

@@ -41,7 +41,8 @@ fn digits(number: u32) -> usize {
 }
 
 /// What glibc's strftime makes of `template`: with the names of the POSIX locale, as tcpdump
-/// has it, and with directives that it does not know left as they are.
+/// has it, and with directives that it does not know left as they are. Widths hold for numbers
+/// only, which is where jiff has them.
 fn format_time(template: &[u8], time: u64, zone: &TimeZone) -> Vec<u8> {
     let seconds = i64::try_from(time).ok();
     let Some(timestamp) = seconds.and_then(|time| Timestamp::from_second(time).ok()) else {
@@ -85,15 +86,18 @@ impl Directive {
         let count = |from: usize, of: &[u8]| {
             text.iter().skip(from).take_while(|byte| of.contains(byte)).count()
         };
-        let flags = 1 + count(1, b"_-0^#+");
+        let flags = 1 + count(1, b"_-0^#");
         let width = flags + count(flags, b"0123456789");
         // E and O ask for a locale's other forms, and the POSIX locale has none.
         let modifier = width + count(width, b"EO").min(1);
         let Some(conversion) = text.get(modifier).filter(|byte| CONVERSIONS.contains(byte)) else {
             return Self { length: modifier.min(text.len()), meaning: None };
         };
-        let meaning = std::str::from_utf8(&text[..width]).ok();
-        let meaning = meaning.map(|start| format!("{start}{}", char::from(*conversion)));
+        let meaning = std::str::from_utf8(&text[..width]).ok().map(|start| {
+            // Where a width is given, glibc takes `-` for spaces.
+            let start = if width > flags { start.replace('-', "_") } else { start.to_owned() };
+            start + char::from(*conversion).encode_utf8(&mut [0; 4])
+        });
         Self { length: modifier + 1, meaning }
     }
 }

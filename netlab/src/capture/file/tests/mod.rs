@@ -1,8 +1,10 @@
 //! What is read back, from files of every kind and from what the writer made.
 
+mod damage;
 mod encode;
 mod formats;
 mod round_trip;
+mod seeds;
 
 use std::io::{self, Cursor, Write};
 use std::sync::{Arc, Mutex};

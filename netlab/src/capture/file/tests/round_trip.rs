@@ -5,9 +5,11 @@ use proptest::prelude::*;
 use super::{
     super::{
         Comments, Direction, Error, Format, Interface, MAX_SNAPLEN, Note, Precision, Reader,
-        Statistics, Writer,
+        Statistics, Writer, order::Order,
     },
-    Seen, Shared, read,
+    Seen, Shared,
+    encode::Bytes,
+    read,
 };
 use crate::capture::LinkType;
 
@@ -106,6 +108,28 @@ fn interfaces_come_back_and_may_be_added_between_packets() {
     assert_eq!(reader.interfaces(), std::slice::from_ref(&first));
     while reader.next().unwrap().is_some() {}
     assert_eq!(reader.interfaces(), [first, second]);
+}
+
+#[test]
+fn statistics_stand_at_the_end() {
+    let output = Shared::default();
+    let mut writer = Writer::pcapng(output.clone(), "x".into()).unwrap();
+    let interface = writer.add_interface(&interfaces()[0]).unwrap();
+    writer.packet(interface, &Seen::new(1, b"a").packet(), &Note::default()).unwrap();
+    let (start, end) = (1 << 40 | 2, 3 << 40 | 4);
+    let (received, dropped) = (Some(5), Some(6));
+    let statistics = Statistics { start, end, received, dropped, accepted: None };
+    writer.statistics(interface, statistics).unwrap();
+    writer.finish().unwrap();
+    let order = if cfg!(target_endian = "little") { Order::Little } else { Order::Big };
+    let mut expected = Bytes::new(order);
+    expected.block(5, |content| {
+        content.u32(0).stamp(end);
+        content.u16(2).u16(8).stamp(start).u16(3).u16(8).stamp(end);
+        content.option(4, &5_u64.to_ne_bytes()).option(5, &6_u64.to_ne_bytes());
+        content.option(8, &1_u64.to_ne_bytes()).u32(0);
+    });
+    assert!(output.bytes().ends_with(&expected.bytes));
 }
 
 #[test]
