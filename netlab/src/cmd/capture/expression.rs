@@ -8,6 +8,7 @@ use netlab::capture::{
     filter::{Filter, Options, VXLAN_PORTS},
 };
 
+use super::cluster::Cluster;
 use crate::cli::CaptureArgs;
 
 /// The filter for packets of a link type.
@@ -20,8 +21,11 @@ pub(super) fn filter(args: &CaptureArgs, link: LinkType) -> anyhow::Result<Filte
     if let Some(inner) = &args.choice.inner {
         filter = filter.and(Filter::parse_inside(inner, &options)?);
     }
-    if let Some(service) = &args.choice.service {
-        let _ = service;
+    if let Some(name) = &args.choice.service {
+        let expression = Cluster::named(args)?.expression(name)?;
+        let plain = Filter::parse(&expression, &options)?;
+        let inside = Filter::parse_inside(&expression, &options)?;
+        filter = filter.and(plain.or(inside));
     }
     Ok(filter)
 }

@@ -18,7 +18,8 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::{
     Outcome, expression,
-    output::{Files, Lines, packets},
+    follow::Journeys,
+    output::{Files, Lines, counted, packets},
     place,
     remark::{is_drop, remark},
 };
@@ -110,12 +111,16 @@ fn say(session: &Session, hooks: &BTreeSet<Hook>, snaplen: u32) {
 /// What becomes of packets.
 struct Sink {
     lines: Option<Lines>,
+    journeys: Option<Journeys>,
     files: Option<Files>,
     interfaces: BTreeMap<(String, String, Hook), usize>,
     only_drops: bool,
     color: bool,
     snaplen: u32,
     wanted: Option<u64>,
+    /// Packets that were dealt with.
+    seen: u64,
+    /// Packets, or journeys, that were shown.
     shown: u64,
     truncated: u64,
     began: u64,
@@ -135,13 +140,15 @@ impl Sink {
             }
         }
         Ok(Self {
-            lines: if args.file.only_count { None } else { Lines::new(args) },
+            lines: if args.file.only_count || args.print.follow { None } else { Lines::new(args) },
+            journeys: Journeys::new(args, color)?,
             files,
             interfaces: BTreeMap::new(),
             only_drops: place::only_drops(args),
             color,
             snaplen,
             wanted: args.choice.count.map(Into::into),
+            seen: 0,
             shown: 0,
             truncated: 0,
             began: now(),
@@ -151,6 +158,14 @@ impl Sink {
 
     fn packet(&mut self, sighting: &Sighting<'_>) -> anyhow::Result<()> {
         if self.only_drops && !sighting.event.as_ref().is_some_and(is_drop) {
+            return Ok(());
+        }
+        self.truncated += u64::from(sighting.bytes.len() < sighting.wire_len as usize);
+        let left = self.left();
+        if let Some(journeys) = &mut self.journeys {
+            self.seen += 1;
+            let shown = journeys.see(sighting, left)?;
+            self.count(shown);
             return Ok(());
         }
         let packet = Packet {
@@ -165,10 +180,20 @@ impl Sink {
         if self.files.is_some() {
             self.goes_on = self.write(sighting, &packet)?;
         }
-        self.shown += 1;
-        self.truncated += u64::from(sighting.bytes.len() < sighting.wire_len as usize);
-        self.goes_on &= self.wanted.is_none_or(|wanted| self.shown < wanted);
+        self.seen += 1;
+        self.count(1);
         Ok(())
+    }
+
+    /// So many more of what was asked for have been shown.
+    fn count(&mut self, shown: u64) {
+        self.shown += shown;
+        self.goes_on &= self.wanted.is_none_or(|wanted| self.shown < wanted);
+    }
+
+    /// How many more are wanted.
+    fn left(&self) -> u64 {
+        self.wanted.map_or(u64::MAX, |wanted| wanted.saturating_sub(self.shown))
     }
 
     /// False where no more are wanted.
@@ -195,12 +220,22 @@ impl Sink {
 
     /// There is time: what has been held back is handed on.
     fn idle(&mut self) -> anyhow::Result<()> {
+        let left = self.left();
+        if let Some(journeys) = &mut self.journeys {
+            let shown = journeys.advance(now(), left)?;
+            self.count(shown);
+        }
         self.lines.as_mut().map_or(Ok(()), Lines::flush)
     }
 
     /// Completes files and says what was captured and what was lost.
     fn finish(mut self, tallies: &[Tally]) -> anyhow::Result<()> {
         self.idle()?;
+        let left = self.left();
+        if let Some(journeys) = self.journeys.take() {
+            self.shown += journeys.finish(left)?;
+            eprintln!("{} shown", counted(self.shown, "journey"));
+        }
         let mut all = Tally::default();
         tallies.iter().for_each(|tally| all.merge(tally));
         if let Some(mut files) = self.files.take() {
@@ -219,7 +254,7 @@ impl Sink {
             }
             files.finish()?;
         }
-        eprintln!("{} captured", packets(self.shown));
+        eprintln!("{} captured", packets(self.seen));
         eprintln!("{} received by filter", packets(all.accepted));
         eprintln!("{} dropped by the ring", packets(all.lost));
         if self.truncated > 0 {

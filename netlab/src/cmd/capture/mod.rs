@@ -3,7 +3,9 @@
 //! What was typed becomes a filter ([`expression`]), places ([`place`]) and outputs
 //! ([`output`]); packets then come from the kernel ([`live`]) or from a file ([`read`]).
 
+mod cluster;
 mod expression;
+mod follow;
 mod live;
 mod output;
 mod place;

@@ -161,5 +161,10 @@ fn format(args: &CaptureArgs, path: &Path) -> Format {
 
 /// `1 packet`, `2 packets`.
 pub(super) fn packets(count: u64) -> String {
-    if count == 1 { "1 packet".to_owned() } else { format!("{count} packets") }
+    counted(count, "packet")
+}
+
+/// So many of something.
+pub(super) fn counted(count: u64, what: &str) -> String {
+    if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
 }

@@ -156,9 +156,6 @@ fn dropped(hop: &Hop) -> Outcome {
             (reason.name().to_owned(), Some(reason.explanation().trim().to_owned()))
         }
         Some(Event::KernelDrop { reason, .. }) => (reason.to_string(), None),
-        Some(Event::Action(action)) => {
-            ((*action).to_owned(), Some("by another XDP program".to_owned()))
-        }
         _ => ("unknown".to_owned(), None),
     };
     Outcome::Dropped {

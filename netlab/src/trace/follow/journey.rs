@@ -89,14 +89,8 @@ impl Hop {
     /// Whether it was dropped there.
     #[must_use]
     pub fn is_drop(&self) -> bool {
-        match &self.event {
-            Some(Event::Drop(..) | Event::KernelDrop { .. }) => true,
-            Some(Event::Action(action)) => {
-                let action = action.to_ascii_lowercase();
-                action.ends_with("drop") || action.ends_with("aborted")
-            }
-            _ => self.hook == Hook::Drop,
-        }
+        let is_told = matches!(&self.event, Some(Event::Drop(..) | Event::KernelDrop { .. }));
+        is_told || self.hook == Hook::Drop
     }
 }
 

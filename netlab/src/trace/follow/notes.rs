@@ -37,10 +37,6 @@ pub(super) fn of(hop: &Hop, seen: &[Hop], direction: Direction) -> Vec<(Paint, S
         Some(event @ (Event::Drop(..) | Event::KernelDrop { .. })) => {
             notes.push((Paint::Bad, event.to_string()));
         }
-        Some(Event::Action(action)) => {
-            let paint = if hop.is_drop() { Paint::Bad } else { Paint::Plain };
-            notes.push((paint, (*action).to_owned()));
-        }
         None if hop.is_drop() => notes.push((Paint::Bad, "DROP".to_owned())),
         Some(Event::Forward { .. }) | None => {}
     }

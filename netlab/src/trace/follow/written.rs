@@ -50,7 +50,6 @@ impl<'a> From<&'a Event> for Written<'a> {
                 explanation: reason.explanation().trim(),
                 flow: Flow(*flow),
             },
-            Event::Action(action) => Self::Action { action },
             Event::KernelDrop { reason, function } => Self::KernelDrop { reason, function },
         }
     }

@@ -176,18 +176,6 @@ fn a_drop_ends_a_journey_with_its_reason() {
 }
 
 #[test]
-fn another_xdp_programs_drop_is_one() {
-    let mut scene = Scene::new();
-    let syn = tcp(CLIENT, FRONTEND, "S", 1000, 0).id(9);
-    scene.see(0, "node-1 eth0 xdp-in", &syn.frame());
-    scene.event(1, "node-1 eth0 xdp-out", &syn.frame(), Some(Event::Action("XDP_DROP")));
-    let journeys = scene.end();
-    assert!(
-        matches!(&journeys[0].outcome, Outcome::Dropped { reason, .. } if reason == "XDP_DROP")
-    );
-}
-
-#[test]
 fn copies_that_a_bridge_floods_do_not_hide_where_the_packet_went() {
     let mut scene = Scene::new();
     let frame = udp(CLIENT, LOCAL, b"hello").id(5).frame();
