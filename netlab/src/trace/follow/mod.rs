@@ -7,7 +7,7 @@
 //!
 //! 1. What the datapath says of it ([`Event::Forward`]) joins two flows into one connection.
 //! 2. Its flow tells the connection and the direction; among the packets that are under way
-//!    there, those with the same lasting fields ([`identity`]) are copies of it. Where
+//!    there, those with the same lasting fields are copies of it. Where
 //!    several are, the oldest that was not yet seen at this place is taken. A packet that
 //!    was seen at this place already is a repetition, and a journey of its own.
 //! 3. If there is none, a packet under way in another connection may have been translated by

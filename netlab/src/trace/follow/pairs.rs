@@ -4,7 +4,7 @@ use super::{
     Follower,
     flows::Way,
     identity,
-    open::{Open, Seen},
+    open::Seen,
     transport::Transport,
 };
 use crate::trace::Event;
