@@ -1,12 +1,6 @@
 //! Questions and answers: which packet of a connection answers which.
 
-use super::{
-    Follower,
-    flows::Way,
-    identity,
-    open::Seen,
-    transport::Transport,
-};
+use super::{Follower, flows::Way, identity, open::Seen, transport::Transport};
 use crate::trace::Event;
 
 impl Follower {
