@@ -8,10 +8,15 @@ use super::{
     render::Paint,
 };
 
-/// The words about a hop that comes after `seen`.
-pub(super) fn of(hop: &Hop, seen: &[Hop], direction: Direction) -> Vec<(Paint, String)> {
+/// The words about a hop that comes after `seen`, and stands for so many parts of a packet.
+pub(super) fn of(
+    hop: &Hop,
+    seen: &[&Hop],
+    segments: usize,
+    direction: Direction,
+) -> Vec<(Paint, String)> {
     let mut notes = Vec::new();
-    let previous = seen.last();
+    let previous = seen.last().copied();
     tunnel(hop, previous, &mut notes);
     translation(hop, previous, direction, &mut notes);
     if let Some(Event::Forward { encap: Some((vni, vtep)), .. }) = &hop.event
@@ -26,7 +31,11 @@ pub(super) fn of(hop: &Hop, seen: &[Hop], direction: Direction) -> Vec<(Paint, S
     }
     if let Some(part) = hop.part {
         let end = i64::from(part.offset) + i64::from(part.length);
-        notes.push((Paint::Dim, format!("bytes {}..{end}", part.offset)));
+        let text = match segments {
+            0 | 1 => format!("bytes {}..{end}", part.offset),
+            several => format!("in {several} segments"),
+        };
+        notes.push((Paint::Dim, text));
     } else if seen.iter().any(|other| is_same_place(other, hop)) {
         notes.push((Paint::Doubt, format!("again, with TTL {}", hop.ttl)));
     }

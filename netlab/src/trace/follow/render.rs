@@ -148,16 +148,21 @@ struct Writer<'a> {
 
 impl Writer<'_> {
     fn hops(&mut self, journey: &Journey, mut before: u64) {
-        let mut previous: Option<&Hop> = None;
-        for (at, hop) in journey.hops.iter().enumerate() {
-            let seen = &journey.hops[..at];
+        let mut shown: Vec<&Hop> = Vec::new();
+        for hop in &journey.hops {
+            // A split packet has one line a place, where the first of its parts was there.
+            if shown.iter().any(|other| is_part_of(other, hop)) {
+                continue;
+            }
             let delta = hop.time.saturating_sub(before);
-            let first = previous.is_none() && journey.time == before;
+            let first = shown.is_empty() && journey.time == before;
             let time = if first { duration(0) } else { format!("+{}", duration(delta)) };
-            let flow = hop.flow.filter(|flow| changed(previous, flow));
-            let notes = notes::of(hop, seen, journey.direction);
+            let flow = hop.flow.filter(|flow| changed(shown.last().copied(), flow));
+            let segments = journey.hops.iter().filter(|other| is_part_of(hop, other)).count();
+            let notes = notes::of(hop, &shown, segments, journey.direction);
             self.line(&time, hop, flow, &notes);
-            (before, previous) = (hop.time, Some(hop));
+            before = hop.time;
+            shown.push(hop);
         }
     }
 
@@ -180,6 +185,16 @@ impl Writer<'_> {
         self.out.push_str(line.trim_end());
         self.out.push('\n');
     }
+}
+
+/// Whether both are parts of a packet that was split, at one place.
+fn is_part_of(one: &Hop, other: &Hop) -> bool {
+    let are_parts = one.part.is_some() && other.part.is_some();
+    let place = |hop: &Hop| (hop.hook, hop.flow, hop.tunnel.is_some(), hop.is_drop());
+    are_parts
+        && place(one) == place(other)
+        && one.host == other.host
+        && one.interface == other.interface
 }
 
 /// Whether the heading, or the hop before, has told another flow.
