@@ -1,6 +1,6 @@
 //! One classic program as eBPF.
 
-use netlab_common::filter_input::{AT_BYTES, AT_WIRE_LEN};
+use netlab_common::filter_input::{AT_BYTES, AT_CAPTURED, AT_WIRE_LEN};
 
 use super::{Exits, capacity, offset};
 use crate::capture::filter::{
@@ -128,11 +128,12 @@ impl Emitter<'_> {
         let Some(end) = end(width, k) else { return self.never() };
         let is_there = u64::from(end.unsigned_abs()) <= captured;
         if self.is_inner {
-            self.assembler.alu64(Alu::Mov, OFFSET, Operand::Reg(START));
-            self.assembler.alu64(Alu::Add, OFFSET, Operand::Imm(end));
+            self.assembler.alu64(Alu::Mov, OFFSET, Operand::Imm(end));
+            self.assembler.alu64(Alu::Add, OFFSET, Operand::Reg(START));
             return self.load_before_offset(to, width, is_there);
         }
         if !is_there {
+            self.assembler.load(Size::Word, CAPTURED, INPUT, offset(AT_CAPTURED));
             self.assembler.jump64(Jump::Less, CAPTURED, Operand::Imm(end), self.exits.short);
         }
         let size = size(width);
@@ -152,11 +153,11 @@ impl Emitter<'_> {
 
     fn load_indirect(&mut self, width: Width, k: u32) {
         let Some(end) = end(width, k) else { return self.never() };
-        self.assembler.alu32(Alu::Mov, OFFSET, Operand::Reg(X));
+        self.assembler.alu64(Alu::Mov, OFFSET, Operand::Imm(end));
+        self.assembler.alu64(Alu::Add, OFFSET, Operand::Reg(X));
         if self.is_inner {
             self.assembler.alu64(Alu::Add, OFFSET, Operand::Reg(START));
         }
-        self.assembler.alu64(Alu::Add, OFFSET, Operand::Imm(end));
         self.load_before_offset(A, width, false);
     }
 
@@ -165,6 +166,7 @@ impl Emitter<'_> {
     fn load_before_offset(&mut self, to: Reg, width: Width, is_there: bool) {
         let short = self.exits.short;
         if !is_there {
+            self.assembler.load(Size::Word, CAPTURED, INPUT, offset(AT_CAPTURED));
             self.assembler.jump64(Jump::Greater, OFFSET, Operand::Reg(CAPTURED), short);
         }
         self.assembler.jump64(Jump::Greater, OFFSET, Operand::Imm(capacity()), short);
