@@ -8,7 +8,7 @@ use aya_ebpf::{
 };
 use netlab_common::{
     abi,
-    event::{Instance, InterfaceKey, Record, Settings, Tally, Trace, hook, stage},
+    event::{Instance, InterfaceKey, Record, Settings, Tally, Trace, hook, stage, step},
     filter_input::CAPACITY,
 };
 
@@ -31,6 +31,10 @@ static BUFFERS: Array<Buffer> = Array::with_max_entries(2, 0);
 #[map]
 static TRACE: PerCpuArray<Trace> = PerCpuArray::with_max_entries(abi::hook::COUNT, 0);
 #[map]
+pub static XDP_STEPS: ProgramArray = ProgramArray::with_max_entries(step::COUNT, 0);
+#[map]
+pub static TC_STEPS: ProgramArray = ProgramArray::with_max_entries(step::COUNT, 0);
+#[map]
 pub static XDP_STAGES: ProgramArray = ProgramArray::with_max_entries(stage::COUNT, 0);
 #[map]
 pub static TC_STAGES: ProgramArray = ProgramArray::with_max_entries(stage::COUNT, 0);
@@ -38,12 +42,28 @@ pub static TC_STAGES: ProgramArray = ProgramArray::with_max_entries(stage::COUNT
 /// A packet on its way to the ring: as the ring will have it.
 #[repr(C)]
 pub struct Buffer {
+    /// Not sent on.
+    pub job: Job,
     /// Only in what is sent on if the hook knows one.
     pub trace: Trace,
     /// Its last two fields and `bytes` are what the filter is given.
     pub record: Record,
     /// The packet, from its Ethernet header on.
     pub bytes: [u8; CAPACITY],
+}
+
+/// What a program that was attached leaves to the one that looks at the packet.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct Job {
+    /// One of [`hook`].
+    pub hook: u32,
+    /// Not zero: the packet begins with an IP header.
+    pub headerless: u32,
+    /// Not zero: the buffer's trace is the packet's.
+    pub traced: u32,
+    /// The step to go on with; zero for none.
+    pub next: u32,
 }
 
 /// Which of a CPU's two buffers: a drop can be reported while a hook is at work.
@@ -66,16 +86,36 @@ impl Buffer {
     }
 }
 
-/// What this capture is to do; `None` before it has been set.
+/// What this capture is to do; `None` before it has begun.
 #[inline(always)]
 pub fn settings() -> Option<&'static Settings> {
-    SETTINGS.get(0)
+    SETTINGS.get(0).filter(|settings| settings.running != 0)
 }
 
 /// Of this instance of the programs.
 #[inline(always)]
 pub fn instance() -> Option<&'static Instance> {
     INSTANCE.get(0)
+}
+
+/// Notes the job of looking at a packet at a hook, and of going on with a step, counted from
+/// this instance's own. None where there is nothing to look for.
+#[inline(always)]
+pub fn note_job(hook: u8, known: Option<&Trace>, next: Option<u32>) -> Option<()> {
+    settings()?;
+    let instance = instance()?;
+    let buffer = Buffer::borrow(Use::Hook)?;
+    buffer.job = Job {
+        hook: u32::from(hook),
+        headerless: instance.headerless,
+        traced: u32::from(known.is_some()),
+        next: next.map_or(0, |next| instance.step + next),
+    };
+    buffer.record.namespace = instance.namespace;
+    if let Some(trace) = known {
+        buffer.trace = *trace;
+    }
+    Some(())
 }
 
 /// The number of a network namespace that is captured in.

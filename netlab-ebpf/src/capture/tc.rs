@@ -1,9 +1,11 @@
 //! At tc: interfaces, where packets enter and leave the stack, and what the datapath's
 //! programs there have done.
 //!
-//! The first two are what tcpdump sees: on the way in ahead of every other program at tc, on
-//! the way out behind them all. The others are called by the datapath's programs when they
-//! end, and call the next capture ([`stage`]).
+//! `capture_tc_in` and `_out` are attached to interfaces and see what tcpdump sees: on the way
+//! in ahead of every other program at tc, on the way out behind them all. `capture_nat_in` and
+//! `_out` are called by the datapath's programs when they end ([`stage`]), and have to go on
+//! with the next capture. All of them call `capture_tc_look`, which goes on with `_in_on` or
+//! `_out_on` of the same datapath, if it came from there ([`netlab_common::event::step`]).
 
 use aya_ebpf::{
     bindings::{__sk_buff, TC_ACT_UNSPEC},
@@ -13,11 +15,11 @@ use aya_ebpf::{
 };
 use netlab_common::{
     abi,
-    event::{Trace, hook, stage},
+    event::{hook, stage, step},
 };
 
 use crate::{
-    maps::{Buffer, TC_STAGES, Use, call_next, instance, is_selected, settings, trace},
+    maps::{Buffer, TC_STAGES, TC_STEPS, Use, call_next, is_selected, note_job, settings, trace},
     offer::{Sighting, send, wanted},
     source::{Front, Source},
 };
@@ -25,39 +27,82 @@ use crate::{
 /// An interface's way in.
 #[classifier]
 pub fn capture_tc_in(ctx: TcContext) -> i32 {
-    look(ctx.skb.skb, hook::TC_IN, None);
-    TC_ACT_UNSPEC
+    at_interface(&ctx, hook::TC_IN)
 }
 
 /// An interface's way out.
 #[classifier]
 pub fn capture_tc_out(ctx: TcContext) -> i32 {
-    look(ctx.skb.skb, hook::TC_OUT, None);
-    TC_ACT_UNSPEC
+    at_interface(&ctx, hook::TC_OUT)
 }
 
 /// What the datapath has made of a packet at ingress, unless it let it pass.
 #[classifier]
 pub fn capture_nat_in(ctx: TcContext) -> i32 {
-    after(&ctx, hook::NAT_IN, abi::hook::TC_INGRESS, stage::IN)
+    behind_datapath(&ctx, hook::NAT_IN, abi::hook::TC_INGRESS, 0);
+    go_on(&ctx, abi::hook::TC_INGRESS, stage::IN)
 }
 
 /// What the datapath has made of a packet at egress, unless it let it pass.
 #[classifier]
 pub fn capture_nat_out(ctx: TcContext) -> i32 {
-    after(&ctx, hook::NAT_OUT, abi::hook::TC_EGRESS, stage::OUT)
+    behind_datapath(&ctx, hook::NAT_OUT, abi::hook::TC_EGRESS, 1);
+    go_on(&ctx, abi::hook::TC_EGRESS, stage::OUT)
+}
+
+/// On, after the packet was looked at behind the datapath's program at ingress.
+#[classifier]
+pub fn capture_nat_in_on(ctx: TcContext) -> i32 {
+    go_on(&ctx, abi::hook::TC_INGRESS, stage::IN)
+}
+
+/// On, after the packet was looked at behind the datapath's program at egress.
+#[classifier]
+pub fn capture_nat_out_on(ctx: TcContext) -> i32 {
+    go_on(&ctx, abi::hook::TC_EGRESS, stage::OUT)
+}
+
+/// Looks at the packet, for all interfaces and datapaths.
+#[classifier]
+pub fn capture_tc_look(ctx: TcContext) -> i32 {
+    let Some(buffer) = Buffer::borrow(Use::Hook) else {
+        return TC_ACT_UNSPEC;
+    };
+    look(ctx.skb.skb, buffer);
+    if buffer.job.traced == 0 {
+        return TC_ACT_UNSPEC;
+    }
+    // SAFETY: nothing here has to be dropped.
+    unsafe { TC_STEPS.tail_call(&ctx, buffer.job.next) };
+    // The capture is ending.
+    buffer.trace.action.cast_signed()
 }
 
 #[inline(always)]
-fn after(ctx: &TcContext, hook: u8, datapath_hook: u32, first: u32) -> i32 {
-    let Some(trace) = trace(datapath_hook) else {
-        return TC_ACT_UNSPEC;
-    };
-    if !trace.is_untouched() {
-        look(ctx.skb.skb, hook, Some(trace));
+fn at_interface(ctx: &TcContext, hook: u8) -> i32 {
+    if note_job(hook, None, None).is_some() {
+        // SAFETY: nothing here has to be dropped.
+        unsafe { TC_STEPS.tail_call(ctx, step::LOOK) };
     }
+    TC_ACT_UNSPEC
+}
+
+/// Looks at the packet and goes on. Returns where there is nothing to look for.
+#[inline(always)]
+fn behind_datapath(ctx: &TcContext, hook: u8, datapath_hook: u32, next: u32) {
+    if let Some(trace) = trace(datapath_hook)
+        && !trace.is_untouched()
+        && note_job(hook, Some(trace), Some(next)).is_some()
+    {
+        // SAFETY: nothing here has to be dropped.
+        unsafe { TC_STEPS.tail_call(ctx, step::LOOK) };
+    }
+}
+
+#[inline(always)]
+fn go_on(ctx: &TcContext, datapath_hook: u32, first: u32) -> i32 {
     call_next(&TC_STAGES, ctx, first);
-    trace.action.cast_signed()
+    trace(datapath_hook).map_or(TC_ACT_UNSPEC, |trace| trace.action.cast_signed())
 }
 
 struct Skb(*mut __sk_buff);
@@ -71,27 +116,24 @@ impl Source for Skb {
 }
 
 #[inline(always)]
-fn look(skb: *mut __sk_buff, hook: u8, known: Option<&Trace>) -> Option<()> {
-    let (settings, instance) = (settings()?, instance()?);
+fn look(skb: *mut __sk_buff, buffer: &mut Buffer) -> Option<()> {
+    let settings = settings()?;
     // SAFETY: the context that the kernel handed to the program.
     let (len, ifindex) = unsafe { ((*skb).len, (*skb).ifindex) };
+    let traced = buffer.job.traced != 0;
     // An interface that is not asked for has no program of the capture, but one of the datapath.
-    if known.is_some() && !is_selected(settings, instance.namespace, ifindex) {
+    if traced && !is_selected(settings, buffer.record.namespace, ifindex) {
         return None;
     }
-    let buffer = Buffer::borrow(Use::Hook)?;
-    let front = front(skb, instance.headerless != 0);
+    let hook = buffer.job.hook as u8;
+    let front = front(skb, buffer.job.headerless != 0);
     if !wanted(buffer, settings, &Skb(skb), &Sighting { hook, len, readable: len, front }) {
         return None;
     }
-    buffer.record.namespace = instance.namespace;
     buffer.record.ifindex = ifindex;
     buffer.record.location = 0;
-    buffer.record.reason = known.map_or(0, |trace| trace.action);
-    if let Some(trace) = known {
-        buffer.trace = *trace;
-    }
-    send(buffer, settings, hook, known.is_some());
+    buffer.record.reason = if traced { buffer.trace.action } else { 0 };
+    send(buffer, settings, hook, traced);
     Some(())
 }
 

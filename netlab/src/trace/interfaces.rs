@@ -16,7 +16,7 @@ use super::{
     session::Options,
 };
 use crate::{
-    bpf::{self, Kind, Position},
+    bpf::{self, Position},
     datapath::stages::{Stages, Tenant},
     netlink::{Connection, Link},
 };
@@ -129,13 +129,14 @@ impl Watch {
     }
 
     fn classifier(&mut self, linked: &Linked, hook: Hook, headerless: bool) -> Result<&OwnedFd> {
-        let instance = Instance { namespace: self.number, headerless: headerless.into(), slot: 0 };
+        let namespace = self.number;
+        let instance = Instance { namespace, headerless: headerless.into(), slot: 0, step: 0 };
         let program = if hook == Hook::TcIn { Program::TcIn } else { Program::TcOut };
         match self.classifiers.entry((headerless, hook)) {
             Entry::Occupied(entry) => Ok(entry.into_mut()),
             Entry::Vacant(entry) => {
                 let about = About { instance, stages: None };
-                Ok(entry.insert(linked.load(program, Kind::Classifier, about)?))
+                Ok(entry.insert(linked.load(program, about)?))
             }
         }
     }
@@ -182,19 +183,24 @@ impl Watch {
         let Some(slot) = stages.claim(token)? else {
             return Err(Error::Full { host: self.name.to_string() });
         };
-        let instance = Instance { namespace: self.number, headerless: 0, slot };
+        let first = linked.next_datapath();
+        let instance = Instance { namespace: self.number, headerless: 0, slot, step: first };
         let about = About { instance, stages: Some(&stages) };
-        let load = |hook: Hook, program: Program, kind: Kind| {
-            options.hooks.contains(&hook).then(|| linked.load(program, kind, about)).transpose()
+        let load = |hook: Hook, program: Program, on: Program, step: u32| {
+            if !options.hooks.contains(&hook) {
+                return Ok(None);
+            }
+            linked.set_step_of(on, step, about)?;
+            linked.load(program, about).map(Some)
         };
         let programs = Tenant {
             xdp: [
-                load(Hook::XdpIn, Program::XdpIn, Kind::Xdp)?,
-                load(Hook::XdpOut, Program::XdpOut, Kind::Xdp)?,
+                load(Hook::XdpIn, Program::XdpIn, Program::XdpInOn, first)?,
+                load(Hook::XdpOut, Program::XdpOut, Program::XdpOutOn, first + 1)?,
             ],
             tc: [
-                load(Hook::NatIn, Program::NatIn, Kind::Classifier)?,
-                load(Hook::NatOut, Program::NatOut, Kind::Classifier)?,
+                load(Hook::NatIn, Program::NatIn, Program::NatInOn, first)?,
+                load(Hook::NatOut, Program::NatOut, Program::NatOutOn, first + 1)?,
             ],
         };
         stages.enter(slot, &programs).map_err(|source| Error::Attach {

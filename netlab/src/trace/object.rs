@@ -4,10 +4,12 @@
 //! place before the object's functions are linked, so each program that is loaded carries the
 //! filter, and nothing has to interpret one while packets pass.
 //!
-//! Programs are loaded once for each thing that they watch: a namespace's interfaces, another
-//! program. What differs is one map or two; the rest is shared.
+//! The programs with a filter are loaded once. Small ones that call them are loaded for each
+//! thing that is watched, a namespace's interfaces or a datapath ([`step`]): they differ in a
+//! map or two.
 
 use std::{
+    cell::Cell,
     collections::{HashMap, HashSet},
     os::fd::{AsFd, AsRawFd, OwnedFd},
 };
@@ -17,7 +19,7 @@ use aya::{
     maps::{Array, HashMap as BpfHashMap, Map, MapData, PerCpuArray, RingBuf},
 };
 use aya_obj::{Object, generated::bpf_insn};
-use netlab_common::event::{Instance, InterfaceKey, Settings, Tally, hook, map};
+use netlab_common::event::{Instance, InterfaceKey, Settings, Tally, hook, map, step};
 
 use super::{Error, Result};
 use crate::{
@@ -37,16 +39,21 @@ pub(super) enum Program {
     TcIn,
     /// An interface's way out.
     TcOut,
-    /// Before the datapath's XDP program.
-    XdpIn,
-    /// After it.
-    XdpOut,
-    /// After the datapath's program at tc ingress.
+    /// After the datapath's program at tc ingress, and on from there.
     NatIn,
-    /// After the datapath's program at tc egress.
+    NatInOn,
+    /// After the datapath's program at tc egress, and on from there.
     NatOut,
-    /// Drops.
-    Drop,
+    NatOutOn,
+    /// Before the datapath's XDP program, and on from there.
+    XdpIn,
+    XdpInOn,
+    /// After it, and on from there.
+    XdpOut,
+    XdpOutOn,
+    /// The ones with the filter, for tc and for XDP.
+    TcLook,
+    XdpLook,
 }
 
 impl Program {
@@ -54,18 +61,43 @@ impl Program {
         match self {
             Self::TcIn => "capture_tc_in",
             Self::TcOut => "capture_tc_out",
-            Self::XdpIn => "capture_xdp_in",
-            Self::XdpOut => "capture_xdp_out",
             Self::NatIn => "capture_nat_in",
+            Self::NatInOn => "capture_nat_in_on",
             Self::NatOut => "capture_nat_out",
-            Self::Drop => "capture_drop",
+            Self::NatOutOn => "capture_nat_out_on",
+            Self::XdpIn => "capture_xdp_in",
+            Self::XdpInOn => "capture_xdp_in_on",
+            Self::XdpOut => "capture_xdp_out",
+            Self::XdpOutOn => "capture_xdp_out_on",
+            Self::TcLook => "capture_tc_look",
+            Self::XdpLook => "capture_xdp_look",
+        }
+    }
+
+    const fn kind(self) -> Kind {
+        match self {
+            Self::XdpIn | Self::XdpInOn | Self::XdpOut | Self::XdpOutOn | Self::XdpLook => {
+                Kind::Xdp
+            }
+            _ => Kind::Classifier,
         }
     }
 }
 
+/// The program at the drop tracepoint, which has a filter of its own.
+const DROP: &str = "capture_drop";
+
 /// Maps that exist once.
-const SHARED: [&str; 6] =
-    [map::RING, map::SETTINGS, map::NAMESPACES, map::INTERFACES, map::TALLY, map::BUFFERS];
+const SHARED: [&str; 8] = [
+    map::RING,
+    map::SETTINGS,
+    map::NAMESPACES,
+    map::INTERFACES,
+    map::TALLY,
+    map::BUFFERS,
+    map::XDP_STEPS,
+    map::TC_STEPS,
+];
 
 /// Maps of the datapath that is watched, in the order of [`Stages::maps`].
 const WATCHED: [&str; 3] = [map::XDP_STAGES, map::TC_STAGES, map::TRACE];
@@ -74,6 +106,10 @@ const WATCHED: [&str; 3] = [map::XDP_STAGES, map::TC_STAGES, map::TRACE];
 pub(super) struct Linked {
     object: Object,
     shared: HashMap<&'static str, MapData>,
+    /// How many datapaths have been watched so far.
+    datapaths: Cell<u32>,
+    /// For programs that watch no datapath: they never read these maps, but have to have them.
+    unwatched: [MapData; WATCHED.len()],
 }
 
 /// What a program instance is about.
@@ -95,22 +131,29 @@ impl Linked {
         function.instructions = filter;
         // Relocations belong to places in the object's sections: none is meant for this code.
         function.section_index.0 = usize::MAX;
-        let mut shared = HashMap::new();
-        for name in SHARED {
-            let mut wanted = object.maps.get(name).ok_or(Error::Object(name))?.clone();
-            match name {
-                map::RING => wanted.set_max_entries(ring),
-                map::BUFFERS => wanted.set_max_entries(2 * cpus),
-                _ => {}
-            }
-            let made = MapData::create(wanted, name, None);
-            shared.insert(name, made.map_err(|source| Error::map("make", name, source))?);
+        if let Some(map) = object.maps.get_mut(map::RING) {
+            map.set_max_entries(ring);
         }
-        let linked = Self { object, shared };
-        let mut map: Array<MapData, Settings> =
-            linked.open(map::SETTINGS)?.try_into().map_err(use_of(map::SETTINGS))?;
-        map.set(0, settings, 0).map_err(|source| Error::map("write", map::SETTINGS, source))?;
+        if let Some(map) = object.maps.get_mut(map::BUFFERS) {
+            map.set_max_entries(2 * cpus);
+        }
+        let make = |name: &'static str| Ok((name, make(&object, name)?));
+        let shared = SHARED.into_iter().map(make).collect::<Result<_>>()?;
+        let [xdp, tc, trace] = WATCHED;
+        let unwatched =
+            [self::make(&object, xdp)?, self::make(&object, tc)?, self::make(&object, trace)?];
+        let linked = Self { object, shared, datapaths: Cell::new(0), unwatched };
+        linked.set(settings)?;
+        linked.set_step(Program::TcLook, step::LOOK)?;
+        linked.set_step(Program::XdpLook, step::LOOK)?;
         Ok(linked)
+    }
+
+    /// Tells the programs what to do.
+    pub fn set(&self, settings: Settings) -> Result<()> {
+        let mut map: Array<MapData, Settings> =
+            self.open(map::SETTINGS)?.try_into().map_err(use_of(map::SETTINGS))?;
+        map.set(0, settings, 0).map_err(|source| Error::map("write", map::SETTINGS, source))
     }
 
     /// The ring buffer.
@@ -142,25 +185,55 @@ impl Linked {
     }
 
     /// Loads an instance of a program.
-    pub fn load(&self, program: Program, kind: Kind, about: About<'_>) -> Result<OwnedFd> {
-        let mut object = self.object.clone();
-        let instance = self.make(map::INSTANCE)?;
-        write_instance(&instance, about.instance)?;
-        // A program that watches no datapath never reads these, but has to have them.
-        let stand_ins = match about.stages {
-            None => WATCHED.iter().map(|name| self.make(name)).collect::<Result<Vec<_>>>()?,
-            Some(_) => Vec::new(),
+    pub fn load(&self, program: Program, about: About<'_>) -> Result<OwnedFd> {
+        self.load_by_name(program.name(), program.kind(), about)
+    }
+
+    /// The first of a pair of steps for a datapath. After very many, those of the first are
+    /// taken again.
+    pub fn next_datapath(&self) -> u32 {
+        let number = self.datapaths.get();
+        self.datapaths.set((number + 1) % step::DATAPATHS);
+        step::FIRST + 2 * number
+    }
+
+    /// Loads the program for drops; `tracepoint` is the number of its typedef.
+    pub fn load_drop(&self, tracepoint: u32) -> Result<OwnedFd> {
+        self.load_by_name(DROP, Kind::Tracepoint(tracepoint), About::default())
+    }
+
+    /// Loads an instance of a program for others to call. The kernel keeps it as long as it is
+    /// there.
+    pub fn set_step_of(&self, program: Program, step: u32, about: About<'_>) -> Result<()> {
+        let name = match program.kind() {
+            Kind::Xdp => map::XDP_STEPS,
+            _ => map::TC_STEPS,
         };
+        let loaded = self.load(program, about)?;
+        let steps = self.shared.get(name).ok_or(Error::Object(name))?;
+        bpf::set_slot(steps.fd().as_fd(), step, loaded.as_fd())
+            .map_err(|source| Error::Load { program: program.name(), source })
+    }
+
+    fn set_step(&self, program: Program, step: u32) -> Result<()> {
+        self.set_step_of(program, step, About::default())
+    }
+
+    fn load_by_name(&self, name: &'static str, kind: Kind, about: About<'_>) -> Result<OwnedFd> {
+        let mut object = self.object.clone();
+        let instance = make(&object, map::INSTANCE)?;
+        write_instance(&instance, about.instance)?;
         let watched = match about.stages {
-            None => stand_ins.iter().collect(),
-            Some(stages) => Vec::from(stages.maps()),
+            Some(stages) => stages.maps(),
+            None => self.unwatched.each_ref(),
         };
         let shared = self.shared.iter().map(|(name, data)| (*name, data));
-        let own = [(map::INSTANCE, &instance)];
-        let maps = shared.chain(own).chain(WATCHED.into_iter().zip(watched));
+        let maps =
+            shared.chain([(map::INSTANCE, &instance)]).chain(WATCHED.into_iter().zip(watched));
+        let described = |name| self.object.maps.get(name).ok_or(Error::Object(name));
         let maps = maps
-            .map(|(name, data)| Ok((name, data.fd().as_fd().as_raw_fd(), self.described(name)?)));
-        let maps = maps.collect::<Result<Vec<_>>>()?;
+            .map(|(name, data)| Ok((name, data.fd().as_fd().as_raw_fd(), described(name)?)))
+            .collect::<Result<Vec<_>>>()?;
         let sections: HashSet<usize> =
             object.functions.keys().map(|(section, _)| *section).collect();
         let refused = |_| Error::Object("relocations that fit");
@@ -168,27 +241,22 @@ impl Linked {
             .relocate_maps(maps.iter().map(|(name, fd, map)| (*name, *fd, *map)), &sections)
             .map_err(refused)?;
         object.relocate_calls(&sections).map_err(refused)?;
-        let name = program.name();
         let found = object.programs.get(name).ok_or(Error::Object(name))?;
         let function = object.functions.get(&found.function_key()).ok_or(Error::Object(name))?;
         bpf::load(name, kind, &function.instructions, &found.license)
             .map_err(|source| Error::Load { program: name, source })
     }
 
-    /// The object's description of a map.
-    fn described(&self, name: &'static str) -> Result<&aya_obj::Map> {
-        self.object.maps.get(name).ok_or(Error::Object(name))
-    }
-
-    fn make(&self, name: &'static str) -> Result<MapData> {
-        MapData::create(self.described(name)?.clone(), name, None)
-            .map_err(|source| Error::map("make", name, source))
-    }
-
     /// A second handle to a shared map.
     fn open(&self, name: &'static str) -> Result<Map> {
         second(self.shared.get(name).ok_or(Error::Object(name))?, name)
     }
+}
+
+fn make(object: &Object, name: &'static str) -> Result<MapData> {
+    let described = object.maps.get(name).ok_or(Error::Object(name))?;
+    MapData::create(described.clone(), name, None)
+        .map_err(|source| Error::map("make", name, source))
 }
 
 fn write_instance(map: &MapData, instance: Instance) -> Result<()> {

@@ -17,12 +17,8 @@ use nix::time::{ClockId, clock_gettime};
 use tokio::io::unix::AsyncFd;
 
 use super::{
-    Error, Event, Hook, Result, Sighting,
-    btf::Btf,
-    interfaces::Watch,
-    layout::layout,
-    object::{About, Linked, Program},
-    reasons::Reasons,
+    Error, Event, Hook, Result, Sighting, btf::Btf, interfaces::Watch, layout::layout,
+    object::Linked, reasons::Reasons,
 };
 use crate::{
     bpf::{self, Kind},
@@ -98,6 +94,7 @@ impl Session {
             reach: options.reach.min(CAPACITY),
             wake_at: options.ring / 4,
             selected: u32::from(!options.interfaces.is_empty()),
+            running: 0,
             layout: layout(&btf)?,
         };
         let token = token(&btf)?;
@@ -129,6 +126,7 @@ impl Session {
             session.add(place).await?;
         }
         session.select()?;
+        session.linked.set(Settings { running: 1, ..settings })?;
         Ok(session)
     }
 
@@ -239,8 +237,7 @@ impl Session {
                 .map_err(|e| Error::map("write", netlab_common::event::map::NAMESPACES, e))?;
         }
         let tracepoint = btf.typedef("btf_trace_kfree_skb")?;
-        let program =
-            self.linked.load(Program::Drop, Kind::Tracepoint(tracepoint), About::default())?;
+        let program = self.linked.load_drop(tracepoint)?;
         let link = bpf::attach_to_tracepoint(&program)
             .map_err(|source| Error::Attach { subject: "drops".to_owned(), source })?;
         self.reasons = Some(Reasons::of_kernel(btf)?);
