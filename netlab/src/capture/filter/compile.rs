@@ -136,11 +136,20 @@ impl Builder<'_> {
 ///
 /// What is no fault of the expression.
 pub fn program(expression: &str, link: LinkType) -> Result<Result<Program, String>, Error> {
-    let compiled = Capture::dead(Linktype(link.0.into())).and_then(|c| c.compile(expression, true));
+    let compiled = Capture::dead(dlt(link)).and_then(|c| c.compile(expression, true));
     match compiled {
         Ok(program) => Ok(Ok(Program::decode(instructions(&program))?)),
         Err(pcap::Error::PcapError(message)) => Ok(Err(message)),
         Err(other) => Ok(Err(other.to_string())),
+    }
+}
+
+/// libpcap's own name of a link type: DLT_RAW has another number, which is not the same on all
+/// systems (pcap-linktype(7)).
+pub fn dlt(link: LinkType) -> Linktype {
+    match link {
+        LinkType::RAW => Linktype(12),
+        LinkType(other) => Linktype(other.into()),
     }
 }
 

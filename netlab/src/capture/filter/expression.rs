@@ -39,6 +39,8 @@ pub struct Fault {
 
 /// As libpcap says it.
 pub const SYNTAX_ERROR: &str = "can't parse filter expression: syntax error";
+/// What libpcap says of a bare name behind what has no qualifiers.
+const NO_QUALIFIERS: &str = "syntax error in filter expression";
 /// VNIs have 24 bits (RFC 7348, section 5).
 pub const MAX_VNI: u32 = 0xff_ffff;
 
@@ -193,7 +195,9 @@ impl<'a> Parser<'a> {
         let range = self.tokens[start].range.start..self.tokens[end - 1].range.end;
         let written = &self.text[range.clone()];
         if self.is_bare(start, end) {
-            let text = inherited.map_or(written.to_owned(), |head| format!("{head} {written}"));
+            let at = range.start;
+            let head = inherited.ok_or_else(|| Fault { message: NO_QUALIFIERS.to_owned(), at })?;
+            let text = format!("{head} {written}");
             return Ok((Expression::Primitive { text, range }, inherited));
         }
         let qualifiers = self.qualifiers(start, end);
@@ -295,10 +299,11 @@ mod tests {
 
     #[test]
     fn nothing_is_inherited_from_what_has_no_qualifiers() {
-        assert_eq!(shape("port 1 or tcp or 2"), "((<port 1> | <tcp>) | <2>)");
-        assert_eq!(shape("port 1 or tcp[0] = 1 or 2"), "((<port 1> | <tcp[0] = 1>) | <2>)");
-        assert_eq!(shape("port 1 or vxlan or 2"), "((<port 1> | VXLAN) | <2>)");
-        assert_eq!(shape("ether broadcast or 2"), "(<ether broadcast> | <2>)");
+        for before in ["tcp", "tcp[0] = 1", "vxlan", "ether broadcast", "(port 1)"] {
+            let at = before.len() + " or ".len();
+            assert_eq!(shape(&format!("{before} or 2")), format!("{at}: {NO_QUALIFIERS}"));
+        }
+        assert_eq!(shape("port 1 or tcp or 2"), format!("17: {NO_QUALIFIERS}"));
     }
 
     #[test]
