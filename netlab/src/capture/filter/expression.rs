@@ -30,6 +30,49 @@ pub enum Expression {
     Or(Box<Self>, Box<Self>),
 }
 
+impl Expression {
+    /// The parts that one operator joins, in order; one that is not joined is its own part.
+    pub fn parts(&self) -> Vec<&Self> {
+        let mut parts = Vec::new();
+        let mut left = self;
+        while let (Self::And(a, b), Self::And(..)) | (Self::Or(a, b), Self::Or(..)) = (left, self) {
+            parts.push(b.as_ref());
+            left = a;
+        }
+        parts.push(left);
+        parts.reverse();
+        parts
+    }
+
+    /// What joins the parts.
+    pub const fn joint(&self) -> &'static str {
+        if matches!(self, Self::Or(..)) { " or " } else { " and " }
+    }
+
+    /// Whether `vxlan` is in it.
+    pub fn has_vxlan(&self) -> bool {
+        match self {
+            Self::Primitive { .. } => false,
+            Self::Vxlan { .. } => true,
+            Self::Not(inner) => inner.has_vxlan(),
+            Self::And(a, b) | Self::Or(a, b) => a.has_vxlan() || b.has_vxlan(),
+        }
+    }
+
+    /// It as libpcap understands it, in parentheses where another operator may follow.
+    pub fn part_text(&self) -> String {
+        match self {
+            Self::Primitive { text, .. } => text.clone(),
+            Self::Vxlan { .. } => "vxlan".to_owned(),
+            Self::Not(inner) => format!("not {}", inner.part_text()),
+            Self::And(..) | Self::Or(..) => {
+                let parts: Vec<String> = self.parts().into_iter().map(Self::part_text).collect();
+                format!("({})", parts.join(self.joint()))
+            }
+        }
+    }
+}
+
 /// What is wrong with the structure, and where: a byte offset.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {

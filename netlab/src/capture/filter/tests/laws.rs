@@ -12,8 +12,8 @@ use crate::capture::{
     LinkType, Packet,
     filter::{
         Error, Filter, Options,
+        apart::{self, Grain},
         classic::{Frame, Outcome},
-        compile,
         token::tokens,
         tree::Node,
     },
@@ -87,7 +87,7 @@ fn an_expression_taken_apart_means_the_same() {
         let text = expression(&mut random, MOVING);
         let Some(oracle) = libpcap(&text, LinkType::ETHERNET) else { continue };
         let options = Options::default();
-        let root = match compile::apart(&text, &tokens(&text), &options) {
+        let root = match apart::tree(&text, &tokens(&text), &options, Grain::Fine) {
             Ok(root) => root,
             // libpcap finds these only where its optimizer has not dropped the calculation.
             Err(Error::Syntax { message, .. })
