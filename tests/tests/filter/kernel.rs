@@ -42,7 +42,7 @@ impl Loaded {
 
     /// What the filter returns for a packet, and how many nanoseconds a run takes on average.
     pub fn run(&mut self, packet: &Packet<'_>, repeat: u32) -> (u32, u32) {
-        let captured = u32::try_from(packet.bytes.len()).unwrap();
+        let captured = u32::try_from(packet.bytes.len()).expect("it is small");
         self.input[AT_CAPTURED..][..4].copy_from_slice(&captured.to_ne_bytes());
         self.input[AT_WIRE_LEN..][..4].copy_from_slice(&packet.wire_len.to_ne_bytes());
         self.input[AT_BYTES..][..packet.bytes.len()].copy_from_slice(packet.bytes);
@@ -84,7 +84,11 @@ fn bpf(command: bpf_cmd, attributes: &mut bpf_attr) -> io::Result<i32> {
     let result = unsafe {
         libc::syscall(libc::SYS_bpf, command as libc::c_long, &raw mut *attributes, size)
     };
-    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(i32::try_from(result).unwrap()) }
+    if result < 0 {
+        Err(io::Error::last_os_error())
+    } else {
+        Ok(i32::try_from(result).expect("it is small"))
+    }
 }
 
 fn owned(fd: i32) -> OwnedFd {
@@ -96,7 +100,7 @@ fn create_map() -> io::Result<OwnedFd> {
     let mut attributes = attributes();
     attributes.__bindgen_anon_1.map_type = bpf_map_type::BPF_MAP_TYPE_ARRAY as u32;
     attributes.__bindgen_anon_1.key_size = 4;
-    attributes.__bindgen_anon_1.value_size = u32::try_from(SIZE).unwrap();
+    attributes.__bindgen_anon_1.value_size = u32::try_from(SIZE).expect("it is small");
     attributes.__bindgen_anon_1.max_entries = 1;
     bpf(bpf_cmd::BPF_MAP_CREATE, &mut attributes).map(owned)
 }
@@ -104,15 +108,21 @@ fn create_map() -> io::Result<OwnedFd> {
 fn load(code: &[bpf_insn], log: &mut [u8]) -> io::Result<OwnedFd> {
     let mut attributes = attributes();
     attributes.__bindgen_anon_3.prog_type = bpf_prog_type::BPF_PROG_TYPE_SCHED_CLS as u32;
-    attributes.__bindgen_anon_3.insn_cnt = u32::try_from(code.len()).unwrap();
+    attributes.__bindgen_anon_3.insn_cnt = u32::try_from(code.len()).expect("it is small");
     attributes.__bindgen_anon_3.insns = code.as_ptr() as u64;
     attributes.__bindgen_anon_3.license = c"Dual MIT/GPL".as_ptr() as u64;
     if !log.is_empty() {
         attributes.__bindgen_anon_3.log_level = 1;
-        attributes.__bindgen_anon_3.log_size = u32::try_from(log.len()).unwrap();
+        attributes.__bindgen_anon_3.log_size = u32::try_from(log.len()).expect("it is small");
         attributes.__bindgen_anon_3.log_buf = log.as_mut_ptr() as u64;
     }
-    bpf(bpf_cmd::BPF_PROG_LOAD, &mut attributes).map(owned)
+    // The verifier gives up with EAGAIN when a signal comes; libbpf tries again, too.
+    let mut attempts = (0..10).map(|_| bpf(bpf_cmd::BPF_PROG_LOAD, &mut attributes));
+    let interrupted = |result: &io::Result<i32>| {
+        result.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
+    };
+    let loaded = attempts.find(|result| !interrupted(result));
+    loaded.unwrap_or_else(|| Err(io::ErrorKind::WouldBlock.into())).map(owned)
 }
 
 fn update(map: &OwnedFd, value: &[u8]) -> io::Result<()> {
@@ -129,7 +139,7 @@ fn test_run(program: &OwnedFd, repeat: u32) -> io::Result<(u32, u32)> {
     let mut attributes = attributes();
     attributes.test.prog_fd = program.as_raw_fd().cast_unsigned();
     attributes.test.data_in = packet.as_ptr() as u64;
-    attributes.test.data_size_in = u32::try_from(packet.len()).unwrap();
+    attributes.test.data_size_in = u32::try_from(packet.len()).expect("it is small");
     attributes.test.repeat = repeat;
     bpf(bpf_cmd::BPF_PROG_TEST_RUN, &mut attributes)?;
     // SAFETY: the kernel has filled in these two integers.

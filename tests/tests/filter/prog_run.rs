@@ -14,7 +14,7 @@ use crate::{
 };
 
 fn whole(link: LinkType, bytes: &[u8]) -> Packet<'_> {
-    Packet { time: 0, link, wire_len: u32::try_from(bytes.len()).unwrap(), bytes }
+    Packet { time: 0, link, wire_len: u32::try_from(bytes.len()).expect("it is small"), bytes }
 }
 
 /// Expressions that use every kind of code.
@@ -40,11 +40,13 @@ const CHOSEN: &[&str] = &[
     "ether[65599] = 0",
     "ether[65600] = 0 or tcp",
     "ether[40000:4] = 0 and ether[len - 4:4] = 0",
-    "ether[len << 20] = 1 or ip[ip[1]:2] % udp[0] ^ len / ip[8] != - len",
+    "ether[len << 20] = 1 or arp",
+    "ip[2:2] % ip[8] = 1 or len / ip[1] > 1",
+    "ip[1] ^ len != - len",
     "len << ip[8] > len >> ip[9] or tcp",
     "vxlan and (ether[len - 1] = 1 or len > 80)",
     "ip proto 17 and (src or dst net 10.0.0.0/8 or fd00::/64) and not ether multicast",
-    "mpls or pppoes or vlan and ip host 10.0.0.1",
+    "vlan or mpls and ip host 10.0.0.1",
 ];
 
 /// The accepted among all pairs of a filter and some packets.

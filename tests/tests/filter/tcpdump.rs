@@ -73,13 +73,18 @@ fn write_file(path: &Path, samples: &[Sample]) {
     }
     for (index, sample) in samples.iter().enumerate() {
         // The index is in the time, so that it can be read from the output.
-        let len = u32::try_from(sample.bytes.len()).unwrap();
-        for field in [u32::try_from(index).unwrap(), 0, len, len + u32::from(index % 7 == 0) * 40] {
+        let len = u32::try_from(sample.bytes.len()).expect("it is small");
+        for field in [
+            u32::try_from(index).expect("it is small"),
+            0,
+            len,
+            len + u32::from(index.is_multiple_of(7)) * 40,
+        ] {
             file.extend(field.to_ne_bytes());
         }
         file.extend(&sample.bytes);
     }
-    fs::write(path, file).unwrap();
+    fs::write(path, file).expect("the file is written");
 }
 
 /// The indices of the packets that tcpdump takes.
@@ -90,11 +95,12 @@ fn by_tcpdump(path: &Path, expression: &str) -> Vec<usize> {
         .args(["-w", "-", expression])
         .stderr(Stdio::null())
         .output()
-        .unwrap();
+        .expect("tcpdump runs");
     let mut indices = Vec::new();
     let mut rest = output.stdout.get(24..).unwrap_or(&[]);
     let field = |header: &[u8], at: usize| {
-        usize::try_from(u32::from_ne_bytes(header[at..at + 4].try_into().unwrap())).unwrap()
+        let bytes = header[at..].first_chunk().expect("a header has 16 bytes");
+        usize::try_from(u32::from_ne_bytes(*bytes)).expect("it is small")
     };
     while let Some((header, behind)) = rest.split_at_checked(16) {
         indices.push(field(header, 0));
@@ -117,7 +123,8 @@ fn a_filter_takes_what_tcpdump_takes() {
         let filter = Filter::parse(expression, &Options::default()).unwrap();
         let accepts = |index: &usize| {
             let bytes = &samples[*index].bytes;
-            let wire_len = u32::try_from(bytes.len()).unwrap() + u32::from(index % 7 == 0) * 40;
+            let wire_len = u32::try_from(bytes.len()).expect("it is small")
+                + u32::from(index.is_multiple_of(7)) * 40;
             let packet = Packet { time: 0, link: LinkType::ETHERNET, wire_len, bytes };
             filter.accepts(&packet)
         };

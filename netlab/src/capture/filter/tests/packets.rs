@@ -89,7 +89,7 @@ fn mpls(random: &mut Random) -> Vec<u8> {
 fn link_layer(random: &mut Random, link: LinkType, ethertype: u16) -> Vec<u8> {
     let mac = |random: &mut Random| match random.below(4) {
         0 => [0xff; 6],
-        n => [2, 0, 0, 0, 0, u8::try_from(n).unwrap()],
+        n => [2, 0, 0, 0, 0, u8::try_from(n).expect("it is small")],
     };
     match link {
         LinkType::RAW => Vec::new(),
@@ -115,13 +115,13 @@ fn link_layer(random: &mut Random, link: LinkType, ethertype: u16) -> Vec<u8> {
 /// A header, and whether the transport header follows it.
 fn ipv4(random: &mut Random, protocol: u8, payload: usize) -> (Vec<u8>, bool) {
     let words = if random.one_in(4) { 5 + random.below(11) } else { 5 };
-    let total = u16::try_from(4 * words + payload).unwrap();
+    let total = u16::try_from(4 * words + payload).expect("it is small");
     let fragment: u16 = match random.below(12) {
         0 => 0x2000,
         1 => 0x2001 + u16::from(random.byte()),
         _ => 0x4000,
     };
-    let mut header = vec![0x40 | u8::try_from(words).unwrap(), 0];
+    let mut header = vec![0x40 | u8::try_from(words).expect("it is small"), 0];
     header.extend(total.to_be_bytes());
     header.extend([0, 1]);
     header.extend(fragment.to_be_bytes());
@@ -153,7 +153,7 @@ fn ipv6(random: &mut Random, protocol: u8, payload: usize) -> (Vec<u8>, bool) {
         Some(_) => 44,
     };
     let mut header = vec![0x60, 0, 0, 0];
-    header.extend(u16::try_from(extension.len() + payload).unwrap().to_be_bytes());
+    header.extend(u16::try_from(extension.len() + payload).expect("it is small").to_be_bytes());
     header.extend([next, 64]);
     for _ in 0..2 {
         let mut address = [0; 16];
@@ -177,7 +177,7 @@ fn transport(
     let body: Vec<u8> = (0..random.below(40)).map(|_| random.byte()).collect();
     match random.below(8) {
         0..3 => {
-            let words = 5 + u8::try_from(random.below(4)).unwrap();
+            let words = 5 + u8::try_from(random.below(4)).expect("it is small");
             let flags = *random.pick(&[&2_u8, &0x12, &0x10, &0x11, &4]);
             let mut tcp =
                 [&ports[..], &[0, 0, 0, 1, 0, 0, 0, 2, words << 4, flags, 1, 0, 0, 0, 0, 0]]

@@ -21,7 +21,7 @@ impl Random {
 
     /// Below `end`.
     pub fn below(&mut self, end: usize) -> usize {
-        usize::try_from(self.next() >> 1).unwrap() % end
+        usize::try_from(self.next() >> 1).expect("it is small") % end
     }
 
     /// Once in `n` times.
