@@ -138,15 +138,22 @@ impl Probe<'_> {
     /// The first token behind which only a syntax error is possible.
     fn syntax(&self) -> Option<usize> {
         let mended = |said: &str| said != SYNTAX_ERROR;
-        (0..self.tokens.len()).find(|at| !self.says(*at, &continuations(self.text(*at)), mended))
+        self.first(|at| !self.says(at, &continuations(self.text(at)), mended))
+    }
+
+    /// The first token for which something holds that holds for all after it, too.
+    fn first(&self, holds: impl Fn(usize) -> bool) -> Option<usize> {
+        let all: Vec<usize> = (0..self.tokens.len()).collect();
+        all.get(all.partition_point(|at| !holds(*at))).copied()
     }
 
     /// The token with which libpcap says a message first, or a word before it that the message
     /// is about.
     fn fault(&self, message: &str) -> Option<usize> {
-        let same = |said: &str| said == message;
-        let first = |more: &[&str]| (0..self.tokens.len()).find(|at| self.says(*at, more, same));
-        let last = first(&[""]).or_else(|| first(CONTINUATIONS))?;
+        let said = |at: usize, more: &[&str]| self.says(at, more, |said| said == message);
+        let last = self
+            .first(|at| said(at, &[""]))
+            .or_else(|| self.first(|at| said(at, CONTINUATIONS)))?;
         let quoted = message.split('\'').nth(1).unwrap_or("");
         let named = (0..=last).rev().find(|at| self.text(*at) == quoted);
         let closes = matches!(self.text(last), "]" | ")");

@@ -84,3 +84,31 @@ fn what_libpcap_accepts_is_not_wrong() {
         Filter::parse(expression, &Options::default()).unwrap();
     }
 }
+
+#[test]
+fn a_long_expression_is_searched_quickly() {
+    let hosts: Vec<String> = (0..256).map(|last| format!("host 10.1.2.{last}")).collect();
+    let right = hosts.join(" or ");
+    let wrong = format!("{right} and and tcp");
+    let Err(Error::Syntax { at, .. }) = Filter::parse(&wrong, &Options::default()) else {
+        panic!("it is wrong")
+    };
+    assert_eq!(at, right.len() + " and ".len());
+}
+
+#[test]
+fn other_ports_may_mean_vxlan() {
+    let mut frame = vec![0; 64];
+    (frame[12], frame[14], frame[23]) = (8, 0x45, 17);
+    frame[36..38].copy_from_slice(&4790_u16.to_be_bytes());
+    frame[42] = 8;
+    let packet = super::whole(crate::capture::LinkType::ETHERNET, &frame);
+    let accepts = |vxlan_ports: &[u16]| {
+        let options = Options { vxlan_ports: vxlan_ports.to_vec(), ..Options::default() };
+        let filter = Filter::parse("vxlan 0", &options).unwrap();
+        let code = super::Machine::new(&filter).accepts(&packet);
+        assert_eq!(code, filter.accepts(&packet));
+        code
+    };
+    assert!(accepts(&[1, 4790]) && !accepts(&[4789]) && !accepts(&[]));
+}
