@@ -79,7 +79,6 @@ pub enum Size {
     Byte,
     Half,
     Word,
-    Double,
 }
 
 impl Size {
@@ -88,7 +87,6 @@ impl Size {
             Self::Byte => 0x10,
             Self::Half => 0x08,
             Self::Word => 0x00,
-            Self::Double => 0x18,
         }
     }
 }
@@ -223,7 +221,6 @@ impl Assembler {
             Size::Byte => return,
             Size::Half => 16,
             Size::Word => 32,
-            Size::Double => 64,
         };
         self.push(TO_BIG_ENDIAN | CLASS_ALU32, reg, None, 0, bits);
     }

@@ -182,10 +182,13 @@ mod tests {
 
     #[test]
     fn of_several_programs_the_tree_comes_first() {
-        let dump = dump("arp or not (vxlan 5 and (arp or len > 9))");
+        let dump = dump("arp or not (vxlan 5 and (arp or len > 9) and (vxlan or len > 9))");
         let (tree, programs) = dump.split_once("\n\n").unwrap();
-        assert_eq!(tree, "[1] or not (vxlan 5 and ([2] or [3]))");
+        assert_eq!(tree, "[1] or not (vxlan 5 and [2] and (vxlan or [3]))");
         assert!(programs.starts_with("[1] arp\n(000) ldh "), "{programs}");
-        assert!(programs.contains("\n\n[3] in the inner frame: len > 9\n(000) ld "), "{programs}");
+        assert!(
+            programs.contains("\n\n[2] in the inner frame: arp or len > 9\n(000) ld"),
+            "{programs}"
+        );
     }
 }

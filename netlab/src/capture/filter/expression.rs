@@ -30,6 +30,49 @@ pub enum Expression {
     Or(Box<Self>, Box<Self>),
 }
 
+impl Expression {
+    /// The parts that one operator joins, in order; one that is not joined is its own part.
+    pub fn parts(&self) -> Vec<&Self> {
+        let mut parts = Vec::new();
+        let mut left = self;
+        while let (Self::And(a, b), Self::And(..)) | (Self::Or(a, b), Self::Or(..)) = (left, self) {
+            parts.push(b.as_ref());
+            left = a;
+        }
+        parts.push(left);
+        parts.reverse();
+        parts
+    }
+
+    /// What joins the parts.
+    pub const fn joint(&self) -> &'static str {
+        if matches!(self, Self::Or(..)) { " or " } else { " and " }
+    }
+
+    /// Whether `vxlan` is in it.
+    pub fn has_vxlan(&self) -> bool {
+        match self {
+            Self::Primitive { .. } => false,
+            Self::Vxlan { .. } => true,
+            Self::Not(inner) => inner.has_vxlan(),
+            Self::And(a, b) | Self::Or(a, b) => a.has_vxlan() || b.has_vxlan(),
+        }
+    }
+
+    /// It as libpcap understands it, in parentheses where another operator may follow.
+    pub fn part_text(&self) -> String {
+        match self {
+            Self::Primitive { text, .. } => text.clone(),
+            Self::Vxlan { .. } => "vxlan".to_owned(),
+            Self::Not(inner) => format!("not {}", inner.part_text()),
+            Self::And(..) | Self::Or(..) => {
+                let parts: Vec<String> = self.parts().into_iter().map(Self::part_text).collect();
+                format!("({})", parts.join(self.joint()))
+            }
+        }
+    }
+}
+
 /// What is wrong with the structure, and where: a byte offset.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
@@ -39,6 +82,8 @@ pub struct Fault {
 
 /// As libpcap says it.
 pub const SYNTAX_ERROR: &str = "can't parse filter expression: syntax error";
+/// What libpcap says of a bare name behind what has no qualifiers.
+const NO_QUALIFIERS: &str = "syntax error in filter expression";
 /// VNIs have 24 bits (RFC 7348, section 5).
 pub const MAX_VNI: u32 = 0xff_ffff;
 
@@ -193,7 +238,9 @@ impl<'a> Parser<'a> {
         let range = self.tokens[start].range.start..self.tokens[end - 1].range.end;
         let written = &self.text[range.clone()];
         if self.is_bare(start, end) {
-            let text = inherited.map_or(written.to_owned(), |head| format!("{head} {written}"));
+            let at = range.start;
+            let head = inherited.ok_or_else(|| Fault { message: NO_QUALIFIERS.to_owned(), at })?;
+            let text = format!("{head} {written}");
             return Ok((Expression::Primitive { text, range }, inherited));
         }
         let qualifiers = self.qualifiers(start, end);
@@ -295,10 +342,11 @@ mod tests {
 
     #[test]
     fn nothing_is_inherited_from_what_has_no_qualifiers() {
-        assert_eq!(shape("port 1 or tcp or 2"), "((<port 1> | <tcp>) | <2>)");
-        assert_eq!(shape("port 1 or tcp[0] = 1 or 2"), "((<port 1> | <tcp[0] = 1>) | <2>)");
-        assert_eq!(shape("port 1 or vxlan or 2"), "((<port 1> | VXLAN) | <2>)");
-        assert_eq!(shape("ether broadcast or 2"), "(<ether broadcast> | <2>)");
+        for before in ["tcp", "tcp[0] = 1", "vxlan", "ether broadcast", "(port 1)"] {
+            let at = before.len() + " or ".len();
+            assert_eq!(shape(&format!("{before} or 2")), format!("{at}: {NO_QUALIFIERS}"));
+        }
+        assert_eq!(shape("port 1 or tcp or 2"), format!("17: {NO_QUALIFIERS}"));
     }
 
     #[test]

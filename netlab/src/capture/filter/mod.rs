@@ -1,10 +1,9 @@
 //! Which packets: the pcap-filter language, in user space and in the kernel.
 //!
-//! libpcap compiles an expression to classic BPF ([`classic`]). In user space that is
-//! interpreted; for the kernel it becomes eBPF ([`ebpf`]), one function for the whole filter.
+//! libpcap compiles an expression to classic BPF (`classic`). In user space that is
+//! interpreted; for the kernel it becomes eBPF (`ebpf`), one function for the whole filter.
 //! An expression with the word `vxlan`, which libpcap 1.10 does not know, is taken apart
-//! ([`expression`]): each primitive becomes a program of its own, run on the outer frame or
-//! on one inside ([`vxlan`]).
+//! (`apart`) into programs that run on the outer frame or on one inside ([`vxlan`]).
 //!
 //! Nothing here touches the kernel, or prints.
 //!
@@ -14,6 +13,7 @@
 //! kernel.
 
 mod analysis;
+mod apart;
 mod assembler;
 mod classic;
 mod compile;

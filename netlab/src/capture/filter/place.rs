@@ -5,7 +5,7 @@
 //! token behind which nothing that may follow mends it; for another fault, the token with
 //! which libpcap first says the same.
 //!
-//! None of this looks up a name in the network: names of hosts are replaced by `localhost`.
+//! None of this looks up a name in the network: names of hosts are replaced by an address.
 
 use super::{
     compile,
@@ -14,34 +14,22 @@ use super::{
 };
 use crate::capture::LinkType;
 
-/// What may follow the beginning of an expression, in one of its states at least: names and
-/// numbers of all kinds, whole primitives, the rest of a calculation.
+/// What may follow the beginning of an expression, in one of its states at least: numbers and
+/// addresses, whole primitives, the rest of a calculation. No names, which libpcap would look
+/// up.
+#[rustfmt::skip]
 const CONTINUATIONS: &[&str] = &[
-    "",
-    "1",
-    "1.2.3.4",
-    "tcp",
-    "port 1",
-    "dst port 1",
-    "src port 1",
-    "\\tcp",
-    "::1",
-    "0:0:0:0:0:1",
-    "= 0",
-    "= 0 0",
-    "1] = 0",
-    "0 = 0",
-    "localhost",
-    "mgt",
-    "$1",
-    "broadcast",
-    "mask 255.0.0.0",
-    "-1",
-    "type 0",
-    "or dst 1.2.3.4",
-    "or src 1.2.3.4",
-    "subtype ack",
-    "pass",
+    "", "1", "1.2.3.4", "tcp", "port 1", "dst port 1", "src port 1", "::1", "0:0:0:0:0:1", "= 0",
+    "1] = 0", "0 = 0", "$1", "broadcast", "mask 255.0.0.0", "-1", "type 0", "or dst 1.2.3.4",
+    "or src 1.2.3.4", "subtype 0",
+];
+/// Names, where none is looked up in the network.
+const NAMES: &[&str] = &["\\tcp", "mgt", "ack", "pass"];
+/// The words behind which that is so.
+#[rustfmt::skip]
+const BEFORE_NAMES: &[&str] = &[
+    "proto", "protochain", "type", "subtype", "dir", "direction", "reason", "action", "on",
+    "ifname", "rset", "ruleset",
 ];
 
 /// Where a message is about: a byte offset, or the expression's length for its end.
@@ -62,7 +50,8 @@ pub fn of(message: &str, expression: &str, tokens: &[Token], link: LinkType) -> 
 }
 
 /// The expression with words that libpcap knows: `geneve` for `vxlan`, which has the same
-/// grammar, and `localhost` for other hosts. It has the same syntax errors.
+/// grammar, and an address for names of hosts. It has the same syntax errors, but for what may
+/// stand only behind an address.
 pub fn with_known_words(expression: &str, tokens: &[Token]) -> String {
     let words: Vec<&str> = (0..tokens.len()).map(|at| known_word(expression, tokens, at)).collect();
     words.join(" ")
@@ -73,7 +62,7 @@ fn known_word<'a>(expression: &'a str, tokens: &[Token], at: usize) -> &'a str {
     if text == "vxlan" {
         "geneve"
     } else if is_host_name(expression, tokens, at) {
-        "localhost"
+        "1.2.3.4"
     } else {
         text
     }
@@ -92,6 +81,12 @@ fn is_host_name(expression: &str, tokens: &[Token], at: usize) -> bool {
     is_name
         && matches!(kind, "host" | "src" | "dst")
         && !matches!(protocol, "ether" | "link" | "fddi" | "tr" | "wlan" | "decnet")
+}
+
+/// What may follow a word.
+fn continuations(word: &str) -> Vec<&'static str> {
+    let names = if BEFORE_NAMES.contains(&word) { NAMES } else { &[] };
+    [CONTINUATIONS, names].concat()
 }
 
 struct Probe<'a> {
@@ -142,50 +137,50 @@ impl Probe<'_> {
 
     /// The first token behind which only a syntax error is possible.
     fn syntax(&self) -> Option<usize> {
-        (0..self.tokens.len())
-            .find(|at| self.says(*at, |message| message != SYNTAX_ERROR).is_none())
+        let mended = |said: &str| said != SYNTAX_ERROR;
+        self.first(|at| !self.says(at, &continuations(self.text(at)), mended))
+    }
+
+    /// The first token for which something holds that holds for all after it, too.
+    fn first(&self, holds: impl Fn(usize) -> bool) -> Option<usize> {
+        let all: Vec<usize> = (0..self.tokens.len()).collect();
+        all.get(all.partition_point(|at| !holds(*at))).copied()
     }
 
     /// The token with which libpcap says a message first, or a word before it that the message
     /// is about.
     fn fault(&self, message: &str) -> Option<usize> {
-        let same = |said: &str| said == message;
-        let last = (0..self.tokens.len()).find(|at| self.says(*at, same).is_some())?;
+        let said = |at: usize, more: &[&str]| self.says(at, more, |said| said == message);
+        let last = self
+            .first(|at| said(at, &[""]))
+            .or_else(|| self.first(|at| said(at, CONTINUATIONS)))?;
         let quoted = message.split('\'').nth(1).unwrap_or("");
         let named = (0..=last).rev().find(|at| self.text(*at) == quoted);
         let closes = matches!(self.text(last), "]" | ")");
         Some(named.unwrap_or(if closes { last.saturating_sub(1) } else { last }))
     }
 
-    /// Whether libpcap says something of the expression up to a token, continued somehow. It
-    /// says nothing of what is right.
-    fn says(&self, last: usize, what: impl Fn(&str) -> bool) -> Option<()> {
-        let mut prefix = with_known_words(self.expression, &self.tokens[..=last]);
-        prefix.push(' ');
+    /// Whether libpcap says something of the expression up to a token, continued in one of
+    /// some ways and all brackets closed. It says nothing of what is right.
+    fn says(&self, last: usize, continuations: &[&str], what: impl Fn(&str) -> bool) -> bool {
+        let prefix = with_known_words(self.expression, &self.tokens[..=last]);
         let open = self.open_brackets(last);
-        for continuation in CONTINUATIONS {
-            // Where a comparison may have to be added: behind none of the brackets, or one.
-            for compared in 0..=open.len() + 1 {
-                let mut text = format!("{prefix}{continuation}");
+        // A comparison may have to be added: nowhere, behind one of the brackets, at the end.
+        let places = 0..=open.len() + 1;
+        continuations.iter().any(|continuation| {
+            places.clone().any(|compared| {
+                let mut text = format!("{prefix} {continuation}");
                 for (index, bracket) in open.iter().rev().enumerate() {
-                    if index + 1 == compared {
-                        text.push_str(" = 0");
-                    }
+                    text.push_str(if index + 1 == compared { " = 0" } else { "" });
                     text.push_str(bracket);
                 }
-                if open.len() + 1 == compared {
-                    text.push_str(" = 0");
+                text.push_str(if open.len() + 1 == compared { " = 0" } else { "" });
+                match compile::program(&text, self.link) {
+                    Ok(Err(message)) => what(&message),
+                    _ => what(""),
                 }
-                let said = match compile::program(&text, self.link) {
-                    Ok(Err(message)) => message,
-                    _ => String::new(),
-                };
-                if what(&said) {
-                    return Some(());
-                }
-            }
-        }
-        None
+            })
+        })
     }
 
     /// What closes the brackets that are open behind a token, the outermost first.

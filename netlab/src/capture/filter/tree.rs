@@ -80,8 +80,13 @@ impl Node {
 
     /// Whether it holds for a frame.
     pub fn accepts(&self, outer: Frame<'_>, options: &Options) -> bool {
-        let inner = vxlan::inner_frames(outer, options, self.levels());
-        self.judge(&Frames { outer, inner }) == Outcome::Accept
+        self.judge(&Frames::of(self, outer, options)) == Outcome::Accept
+    }
+
+    /// What it says of a frame, a short one included.
+    #[cfg(test)]
+    pub fn judge_for_tests(&self, outer: Frame<'_>, options: &Options) -> Outcome {
+        self.judge(&Frames::of(self, outer, options))
     }
 
     fn judge(&self, frames: &Frames<'_>) -> Outcome {
@@ -160,6 +165,11 @@ struct Frames<'a> {
 }
 
 impl<'a> Frames<'a> {
+    /// Those that a filter looks at.
+    fn of(node: &Node, outer: Frame<'a>, options: &Options) -> Self {
+        Self { outer, inner: vxlan::inner_frames(outer, options, node.levels()) }
+    }
+
     fn at(&self, level: usize) -> Option<Frame<'a>> {
         match level.checked_sub(1) {
             None => Some(self.outer),

@@ -3,7 +3,7 @@
 //! It is the search of `vxlan.rs`, and gives up at the first sign that a frame is no VXLAN
 //! packet: for most, that is after the IP protocol.
 
-use netlab_common::filter_input::AT_BYTES;
+use netlab_common::filter_input::{AT_BYTES, AT_CAPTURED};
 
 use super::{Exits, capacity, offset};
 use crate::capture::filter::{
@@ -42,7 +42,7 @@ pub fn find(assembler: &mut Assembler, options: &Options, levels: usize) -> Resu
     }
     let done = assembler.label();
     for level in 1..=levels {
-        assembler.store(Size::Double, Reg::R10, slot(level), Operand::Imm(0));
+        assembler.store(Size::Half, Reg::R10, slot(level), Operand::Imm(0));
     }
     assembler.alu64(Alu::Mov, START, Operand::Imm(0));
     let mut link = Link::of(options.link)?;
@@ -52,16 +52,26 @@ pub fn find(assembler: &mut Assembler, options: &Options, levels: usize) -> Resu
         search.link_layer(link, ipv4, ipv6);
         search.ip(ipv4, ipv6);
         search.udp(&options.vxlan_ports);
-        assembler.store(Size::Double, Reg::R10, slot(level), Operand::Reg(START));
+        assembler.store(Size::Half, Reg::R10, slot(level), Operand::Reg(START));
+        if level < levels {
+            forget(assembler, level);
+        }
         link = Link::ETHERNET;
     }
     assembler.bind(done);
     Ok(())
 }
 
+/// Lets the verifier forget by which way a frame was found, so that it does not follow each
+/// of the many ways through all the rest.
+fn forget(assembler: &mut Assembler, level: usize) {
+    assembler.load(Size::Half, START, Reg::R10, slot(level));
+    assembler.load(Size::Word, CAPTURED, INPUT, offset(AT_CAPTURED));
+}
+
 /// Puts the start of the frame at a level into r8, or rejects.
 pub fn enter(assembler: &mut Assembler, level: usize, exits: Exits) {
-    assembler.load(Size::Double, START, Reg::R10, slot(level));
+    assembler.load(Size::Half, START, Reg::R10, slot(level));
     assembler.jump64(Jump::Equal, START, Operand::Imm(0), exits.reject);
 }
 
@@ -198,9 +208,11 @@ impl Search<'_> {
     }
 }
 
-/// The place on the stack of the start of the frame at a level, beyond the scratch memory.
+/// The place on the stack of the start of the frame at a level, beyond the scratch memory: 16
+/// bits, which is enough for [`MAX_LEVELS`]. The verifier follows values on the stack only
+/// where they begin at a multiple of 8, and these it shall not (see [`forget`]).
 fn slot(level: usize) -> i16 {
-    -offset(4 * SCRATCH + 8 * level)
+    2 - offset(4 * SCRATCH + 8 * level)
 }
 
 fn half(value: u16) -> Operand {
