@@ -52,7 +52,7 @@ const fn position(hook: Hook) -> Position {
 #[expect(dead_code, reason = "held to be dropped")]
 pub(super) enum Attached {
     Link(OwnedFd),
-    Slot(Tenancy),
+    Slot(Box<Tenancy>),
 }
 
 /// A slot around a datapath's programs. It is given back when this is dropped.
@@ -169,7 +169,7 @@ impl Watch {
     pub fn take_attached(&mut self) -> Vec<Attached> {
         let links = std::mem::take(&mut self.interfaces).into_values().flatten();
         let slots = std::mem::take(&mut self.datapaths).into_values().flatten();
-        links.map(Attached::Link).chain(slots.map(Attached::Slot)).collect()
+        links.map(Attached::Link).chain(slots.map(|slot| Attached::Slot(Box::new(slot)))).collect()
     }
 
     fn classifier(&mut self, linked: &Linked, hook: Hook, headerless: bool) -> Result<&OwnedFd> {
