@@ -67,7 +67,17 @@ pub(crate) fn load(
     };
     load.prog_type = program as u32;
     load.expected_attach_type = attach.map_or(0, |attach| attach as u32);
-    match call(bpf_cmd::BPF_PROG_LOAD, &mut attr) {
+    /// As libbpf.
+    const ATTEMPTS: usize = 5;
+    let mut outcome = call(bpf_cmd::BPF_PROG_LOAD, &mut attr);
+    for _ in 1..ATTEMPTS {
+        // The verifier gives up where a signal waits. By now it has been delivered.
+        if !matches!(&outcome, Err(error) if error.raw_os_error() == Some(libc::EAGAIN)) {
+            break;
+        }
+        outcome = call(bpf_cmd::BPF_PROG_LOAD, &mut attr);
+    }
+    match outcome {
         Ok(fd) => Ok(owned(fd)),
         Err(error) => Err(with_log(&mut attr, error)),
     }

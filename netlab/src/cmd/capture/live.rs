@@ -50,7 +50,13 @@ pub(super) async fn run(args: &CaptureArgs, color: bool) -> anyhow::Result<Outco
     }
     let places = place::places(args)?;
     let mut sink = Sink::new(args, color, snaplen)?;
-    let mut session = Session::start(places, options).await?;
+    let mut session = tokio::select! {
+        session = Session::start(places, options) => session?,
+        () = signals.next() => {
+            sink.finish(&[])?;
+            return Ok(Outcome::Fine);
+        }
+    };
     say(&session, &hooks, snaplen);
     let outcome = follow_on(&mut session, &mut signals, &mut sink).await;
     let tallies = session.tallies()?;
