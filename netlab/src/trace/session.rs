@@ -128,6 +128,7 @@ impl Session {
         for place in places {
             session.add(place).await?;
         }
+        session.find_interfaces()?;
         session.select()?;
         Ok(session)
     }
@@ -213,6 +214,22 @@ impl Session {
         watch.agree(&self.linked, &self.options, self.token).await?;
         self.places.push(watch);
         Ok(())
+    }
+
+    /// Whether every interface that was named is at one of the places at least.
+    fn find_interfaces(&self) -> Result<()> {
+        let there = |name: &str| self.places.iter().any(|watch| watch.names().any(|it| it == name));
+        let Some(name) = self.options.interfaces.iter().find(|name| !there(name)) else {
+            return Ok(());
+        };
+        let hosts: Vec<_> = self.places.iter().map(Watch::host).collect();
+        let place = hosts.join(", ");
+        let known: BTreeSet<_> = self.places.iter().flat_map(Watch::names).collect();
+        Err(Error::NoInterface {
+            name: name.clone(),
+            place: if place.is_empty() { "this namespace".to_owned() } else { place },
+            known: Vec::from_iter(known).join(", "),
+        })
     }
 
     /// Tells the programs which interfaces are asked for.
