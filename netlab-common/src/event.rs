@@ -147,7 +147,7 @@ impl Trace {
     }
 }
 
-/// What the programs of a capture must know. 68 bytes.
+/// What the programs of a capture must know. 72 bytes.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Settings {
@@ -159,6 +159,8 @@ pub struct Settings {
     pub wake_at: u32,
     /// Not zero: only interfaces in the map INTERFACES.
     pub selected: u32,
+    /// Not zero: the capture is over, and no packet is looked at any more.
+    pub ended: u32,
     /// Where the kernel keeps what.
     pub layout: Layout,
 }
@@ -296,7 +298,7 @@ macro_rules! sizes {
 sizes! {
     Record: 40,
     Trace: 88,
-    Settings: 68,
+    Settings: 72,
     Layout: 52,
     Instance: 12,
     InterfaceKey: 8,

@@ -66,10 +66,10 @@ impl Buffer {
     }
 }
 
-/// What this capture is to do; `None` before it has been set.
+/// What this capture is to do; `None` when it is over.
 #[inline(always)]
 pub fn settings() -> Option<&'static Settings> {
-    SETTINGS.get(0)
+    SETTINGS.get(0).filter(|settings| settings.ended == 0)
 }
 
 /// Of this instance of the programs.

@@ -107,10 +107,15 @@ impl Linked {
             shared.insert(name, made.map_err(|source| Error::map("make", name, source))?);
         }
         let linked = Self { object, shared };
-        let mut map: Array<MapData, Settings> =
-            linked.open(map::SETTINGS)?.try_into().map_err(use_of(map::SETTINGS))?;
-        map.set(0, settings, 0).map_err(|source| Error::map("write", map::SETTINGS, source))?;
+        linked.set(settings)?;
         Ok(linked)
+    }
+
+    /// Tells the programs what to do.
+    pub fn set(&self, settings: Settings) -> Result<()> {
+        let mut map: Array<MapData, Settings> =
+            self.open(map::SETTINGS)?.try_into().map_err(use_of(map::SETTINGS))?;
+        map.set(0, settings, 0).map_err(|source| Error::map("write", map::SETTINGS, source))
     }
 
     /// The ring buffer.

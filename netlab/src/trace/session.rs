@@ -70,6 +70,7 @@ impl Options {
 /// A running capture. Everything that it attached goes with it.
 pub struct Session {
     options: Options,
+    settings: Settings,
     linked: Linked,
     ring: RingBuf<MapData>,
     /// Readable when the ring has filled up to where the reader is to be woken.
@@ -98,6 +99,7 @@ impl Session {
             reach: options.reach.min(CAPACITY),
             wake_at: options.ring / 4,
             selected: u32::from(!options.interfaces.is_empty()),
+            ended: 0,
             layout: layout(&btf)?,
         };
         let token = token(&btf)?;
@@ -109,6 +111,7 @@ impl Session {
         let filling =
             filling.map_err(|source| Error::Read { what: "the ring".to_owned(), source })?;
         let mut session = Self {
+            settings,
             linked,
             ring,
             filling,
@@ -188,6 +191,21 @@ impl Session {
             }
         }
         most
+    }
+
+    /// Looks at no packet any more: what is in the ring now is the rest, and the counts stay.
+    ///
+    /// # Errors
+    ///
+    /// Where the map cannot be written.
+    pub fn end(&mut self) -> Result<()> {
+        self.settings.ended = 1;
+        self.linked.set(self.settings)?;
+        // Programs that were at work already have ended when this returns: it waits until every
+        // CPU has been outside of the kernel's read-side critical sections, in which they run.
+        // SAFETY: takes plain integers.
+        unsafe { libc::syscall(libc::SYS_membarrier, libc::MEMBARRIER_CMD_GLOBAL, 0, 0) };
+        Ok(())
     }
 
     /// What the hooks counted, by [`Hook`].

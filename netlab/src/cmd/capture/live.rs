@@ -59,13 +59,13 @@ pub(super) async fn run(args: &CaptureArgs, color: bool) -> anyhow::Result<Outco
     };
     say(&session, &hooks, snaplen);
     let outcome = follow_on(&mut session, &mut signals, &mut sink).await;
-    let tallies = session.tallies()?;
+    session.end()?;
     if sink.goes_on {
         // What came before the end belongs to the capture.
         while outcome.is_ok() && drain(&mut session, &mut sink)? == BATCH {}
     }
-    drop(session);
-    sink.finish(&tallies)?;
+    // Before the programs are detached, for which the kernel takes its time.
+    sink.finish(&session.tallies()?)?;
     outcome.map(|()| Outcome::Fine)
 }
 
