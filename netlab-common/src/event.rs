@@ -175,7 +175,8 @@ pub struct Settings {
     pub wake_at: u32,
     /// Not zero: only interfaces in the map INTERFACES.
     pub selected: u32,
-    /// Zero until all programs are attached, so that no packet is seen at half of its hooks.
+    /// Zero until all programs are attached, so that no packet is seen at half of its hooks, and
+    /// again when the capture is over.
     pub running: u32,
     /// Where the kernel keeps what.
     pub layout: Layout,

@@ -67,16 +67,15 @@ pub(crate) fn load(
     };
     load.prog_type = program as u32;
     load.expected_attach_type = attach.map_or(0, |attach| attach as u32);
-    // A signal interrupts the verifier, which then asks to be called again.
-    const TRIES: usize = 8;
+    /// As libbpf.
+    const ATTEMPTS: usize = 5;
     let mut outcome = call(bpf_cmd::BPF_PROG_LOAD, &mut attr);
-    for _ in 1..TRIES {
-        match &outcome {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                outcome = call(bpf_cmd::BPF_PROG_LOAD, &mut attr);
-            }
-            _ => break,
+    for _ in 1..ATTEMPTS {
+        // The verifier gives up where a signal waits. By now it has been delivered.
+        if !matches!(&outcome, Err(error) if error.raw_os_error() == Some(libc::EAGAIN)) {
+            break;
         }
+        outcome = call(bpf_cmd::BPF_PROG_LOAD, &mut attr);
     }
     match outcome {
         Ok(fd) => Ok(owned(fd)),

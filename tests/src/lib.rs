@@ -1,6 +1,7 @@
 //! Tests of netlab in the kernel and in network namespaces.
 
 pub mod binary;
+pub mod capture;
 pub mod lab;
 pub mod poll;
 pub mod privilege;

@@ -97,6 +97,18 @@ impl Tap {
     }
 }
 
+/// Sends a frame out of a link of the calling thread's namespace, as it is.
+///
+/// # Errors
+///
+/// If the kernel refuses.
+pub fn send(link: &str, frame: &[u8]) -> io::Result<()> {
+    let socket = open(link)?;
+    // SAFETY: bytes of the length given.
+    let sent = unsafe { libc::send(socket.as_raw_fd(), frame.as_ptr().cast(), frame.len(), 0) };
+    check(sent as i64).map(|_| ())
+}
+
 /// Verifies all checksums of an Ethernet frame, and of one that VXLAN carries in it.
 ///
 /// # Errors

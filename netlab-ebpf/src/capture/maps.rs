@@ -86,7 +86,7 @@ impl Buffer {
     }
 }
 
-/// What this capture is to do; `None` before it has begun.
+/// What this capture is to do; `None` before it has begun and when it is over.
 #[inline(always)]
 pub fn settings() -> Option<&'static Settings> {
     SETTINGS.get(0).filter(|settings| settings.running != 0)

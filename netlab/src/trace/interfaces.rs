@@ -94,6 +94,11 @@ impl Watch {
         self.names.get(&ifindex)
     }
 
+    /// The names of all interfaces that have been here.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.names.values().map(|name| &**name)
+    }
+
     /// Indices of the interfaces that are captured on.
     pub fn selected(&self) -> impl Iterator<Item = u32> {
         self.interfaces.keys().copied()

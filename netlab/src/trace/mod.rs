@@ -116,12 +116,12 @@ pub enum Error {
         /// Whose datapath.
         host: String,
     },
-    /// No interface of that name is there now.
+    /// No place has an interface of that name when the capture begins.
     #[error("no such interface: {name} (in {place}); there are: {known}")]
     NoInterface {
         /// What was asked for.
         name: String,
-        /// Where.
+        /// The places.
         place: String,
         /// What there is.
         known: String,

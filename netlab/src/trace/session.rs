@@ -81,11 +81,20 @@ impl Interfaces {
     const fn are_named(&self) -> bool {
         matches!(self, Self::Named(_))
     }
+
+    /// Those that have to be there.
+    fn names(&self) -> &[String] {
+        match self {
+            Self::Named(names) => names,
+            _ => &[],
+        }
+    }
 }
 
 /// A running capture. Everything that it attached goes with it.
 pub struct Session {
     options: Options,
+    settings: Settings,
     linked: Linked,
     ring: RingBuf<MapData>,
     /// Readable when the ring has filled up to where the reader is to be woken.
@@ -126,6 +135,7 @@ impl Session {
         let filling =
             filling.map_err(|source| Error::Read { what: "the ring".to_owned(), source })?;
         let mut session = Self {
+            settings,
             linked,
             ring,
             filling,
@@ -145,8 +155,10 @@ impl Session {
         for place in places {
             session.add(place).await?;
         }
+        session.find_interfaces()?;
         session.select()?;
-        session.linked.set(Settings { running: 1, ..settings })?;
+        session.settings.running = 1;
+        session.linked.set(session.settings)?;
         Ok(session)
     }
 
@@ -207,6 +219,21 @@ impl Session {
         most
     }
 
+    /// Looks at no packet any more: what is in the ring now is the rest, and the counts stay.
+    ///
+    /// # Errors
+    ///
+    /// Where the map cannot be written.
+    pub fn end(&mut self) -> Result<()> {
+        self.settings.running = 0;
+        self.linked.set(self.settings)?;
+        // Programs that were at work already have ended when this returns: it waits until every
+        // CPU has been outside of the kernel's read-side critical sections, in which they run.
+        // SAFETY: takes plain integers.
+        unsafe { libc::syscall(libc::SYS_membarrier, libc::MEMBARRIER_CMD_GLOBAL, 0, 0) };
+        Ok(())
+    }
+
     /// What the hooks counted, by [`Hook`].
     ///
     /// # Errors
@@ -231,6 +258,22 @@ impl Session {
         watch.agree(&self.linked, &self.options, self.token).await?;
         self.places.push(watch);
         Ok(())
+    }
+
+    /// Whether every interface that was named is at one of the places at least.
+    fn find_interfaces(&self) -> Result<()> {
+        let there = |name: &str| self.places.iter().any(|watch| watch.names().any(|it| it == name));
+        let Some(name) = self.options.interfaces.names().iter().find(|name| !there(name)) else {
+            return Ok(());
+        };
+        let hosts: Vec<_> = self.places.iter().map(Watch::host).collect();
+        let place = hosts.join(", ");
+        let known: BTreeSet<_> = self.places.iter().flat_map(Watch::names).collect();
+        Err(Error::NoInterface {
+            name: name.clone(),
+            place: if place.is_empty() { "this namespace".to_owned() } else { place },
+            known: Vec::from_iter(known).join(", "),
+        })
     }
 
     /// Tells the programs which interfaces are asked for.

@@ -6,6 +6,7 @@
 
 mod answers;
 mod bad_input;
+mod capture;
 mod checksums;
 mod endpoints;
 mod families;

@@ -51,16 +51,22 @@ pub(super) async fn run(args: &CaptureArgs, color: bool) -> anyhow::Result<Outco
     }
     let places = place::places(args)?;
     let mut sink = Sink::new(args, color, snaplen)?;
-    let mut session = Session::start(places, options).await?;
+    let mut session = tokio::select! {
+        session = Session::start(places, options) => session?,
+        () = signals.next() => {
+            sink.finish(&[])?;
+            return Ok(Outcome::Fine);
+        }
+    };
     say(&session, &hooks, snaplen);
     let outcome = follow_on(&mut session, &mut signals, &mut sink).await;
-    let tallies = session.tallies()?;
+    session.end()?;
     if sink.goes_on {
         // What came before the end belongs to the capture.
         while outcome.is_ok() && drain(&mut session, &mut sink)? == BATCH {}
     }
-    drop(session);
-    sink.finish(&tallies)?;
+    // Before the programs are detached, for which the kernel takes its time.
+    sink.finish(&session.tallies()?)?;
     outcome.map(|()| Outcome::Fine)
 }
 
