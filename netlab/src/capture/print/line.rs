@@ -2,7 +2,7 @@
 
 use std::fmt::{Arguments, Write as _};
 
-use super::{names::Names, tcp_sequences::Sequences};
+use super::{names::Names, numbers::Table, tcp_sequences::Sequences};
 
 /// How packets are printed: tcpdump's options of the same letters.
 #[derive(Clone, Debug)]
@@ -219,6 +219,16 @@ impl Line<'_> {
         }
         self.state.dump_at.get_or_insert(self.out.len());
         super::hex::hex_and_ascii(self.out, bytes);
+    }
+
+    /// The names of the bits that are set in `value`, with `separator` between them.
+    pub fn bits(&mut self, names: Table<u16>, value: u16, separator: &str) {
+        let mut set = names.iter().filter(|(bit, _)| value & bit != 0).map(|(_, name)| *name);
+        self.text(set.next().unwrap_or("none"));
+        for name in set {
+            self.text(separator);
+            self.text(name);
+        }
     }
 
     /// A MAC address.

@@ -34,6 +34,8 @@ mod stp;
 mod tcp;
 mod tcp_options;
 mod tcp_sequences;
+#[cfg(test)]
+mod tests;
 mod text;
 mod time;
 mod udp;
