@@ -85,6 +85,13 @@ impl Ipv4 {
     }
 }
 
+/// `message` with its checksum at `at`, where no pseudo header is part of it.
+pub fn summed(mut message: Vec<u8>, at: usize) -> Vec<u8> {
+    let checksum = sum(Sum::ZERO, &message);
+    message[at..at + 2].copy_from_slice(&checksum);
+    message
+}
+
 /// An IPv6 packet.
 pub fn ipv6(next: u8, payload: &[u8]) -> Vec<u8> {
     let mut header = vec![0x60, 0, 0, 0];

@@ -117,20 +117,23 @@ fn difference(corpus: &Corpus, way: &Way) -> Option<String> {
     let same = ours.bytes().zip(&theirs).take_while(|(a, b)| a == *b).count();
     let number = begins.partition_point(|begin| *begin <= same).saturating_sub(1);
     let begin = begins[number];
-    let excerpt = |text: &[u8]| {
-        let text = text.get(begin..).unwrap_or_default();
-        let end = text.len().min(same - begin + 300);
-        String::from_utf8_lossy(&text[..end]).into_owned()
+    let (line, place) = (begin..(same + 300), same..(same + 60));
+    let part = |text: &[u8], range: std::ops::Range<usize>| {
+        let end = range.end.min(text.len());
+        String::from_utf8_lossy(text.get(range.start..end).unwrap_or_default()).into_owned()
     };
     let sample = &samples[number];
     Some(format!(
-        "{} {arguments:?}: packet {number}, {} of {} bytes\n{}\ntcpdump: {}\n\nnetlab:  {}\n",
+        "{} {arguments:?}: packet {number}, {} of {} bytes\n{}\n\
+         tcpdump: {}\nnetlab:  {}\nwhere tcpdump goes on with {:?}, and netlab with {:?}\n\n",
         corpus.name,
         sample.kept,
         sample.packet.len(),
         sample.packet.iter().map(|byte| format!("{byte:02x}")).collect::<String>(),
-        excerpt(&theirs),
-        excerpt(ours.as_bytes()),
+        part(&theirs, line.clone()),
+        part(ours.as_bytes(), line),
+        part(&theirs, place.clone()),
+        part(ours.as_bytes(), place),
     ))
 }
 

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use netlab_common::checksum::Sum;
 
 use super::{
-    ethernet, icmp, icmp6, ipv4, ipv4_options, ipv6,
+    ethernet, icmp, icmp6, igmp, ipv4, ipv4_options, ipv6,
     line::{Line, Printed, Truncated, take, u8_at},
     names::Transport,
     tcp, udp,
@@ -242,6 +242,7 @@ pub(super) fn print_payload(
         protocol::ICMPV6 => wrong_version(line, next, "IPv6"),
         protocol::ETHERNET if v4 => wrong_version(line, next, "IPv6"),
         protocol::ETHERNET => ethernet::print(line, bytes, length).map(drop),
+        protocol::IGMP => igmp::print(line, bytes, length),
         protocol::IPV4 => ipv4::print(line, bytes, length),
         protocol::IPV6 => ipv6::print(line, bytes, length),
         protocol::NONE => {

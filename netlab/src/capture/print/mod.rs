@@ -20,6 +20,7 @@ mod ethernet;
 mod hex;
 mod icmp;
 mod icmp6;
+mod igmp;
 mod ip;
 mod ipv4;
 mod ipv4_options;

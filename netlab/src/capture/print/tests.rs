@@ -315,6 +315,9 @@ fn control() -> Vec<Vec<u8>> {
     ipv4().tcp(40000, 53, 1, 502).ack(1).write(&mut packets[4], &framed).unwrap();
     let solicitation = [&[135, 0, 0, 0, 0, 0, 0, 0][..], &NODE6, &[1, 1], &client].concat();
     let report = [&[58, 0, 5, 2, 0, 0, 1, 0, 143, 0, 0, 0, 0, 0, 0, 1, 4, 0, 0, 0][..], &NODE6];
+    let join = [0x22, 0, 0, 0, 0, 0, 0, 1, 4, 0, 0, 0, 224, 0, 0, 251];
+    let header = etherparse::Ipv4Header::new(16, 1, 2.into(), CLIENT, [224, 0, 0, 22]).unwrap();
+    packets.push([&node[..], &client, &[8, 0], &header.to_bytes(), &join].concat());
     for (next, payload) in [(58, solicitation), (0, report.concat())] {
         let length = u16::try_from(payload.len()).unwrap().to_be_bytes();
         let header = [&[0x60, 0, 0, 0][..], &length, &[next, 255], &CLIENT6, &NODE6].concat();

@@ -4,6 +4,7 @@ mod arp;
 mod cooked;
 mod ethernet;
 mod http;
+mod igmp;
 mod ipv4;
 mod ipv6;
 mod tcp;
@@ -33,6 +34,7 @@ pub fn all() -> Vec<Corpus> {
         ("arp", arp::packets()),
         ("ethernet", ethernet::packets()),
         ("http", http::packets()),
+        ("igmp", igmp::packets()),
         ("ipv4", ipv4::packets()),
         ("ipv6", ipv6::packets()),
         ("tcp", tcp::packets()),
