@@ -8,13 +8,13 @@
 //! below says that there was on the wire. A protocol that runs out of bytes returns
 //! [`Truncated`], and its caller marks the line (`[|tcp]`) and stops.
 
-#[expect(dead_code, reason = "the printers of the layers below call it")]
+#[cfg_attr(not(test), expect(dead_code, reason = "the printers of the layers below call it"))]
 mod dns;
-#[expect(dead_code, reason = "the printers of the layers below call it")]
+#[cfg_attr(not(test), expect(dead_code, reason = "the printers of the layers below call it"))]
 mod icmp;
-#[expect(dead_code, reason = "the printers of the layers below call it")]
+#[cfg_attr(not(test), expect(dead_code, reason = "the printers of the layers below call it"))]
 mod icmp6;
-#[expect(dead_code, reason = "the printers of the layers below call it")]
+#[cfg_attr(not(test), expect(dead_code, reason = "the printers of the layers below call it"))]
 mod ipv6_options;
 mod line;
 mod notation;

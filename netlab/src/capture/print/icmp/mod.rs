@@ -59,7 +59,11 @@ pub(super) fn print(
     ) {
         line.push(format_args!("\n\t"));
         let quoted_length = usize::from(u16::from_be_bytes(take(bytes, QUOTED_LENGTH)?));
-        // Behind the quoted packet there may be extensions.
+        // The packet is read no further than it says to reach, since extensions may follow;
+        // one that does not reach to its length is not read at all.
+        if quoted_length < 4 {
+            return Err(Truncated);
+        }
         let rest = bytes.get(QUOTED..).unwrap_or_default();
         let rest = rest.get(..quoted_length).unwrap_or(rest);
         if quoted(line, rest, quoted_length).is_err() {

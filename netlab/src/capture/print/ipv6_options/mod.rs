@@ -9,7 +9,6 @@ use super::line::{Line, Printed, Truncated, take};
 use super::notation::V6;
 
 #[cfg(test)]
-#[path = "ipv6_options_tests.rs"]
 mod tests;
 
 const PAD1: u8 = 0;
@@ -27,6 +26,16 @@ pub(super) struct HopByHop {
     pub length: usize,
     /// The length of the payload, if a valid jumbo payload option says it.
     pub jumbo: Option<u32>,
+}
+
+/// A routing header that was printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Routing {
+    /// Its length.
+    pub length: usize,
+    /// Where the packet goes in the end, if the header says it: what the checksum behind the
+    /// first routing header covers (RFC 8200, section 8.1).
+    pub destination: Option<[u8; 16]>,
 }
 
 /// Prints a hop-by-hop header. `payload_len` is what the IPv6 header says.
@@ -67,7 +76,7 @@ pub(super) fn destination(line: &mut Line<'_>, bytes: &[u8]) -> Result<Option<us
 }
 
 /// Prints a routing header.
-pub(super) fn routing(line: &mut Line<'_>, bytes: &[u8]) -> Result<Option<usize>, Truncated> {
+pub(super) fn routing(line: &mut Line<'_>, bytes: &[u8]) -> Result<Option<Routing>, Truncated> {
     line.push(format_args!("RT6"));
     let [length] = take(bytes, 1)?;
     line.push(format_args!(" (len={length}"));
@@ -106,7 +115,13 @@ pub(super) fn routing(line: &mut Line<'_>, bytes: &[u8]) -> Result<Option<usize>
         line.push(format_args!(", [{i}]{}", V6(take(bytes, 8 + i * 16)?)));
     }
     line.push(format_args!(") "));
-    Ok(Some((usize::from(length) + 1) * 8))
+    let last = match kind {
+        // Segments are in reverse order (RFC 8754, section 2).
+        4 => Some(0),
+        _ => usize::from(length / 2).checked_sub(1),
+    };
+    let destination = last.and_then(|i| take(bytes, 8 + i * 16).ok());
+    Ok(Some(Routing { length: (usize::from(length) + 1) * 8, destination }))
 }
 
 /// Prints a fragment header. `length` is what the IPv6 header's payload length leaves from
