@@ -33,6 +33,7 @@ fn ways() -> Vec<Way> {
         way(&[], |_| {}),
         way(&["-v"], |o| o.verbose = 1),
         way(&["-vv"], |o| o.verbose = 2),
+        way(&["-vvv"], |o| o.verbose = 3),
         way(&["-e"], |o| o.link_layer = true),
         way(&["-e", "-q"], |o| (o.link_layer, o.quick) = (true, true)),
         way(&["-e", "-vv"], |o| (o.link_layer, o.verbose) = (true, 2)),

@@ -93,8 +93,7 @@ impl Printer {
         let mut line = Line { out, options: &self.options, state: &mut self.state };
         // The bytes of a truncated packet are dumped with the link layer.
         let link_len = match print_link(&mut line, packet) {
-            Ok(length) if !line.is_stopped() => length,
-            Ok(_) => 0,
+            Ok(length) => length,
             Err(Truncated) => {
                 line.mark();
                 0

@@ -325,3 +325,21 @@ fn control() -> Vec<Vec<u8>> {
     }
     packets
 }
+
+/// What `print` prints under as many `-v`, and what it says.
+pub(super) fn part<T>(verbose: u8, print: impl FnOnce(&mut Line<'_>) -> T) -> (String, T) {
+    let (mut out, mut state) = (String::new(), State::default());
+    let options = Options { verbose, ..Options::default() };
+    let said = print(&mut Line { out: &mut out, options: &options, state: &mut state });
+    (out, said)
+}
+
+/// What `print` prints under as many `-v`, with the mark at which a line ends.
+pub(super) fn text(verbose: u8, print: impl FnOnce(&mut Line<'_>) -> line::Printed) -> String {
+    let printed = |line: &mut Line<'_>| {
+        if print(line).is_err() {
+            line.mark();
+        }
+    };
+    part(verbose, printed).0
+}
