@@ -16,6 +16,8 @@ pub mod abi;
 pub mod checksum;
 pub mod conntrack;
 pub mod counters;
+pub mod event;
+pub mod filter_input;
 pub mod flow;
 pub mod headers;
 #[cfg(feature = "host")]

@@ -28,6 +28,7 @@ pub struct Forward {
 
 /// Which packet of a connection is forwarded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
 pub enum Kind {
     /// From the client, the first one.
     First,
@@ -37,6 +38,11 @@ pub enum Kind {
     Reply,
     /// An ICMP error about a packet of the connection.
     Error,
+}
+
+impl Kind {
+    /// Every one, in the order of their codes.
+    pub const ALL: &'static [Self] = &[Self::First, Self::Original, Self::Reply, Self::Error];
 }
 
 /// How a translated packet goes on.
@@ -145,6 +151,7 @@ mod tests {
         // Counters are indexed by code and named by position.
         assert!(PassReason::ALL.iter().enumerate().all(|(at, reason)| *reason as usize == at));
         assert!(Answer::ALL.iter().enumerate().all(|(at, answer)| *answer as usize == at));
+        assert!(Kind::ALL.iter().enumerate().all(|(at, kind)| *kind as usize == at));
         assert!(DropReason::ALL.iter().enumerate().all(|(at, reason)| *reason as usize == at));
     }
 }

@@ -1,7 +1,10 @@
 //! What can be typed: flags and their help, nothing else.
 
+pub mod capture;
+
 use std::{ffi::OsString, net::SocketAddr, path::PathBuf};
 
+pub use capture::CaptureArgs;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use netlab::lab::LabName;
@@ -16,6 +19,7 @@ Examples:
   netlab lab up -f cluster.yaml --name mine  your own objects, in a lab of their own
   netlab lab exec client -- netlab dial tcp 172.18.0.2:30080
   netlab lab status -o json | jq .problems
+  netlab capture --node all tcp port 30080   packets, at every point of their path
   netlab show conntrack --node node-1
   netlab lab down";
 
@@ -74,6 +78,12 @@ Examples:
   netlab lab exec client -- netlab dial udp 172.18.0.3:30053 --count 100
   netlab lab exec client -- netlab dial tcp 172.18.0.2:30080 --bytes 1048576")]
     Dial(DialArgs),
+    /// Show packets as tcpdump does, at every point of their path.
+    ///
+    /// Interfaces of this host, or of the lab's hosts; before and after netlab's XDP and tc
+    /// programs; and where packets are dropped. tcpdump's letters mean what they mean there.
+    #[command(after_help = capture::EXAMPLES)]
+    Capture(Box<CaptureArgs>),
     /// The server that plays a pod's application.
     #[command(hide = true)]
     Echo(EchoArgs),

@@ -1,9 +1,11 @@
 //! netlab as a library: everything the binary does, without flags and without printing.
 //!
-//! The direction of dependency is `cmd -> lab, agent -> spec, plan, netlink, datapath -> netlab_common`;
+//! The direction of dependency is
+//! `cmd -> lab, agent, capture -> spec, plan, netlink, datapath, trace -> netlab_common`;
 //! see docs/architecture.md.
 
 pub mod agent;
+mod bpf;
 pub mod capture;
 pub mod datapath;
 pub mod lab;
@@ -11,3 +13,4 @@ pub mod netlink;
 pub mod plan;
 pub mod source;
 pub mod spec;
+pub mod trace;

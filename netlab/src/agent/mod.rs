@@ -41,6 +41,9 @@ use crate::{
 
 /// How often dead connections are collected.
 const COLLECT_EVERY: Duration = Duration::from_secs(5);
+
+/// How often captures that were killed are looked for.
+const EVICT_EVERY: Duration = Duration::from_millis(250);
 /// The kernel's range for ephemeral ports.
 const LOCAL_PORT_RANGE: &str = "ipv4/ip_local_port_range";
 
@@ -113,6 +116,8 @@ pub async fn run(options: Options) -> Result<()> {
     let mut agent = Agent::new(options, connection)?;
     let mut tick = interval(COLLECT_EVERY);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut evictions = interval(EVICT_EVERY);
+    evictions.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut collection = None;
     loop {
         tokio::select! {
@@ -126,6 +131,7 @@ pub async fn run(options: Options) -> Result<()> {
                 collection = Some(agent.start_collection());
                 agent.retry().await?;
             }
+            _ = evictions.tick() => agent.programs.evict()?,
             outcome = finished(&mut collection) => agent.on_collected(outcome)?,
         }
     }

@@ -7,6 +7,7 @@
 pub mod file;
 pub mod filter;
 pub mod print;
+pub mod service;
 
 /// A packet that was captured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,6 +3,7 @@
 //! Only this module prints: results to stdout, progress and errors to stderr.
 
 mod agent;
+mod capture;
 mod dial;
 mod echo;
 mod lab;
@@ -42,6 +43,7 @@ pub fn run(cli: Cli) -> anyhow::Result<Outcome> {
         Verb::Lab(verb) => lab::run(verb, use_color(cli.color)),
         Verb::Agent(args) => agent::run(args),
         Verb::Show(args) => show::run(&args),
+        Verb::Capture(args) => capture::run(&args, use_color(cli.color)),
         Verb::Dial(args) => dial::run(&args),
         Verb::Echo(args) => echo::run(args),
         Verb::Completions { shell } => pages::completions(shell),

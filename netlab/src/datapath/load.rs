@@ -1,11 +1,11 @@
 //! Loading the eBPF object that the binary carries.
 
-use std::path::Path;
+use std::{os::fd::AsFd as _, path::Path};
 
 use aya::{
     Ebpf, EbpfLoader, include_bytes_aligned,
     maps::{Array, HashMap, Map, MapData, PerCpuArray},
-    programs::{Program, SchedClassifier, Xdp},
+    programs::{Program, ProgramFd, SchedClassifier, Xdp},
 };
 use netlab_common::{
     abi::{Backend, BackendKey, Config, CtEntry, Frontend, FrontendKey, Vtep, VtepKey, hook, map},
@@ -13,9 +13,9 @@ use netlab_common::{
     flow::{Addr, FlowKey},
 };
 
-use super::{Error, Result, pins};
+use super::{Error, Result, pins, stages::Stages};
 
-static OBJECT: &[u8] = include_bytes_aligned!(concat!(env!("OUT_DIR"), "/netlab-ebpf"));
+static OBJECT: &[u8] = include_bytes_aligned!(concat!(env!("OUT_DIR"), "/netlab-datapath"));
 
 /// Maps that are pinned: all that have a name in the ABI.
 const PINNED: [&str; 7] = [
@@ -30,8 +30,10 @@ const PINNED: [&str; 7] = [
 
 /// The program names in the object.
 pub mod program {
-    /// XDP at an uplink.
+    /// XDP at an uplink: lets captures in, and calls the next.
     pub const XDP: &str = "netlab_xdp";
+    /// XDP's work.
+    pub const XDP_MAIN: &str = "netlab_xdp_main";
     /// tc ingress at an uplink and at the VXLAN device.
     pub const TC_INGRESS: &str = "netlab_tc_ingress";
     /// tc egress, as ingress.
@@ -42,6 +44,8 @@ pub mod program {
 #[derive(Debug)]
 pub struct Programs {
     ebpf: Ebpf,
+    /// What the programs call. The kernel empties them when nobody holds them.
+    stages: Stages,
 }
 
 /// The maps, by what is in them.
@@ -93,8 +97,21 @@ pub fn load(pins: Option<&Path>, conntrack_max: u32) -> Result<(Programs, Maps)>
             source: Box::new(source),
         })?;
     }
-    let maps = Maps::gather(|name| ebpf.take_map(name).ok_or(Error::Missing(name)))?;
-    Ok((Programs { ebpf }, maps))
+    let mut take = |name| ebpf.take_map(name).ok_or(Error::Missing(name));
+    let maps = Maps::gather(&mut take)?;
+    let stages = Stages::gather(take)?;
+    let (main, ingress) = (fd(&ebpf, program::XDP_MAIN)?, fd(&ebpf, program::TC_INGRESS)?);
+    stages.set_up(main.as_fd(), ingress.as_fd())?;
+    Ok((Programs { ebpf, stages }, maps))
+}
+
+fn fd<'a>(ebpf: &'a Ebpf, name: &'static str) -> Result<&'a ProgramFd> {
+    let program = ebpf.program(name).ok_or(Error::Missing(name))?;
+    program.fd().map_err(|source| Error::Program {
+        operation: "use",
+        subject: name.to_owned(),
+        source: Box::new(source),
+    })
 }
 
 /// Unpins a conntrack table of another size than the one asked for, which would be taken
@@ -173,6 +190,15 @@ impl Programs {
     pub fn xdp(&mut self) -> Result<&mut Xdp> {
         let program = self.ebpf.program_mut(program::XDP);
         program.and_then(|program| program.try_into().ok()).ok_or(Error::Missing(program::XDP))
+    }
+
+    /// Makes room again where a capture has ended without doing so: it was killed.
+    ///
+    /// # Errors
+    ///
+    /// Where the kernel refuses.
+    pub fn evict(&mut self) -> Result<()> {
+        self.stages.evict()
     }
 
     /// The program at tc ingress or egress, by its name.

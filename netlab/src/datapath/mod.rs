@@ -10,6 +10,7 @@ pub mod compile;
 pub mod conntrack;
 pub mod load;
 pub mod pins;
+pub mod stages;
 pub mod tables;
 pub mod view;
 
@@ -69,6 +70,15 @@ pub enum Error {
         operation: &'static str,
         /// Where.
         path: String,
+        /// The kernel's answer.
+        #[source]
+        source: io::Error,
+    },
+    /// The room for captures.
+    #[error("cannot {operation} the program arrays for captures")]
+    Stages {
+        /// What was tried, as a verb.
+        operation: &'static str,
         /// The kernel's answer.
         #[source]
         source: io::Error,

@@ -1,11 +1,11 @@
 //! Links: what there is, and how to make and change them.
 
-use std::net::IpAddr;
+use std::{collections::BTreeSet, net::IpAddr};
 
 use futures_util::TryStreamExt;
 use netlink_packet_route::link::{
     InfoBridgePort, InfoData, InfoKind, InfoPortData, InfoVeth, InfoVxlan, LinkAttribute,
-    LinkFlags, LinkInfo, LinkLayerType, LinkMessage,
+    LinkFlags, LinkInfo, LinkLayerType, LinkMessage, LinkXdp,
 };
 use rtnetlink::{LinkBridge, LinkBridgePort, LinkMessageBuilder, LinkUnspec, LinkVeth, LinkVxlan};
 use std::os::fd::AsRawFd;
@@ -33,6 +33,10 @@ pub struct Link {
     pub peer: Option<u32>,
     /// Of a bridge port: whether a frame may leave through the port that it came in by.
     pub hairpin: Option<bool>,
+    /// Whether its packets begin with an Ethernet header.
+    pub ethernet: bool,
+    /// Numbers of the XDP programs that it runs: in its driver, in the stack, in hardware.
+    pub xdp: Vec<u32>,
 }
 
 /// What a link is.
@@ -295,6 +299,11 @@ impl Link {
             },
             peer: None,
             hairpin: None,
+            ethernet: matches!(
+                message.header.link_layer_type,
+                LinkLayerType::Ether | LinkLayerType::Loopback
+            ),
+            xdp: Vec::new(),
         };
         for attribute in &message.attributes {
             match attribute {
@@ -304,6 +313,7 @@ impl Link {
                 LinkAttribute::Controller(index) => link.master = (*index != 0).then_some(*index),
                 LinkAttribute::Link(index) => link.peer = Some(*index),
                 LinkAttribute::LinkInfo(parts) => link.read_info(parts),
+                LinkAttribute::Xdp(parts) => link.xdp = programs(parts),
                 _ => {}
             }
         }
@@ -335,6 +345,19 @@ impl Link {
             }
         }
     }
+}
+
+fn programs(parts: &[LinkXdp]) -> Vec<u32> {
+    let number = |part: &LinkXdp| match part {
+        LinkXdp::ProgId(id)
+        | LinkXdp::DrvProgId(id)
+        | LinkXdp::SkbProgId(id)
+        | LinkXdp::HwProgId(id) => Some(*id),
+        _ => None,
+    };
+    // One program is told twice: as the only one, and by its mode.
+    let numbers: BTreeSet<u32> = parts.iter().filter_map(number).collect();
+    numbers.into_iter().collect()
 }
 
 impl From<&Vec<InfoVxlan>> for Vxlan {

@@ -454,6 +454,8 @@ mod tests {
             kind: netlink::LinkKind::Other(String::new()),
             peer: None,
             hairpin: None,
+            ethernet: true,
+            xdp: Vec::new(),
         };
         let seen = ObservedHost { links: vec![device], ..ObservedHost::default() };
         let observed = BTreeMap::from([("node-1".to_owned(), seen)]);

@@ -15,6 +15,7 @@ use netlab_common::{
     abi::hook,
     checksum::Sum,
     counters::Counters,
+    event::{Trace, stage},
     flow::FlowKey,
     headers::Headers,
     nodeport::{Point, Room, decide},
@@ -33,7 +34,7 @@ use netlab_common::{
 
 use crate::{
     fib::{Fib, Lookup},
-    maps::{KernelTables, Scratch, count},
+    maps::{KernelTables, Scratch, count, end_tc, note},
     skb::{Part, Skb},
 };
 
@@ -43,13 +44,17 @@ const NEXT: i32 = TC_ACT_UNSPEC;
 /// NodePort at an uplink or the VXLAN device.
 #[classifier]
 pub fn netlab_tc_ingress(ctx: TcContext) -> i32 {
-    run(&ctx, hook::TC_INGRESS, Point::Ingress)
+    let action = run(&ctx, hook::TC_INGRESS, Point::Ingress);
+    end_tc(&ctx, stage::IN);
+    action
 }
 
 /// Answers of local backends.
 #[classifier]
 pub fn netlab_tc_egress(ctx: TcContext) -> i32 {
-    run(&ctx, hook::TC_EGRESS, Point::KnownFlows)
+    let action = run(&ctx, hook::TC_EGRESS, Point::KnownFlows);
+    end_tc(&ctx, stage::OUT);
+    action
 }
 
 #[inline(always)]
@@ -57,15 +62,15 @@ fn run(ctx: &TcContext, hook: u32, at: Point) -> i32 {
     let Some(scratch) = Scratch::borrow(hook) else {
         return NEXT;
     };
-    match carry_out(ctx, at, scratch) {
-        Some((verdict, action)) => {
-            count(hook, |counters| counters.record(&verdict));
-            action
-        }
-        None => {
-            count(hook, Counters::record_left);
-            NEXT
-        }
+    if let Some((verdict, action)) = carry_out(ctx, at, scratch) {
+        note(hook, scratch, &verdict, 0, action.cast_unsigned());
+        count(hook, |counters| counters.record(&verdict));
+        action
+    } else {
+        let verdict = Verdict::Pass(PassReason::StackAnswers);
+        note(hook, scratch, &verdict, Trace::LEFT, NEXT.cast_unsigned());
+        count(hook, Counters::record_left);
+        NEXT
     }
 }
 

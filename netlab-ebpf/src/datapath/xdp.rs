@@ -16,6 +16,7 @@ use netlab_common::{
     abi::hook,
     checksum::Sum,
     counters::Counters,
+    event::Trace,
     flow::FlowKey,
     headers::Headers,
     nodeport::{Point, Room, Tables as _, decide, take_back},
@@ -29,48 +30,61 @@ use netlab_common::{
 use crate::{
     fib::{Fib, Lookup},
     frame::Frame,
-    maps::{KernelTables, Scratch, count},
+    maps::{KernelTables, Scratch, begin_xdp, count, end_xdp, note},
     vxlan,
 };
 
-/// NodePort at an uplink.
+/// At an uplink: captures, if there are any, and then the program.
 #[xdp(frags)]
 pub fn netlab_xdp(ctx: XdpContext) -> u32 {
+    begin_xdp(&ctx);
+    XDP_PASS
+}
+
+/// NodePort at an uplink.
+#[xdp(frags)]
+pub fn netlab_xdp_main(ctx: XdpContext) -> u32 {
+    let action = run(&ctx);
+    end_xdp(&ctx);
+    action
+}
+
+#[inline(always)]
+fn run(ctx: &XdpContext) -> u32 {
     let Some(scratch) = Scratch::borrow(hook::XDP) else {
         return XDP_PASS;
     };
-    let mut frame = Frame(&ctx);
-    match carry_out(&ctx, &mut frame, scratch) {
-        Done::Verdict(verdict, action) => {
-            count(hook::XDP, |counters| counters.record(&verdict));
-            action
-        }
+    let mut frame = Frame(ctx);
+    match carry_out(ctx, &mut frame, scratch) {
+        Done::Verdict(verdict, action) => finish(scratch, &verdict, 0, action),
         Done::Encapsulated(verdict) => {
-            count(hook::XDP, |counters| {
-                counters.record(&verdict);
-                counters.encapsulated += 1;
-            });
-            send_back(&ctx)
+            finish(scratch, &verdict, Trace::ENCAPSULATED, send_back(ctx))
         }
         Done::Decapsulated(verdict) => {
-            count(hook::XDP, |counters| {
-                counters.record(&verdict);
-                counters.decapsulated += 1;
-            });
-            send_back(&ctx)
+            finish(scratch, &verdict, Trace::DECAPSULATED, send_back(ctx))
         }
-        Done::Sent(verdict) => {
-            count(hook::XDP, |counters| counters.record(&verdict));
-            send_back(&ctx)
-        }
+        Done::Sent(verdict) => finish(scratch, &verdict, 0, send_back(ctx)),
         Done::Left(verdict) => {
             if let Verdict::Forward(Forward { kind, .. }) = verdict {
                 uncount(scratch, kind);
             }
+            note(hook::XDP, scratch, &verdict, Trace::LEFT, XDP_PASS);
             count(hook::XDP, Counters::record_left);
             XDP_PASS
         }
     }
+}
+
+/// Counts a packet that was dealt with, and leaves word of it; gives the action back.
+#[inline(always)]
+fn finish(scratch: &Scratch, verdict: &Verdict, flags: u8, action: u32) -> u32 {
+    note(hook::XDP, scratch, verdict, flags, action);
+    count(hook::XDP, |counters| {
+        counters.record(verdict);
+        counters.encapsulated += u64::from(flags & Trace::ENCAPSULATED != 0);
+        counters.decapsulated += u64::from(flags & Trace::DECAPSULATED != 0);
+    });
+    action
 }
 
 /// The action that sends the frame out by the interface that it came in on.

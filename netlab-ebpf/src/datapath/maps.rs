@@ -1,10 +1,12 @@
 //! The maps, and the core's view of them.
 
 use aya_ebpf::{
+    EbpfContext,
     bindings::{BPF_ANY, BPF_NOEXIST},
     helpers::generated::bpf_get_prandom_u32,
     macros::map,
-    maps::{Array, HashMap, LruHashMap, PerCpuArray},
+    maps::{Array, HashMap, LruHashMap, PerCpuArray, ProgramArray},
+    programs::{TcContext, XdpContext},
 };
 use netlab_common::{
     abi::{
@@ -12,9 +14,11 @@ use netlab_common::{
         hook::COUNT as HOOKS,
     },
     counters::Counters,
+    event::{Trace, stage},
     flow::{Addr, FlowKey},
     headers::Headers,
     nodeport::{Claim, Room, Tables},
+    verdict::Verdict,
 };
 
 use crate::{fib::Fib, vxlan::Outer};
@@ -35,6 +39,20 @@ static CONNTRACK: LruHashMap<FlowKey, CtEntry> = LruHashMap::with_max_entries(26
 static VTEPS: HashMap<VtepKey, Vtep> = HashMap::with_max_entries(4_096, 0);
 #[map]
 static COUNTERS: PerCpuArray<Counters> = PerCpuArray::with_max_entries(HOOKS, 0);
+
+/// What became of the last packet, for a capture to read when the program has ended.
+#[map]
+static TRACE: PerCpuArray<Trace> = PerCpuArray::with_max_entries(HOOKS, 0);
+
+/// Room for captures before and after XDP, and XDP's own program between them.
+#[map]
+static XDP_STAGES: ProgramArray = ProgramArray::with_max_entries(stage::COUNT, 0);
+/// Room for captures after the programs at tc.
+#[map]
+static TC_STAGES: ProgramArray = ProgramArray::with_max_entries(stage::COUNT, 0);
+/// Which captures are in that room. The programs have no need of it.
+#[map]
+static TENANTS: HashMap<u32, u32> = HashMap::with_max_entries(stage::CAPTURES, 0);
 
 /// What does not fit on a BPF stack, one a hook.
 #[map]
@@ -163,4 +181,53 @@ pub fn count(hook: u32, f: impl FnOnce(&mut Counters)) {
         // SAFETY: this CPU's own slot; programs are not preempted by one of their hook.
         f(unsafe { &mut *counters });
     }
+}
+
+/// Leaves word of what became of the packet in `scratch`: the verdict, of [`Trace`]'s bits how
+/// it was carried out, and the action that comes of it.
+#[inline(always)]
+pub fn note(hook: u32, scratch: &Scratch, verdict: &Verdict, flags: u8, action: u32) {
+    if let Some(trace) = TRACE.get_ptr_mut(hook) {
+        let (from, to) = (&scratch.headers.flow, scratch.room.translation());
+        // SAFETY: as in `count`.
+        unsafe {
+            (*trace).note(verdict, flags, from, to);
+            (*trace).action = action;
+        }
+    }
+}
+
+/// Hands an XDP frame that has just come to the captures there are, and then to the program.
+/// Returns only where there is no program: before the agent has set it.
+#[inline(always)]
+pub fn begin_xdp(ctx: &XdpContext) {
+    call_captures(&XDP_STAGES, ctx, stage::IN);
+    // SAFETY: nothing here has to be dropped.
+    unsafe { XDP_STAGES.tail_call(ctx, stage::MAIN) };
+}
+
+/// Shows an XDP frame, as it goes, to the captures there are.
+#[inline(always)]
+pub fn end_xdp(ctx: &XdpContext) {
+    call_captures(&XDP_STAGES, ctx, stage::OUT);
+}
+
+/// Shows a packet, as tc leaves it, to the captures there are; `first` is [`stage::IN`] for
+/// ingress and [`stage::OUT`] for egress.
+#[inline(always)]
+pub fn end_tc(ctx: &TcContext, first: u32) {
+    call_captures(&TC_STAGES, ctx, first);
+}
+
+/// The kernel makes jumps of calls with a constant index, and nothing of those to empty slots.
+#[inline(always)]
+fn call_captures(stages: &ProgramArray, ctx: &impl EbpfContext, first: u32) {
+    // SAFETY: nothing here has to be dropped.
+    unsafe {
+        stages.tail_call(ctx, first);
+        stages.tail_call(ctx, first + 1);
+        stages.tail_call(ctx, first + 2);
+        stages.tail_call(ctx, first + 3);
+    }
+    const { assert!(stage::CAPTURES == 4) };
 }

@@ -1,0 +1,168 @@
+//! The maps of a capture.
+
+use aya_ebpf::{
+    EbpfContext,
+    helpers::generated::bpf_get_smp_processor_id,
+    macros::map,
+    maps::{Array, HashMap, PerCpuArray, ProgramArray, RingBuf},
+};
+use netlab_common::{
+    abi,
+    event::{Instance, InterfaceKey, Record, Settings, Tally, Trace, hook, stage, step},
+    filter_input::CAPACITY,
+};
+
+// Sizes here are defaults; the capture sets those of RING and BUFFERS when it loads the programs.
+
+#[map]
+pub static RING: RingBuf = RingBuf::with_byte_size(8 << 20, 0);
+#[map]
+static SETTINGS: Array<Settings> = Array::with_max_entries(1, 0);
+#[map]
+static INSTANCE: Array<Instance> = Array::with_max_entries(1, 0);
+#[map]
+static NAMESPACES: HashMap<u32, u32> = HashMap::with_max_entries(4_096, 0);
+#[map]
+static INTERFACES: HashMap<InterfaceKey, u32> = HashMap::with_max_entries(16_384, 0);
+#[map]
+static TALLY: PerCpuArray<Tally> = PerCpuArray::with_max_entries(hook::COUNT as u32, 0);
+#[map]
+static BUFFERS: Array<Buffer> = Array::with_max_entries(2, 0);
+#[map]
+static TRACE: PerCpuArray<Trace> = PerCpuArray::with_max_entries(abi::hook::COUNT, 0);
+#[map]
+pub static XDP_STEPS: ProgramArray = ProgramArray::with_max_entries(step::COUNT, 0);
+#[map]
+pub static TC_STEPS: ProgramArray = ProgramArray::with_max_entries(step::COUNT, 0);
+#[map]
+pub static XDP_STAGES: ProgramArray = ProgramArray::with_max_entries(stage::COUNT, 0);
+#[map]
+pub static TC_STAGES: ProgramArray = ProgramArray::with_max_entries(stage::COUNT, 0);
+
+/// A packet on its way to the ring: as the ring will have it.
+#[repr(C)]
+pub struct Buffer {
+    /// Not sent on.
+    pub job: Job,
+    /// Only in what is sent on if the hook knows one.
+    pub trace: Trace,
+    /// Its last two fields and `bytes` are what the filter is given.
+    pub record: Record,
+    /// The packet, from its Ethernet header on.
+    pub bytes: [u8; CAPACITY],
+}
+
+/// What a program that was attached leaves to the one that looks at the packet.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct Job {
+    /// One of [`hook`].
+    pub hook: u32,
+    /// Not zero: the packet begins with an IP header.
+    pub headerless: u32,
+    /// Not zero: the buffer's trace is the packet's.
+    pub traced: u32,
+    /// The step to go on with; zero for none.
+    pub next: u32,
+}
+
+/// Which of a CPU's two buffers: a drop can be reported while a hook is at work.
+#[derive(Clone, Copy)]
+pub enum Use {
+    /// Of the hooks, which do not interrupt each other.
+    Hook,
+    /// Of drops, which are reported wherever a packet is freed.
+    Drop,
+}
+
+impl Buffer {
+    /// This CPU's own.
+    #[inline(always)]
+    pub fn borrow(of: Use) -> Option<&'static mut Self> {
+        // SAFETY: takes nothing and returns a number.
+        let cpu = unsafe { bpf_get_smp_processor_id() };
+        // SAFETY: each use on each CPU has an element of its own, which outlives the program.
+        BUFFERS.get_ptr_mut(cpu * 2 + of as u32).map(|buffer| unsafe { &mut *buffer })
+    }
+}
+
+/// What this capture is to do; `None` before it has begun.
+#[inline(always)]
+pub fn settings() -> Option<&'static Settings> {
+    SETTINGS.get(0).filter(|settings| settings.running != 0)
+}
+
+/// Of this instance of the programs.
+#[inline(always)]
+pub fn instance() -> Option<&'static Instance> {
+    INSTANCE.get(0)
+}
+
+/// Notes the job of looking at a packet at a hook, and of going on with a step, counted from
+/// this instance's own. None where there is nothing to look for.
+#[inline(always)]
+pub fn note_job(hook: u8, known: Option<&Trace>, next: Option<u32>) -> Option<()> {
+    settings()?;
+    let instance = instance()?;
+    let buffer = Buffer::borrow(Use::Hook)?;
+    buffer.job = Job {
+        hook: u32::from(hook),
+        headerless: instance.headerless,
+        traced: u32::from(known.is_some()),
+        next: next.map_or(0, |next| instance.step + next),
+    };
+    buffer.record.namespace = instance.namespace;
+    if let Some(trace) = known {
+        buffer.trace = *trace;
+    }
+    Some(())
+}
+
+/// The number of a network namespace that is captured in.
+#[inline(always)]
+pub fn namespace(inum: u32) -> Option<u32> {
+    // SAFETY: copied out at once; an entry is one word.
+    unsafe { NAMESPACES.get(inum) }.copied()
+}
+
+/// Whether packets of this interface are asked for.
+#[inline(always)]
+pub fn is_selected(settings: &Settings, namespace: u32, ifindex: u32) -> bool {
+    settings.selected == 0 || INTERFACES.get_ptr(InterfaceKey { namespace, ifindex }).is_some()
+}
+
+/// What the datapath program of this hook, one of [`abi::hook`], said last on this CPU.
+#[inline(always)]
+pub fn trace(datapath_hook: u32) -> Option<&'static Trace> {
+    TRACE.get(datapath_hook)
+}
+
+/// Counts at a hook, one of [`hook`].
+#[inline(always)]
+pub fn tally(hook: u8, f: impl FnOnce(&mut Tally)) {
+    if let Some(tally) = TALLY.get_ptr_mut(u32::from(hook)) {
+        // SAFETY: this CPU's own slot; a count that is interrupted by one of the same hook
+        // loses one packet of it, and hooks do not interrupt themselves.
+        f(unsafe { &mut *tally });
+    }
+}
+
+/// Calls the captures in the slots behind this one's own; `first` is the first of all. Returns
+/// where there is none.
+#[inline(always)]
+pub fn call_next(stages: &ProgramArray, ctx: &impl EbpfContext, first: u32) {
+    let own = instance().map_or(stage::CAPTURES, |instance| instance.slot);
+    // SAFETY: nothing here has to be dropped.
+    unsafe {
+        if own < 1 {
+            stages.tail_call(ctx, first + 1);
+        }
+        if own < 2 {
+            stages.tail_call(ctx, first + 2);
+        }
+        if own < 3 {
+            stages.tail_call(ctx, first + 3);
+        }
+    }
+    const { assert!(stage::CAPTURES == 4) };
+}

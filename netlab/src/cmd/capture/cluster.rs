@@ -1,0 +1,66 @@
+//! The lab's objects, for names and for Services.
+
+use anyhow::Context as _;
+use netlab::{
+    capture::service,
+    datapath::{conntrack, load::Maps},
+    lab::{LabDir, Role, Topology},
+    spec::{Spec, read_directory},
+    trace::follow::Follower,
+};
+
+use super::place;
+use crate::cli::CaptureArgs;
+
+/// A lab, as far as packets have to do with it.
+pub(super) struct Cluster {
+    lab: LabDir,
+    topology: Topology,
+    spec: Spec,
+}
+
+impl Cluster {
+    /// The lab that hosts were named of; None where none were.
+    pub fn of(args: &CaptureArgs) -> anyhow::Result<Option<Self>> {
+        let is_meant = !args.place.nodes.is_empty() || args.choice.service.is_some();
+        if is_meant { Self::named(args).map(Some) } else { Ok(None) }
+    }
+
+    /// The lab that was named, or the default one.
+    pub fn named(args: &CaptureArgs) -> anyhow::Result<Self> {
+        let topology = place::topology(args)?;
+        let lab = LabDir::new(&args.place.name.name);
+        let manifests = lab.manifests();
+        let spec = read_directory(&manifests)
+            .and_then(|objects| objects.resolve())
+            .with_context(|| format!("cannot use the manifests in {}", manifests.display()))?;
+        Ok(Self { lab, topology, spec })
+    }
+
+    /// What belongs to a Service, as a filter expression.
+    pub fn expression(&self, name: &str) -> anyhow::Result<String> {
+        Ok(service::filter(&self.spec, name)?)
+    }
+
+    /// Tells a follower whose addresses are whose, and which translations are known.
+    pub fn introduce(&self, follower: &mut Follower) {
+        for host in &self.topology.hosts {
+            for address in &host.addresses {
+                follower.locate(address.net.addr(), &host.name);
+            }
+        }
+        for service in &self.spec.services {
+            for (protocol, socket) in service::sockets(&self.spec, service) {
+                follower.name(protocol.number(), socket, &service.name.to_string());
+            }
+        }
+        for host in self.topology.hosts.iter().filter(|host| host.role == Role::Node) {
+            // A node without an agent has no table.
+            let table = Maps::open(&self.lab.pins().join(&host.name));
+            let entries = table.and_then(|maps| conntrack::read(&maps)).unwrap_or_default();
+            for (key, entry) in entries {
+                follower.learn(key, entry.to);
+            }
+        }
+    }
+}

@@ -1,0 +1,49 @@
+//! From what was typed to a filter.
+
+use std::fs;
+
+use anyhow::Context as _;
+use netlab::capture::{
+    LinkType,
+    filter::{Filter, Options, VXLAN_PORTS},
+};
+
+use super::cluster::Cluster;
+use crate::cli::CaptureArgs;
+
+/// The filter for packets of a link type.
+pub(super) fn filter(args: &CaptureArgs, link: LinkType) -> anyhow::Result<Filter> {
+    let options = Options { link, vxlan_ports: vxlan_ports(args) };
+    let mut filter = match expression(args)? {
+        Some(expression) => Filter::parse(&expression, &options)?,
+        None => Filter::all(),
+    };
+    if let Some(inner) = &args.choice.inner {
+        filter = filter.and(Filter::parse_inside(inner, &options)?);
+    }
+    if let Some(name) = &args.choice.service {
+        let expression = Cluster::named(args)?.expression(name)?;
+        let plain = Filter::parse(&expression, &options)?;
+        let inside = Filter::parse_inside(&expression, &options)?;
+        filter = filter.and(plain.or(inside));
+    }
+    Ok(filter)
+}
+
+/// UDP ports of VXLAN.
+pub(super) fn vxlan_ports(args: &CaptureArgs) -> Vec<u16> {
+    match args.choice.vxlan_ports.as_slice() {
+        [] => VXLAN_PORTS.to_vec(),
+        ports => ports.to_vec(),
+    }
+}
+
+fn expression(args: &CaptureArgs) -> anyhow::Result<Option<String>> {
+    let text = match &args.choice.filter_file {
+        Some(file) => fs::read_to_string(file)
+            .with_context(|| format!("cannot read the filter {}", file.display()))?,
+        None => args.filter.join(" "),
+    };
+    let text = text.trim();
+    Ok((!text.is_empty()).then(|| text.to_owned()))
+}

@@ -1,0 +1,123 @@
+//! From what was typed to namespaces, interfaces and hooks.
+
+use std::collections::BTreeSet;
+
+use anyhow::{Context as _, bail};
+use netlab::{
+    lab::{LabDir, Role, Topology},
+    netlink::{Connection, Netns},
+    trace::{Hook, Place},
+};
+
+use super::{Outcome, print, runtime};
+use crate::cli::{CaptureArgs, capture::Way};
+
+/// All hosts of a lab but the fabric, which is the wire between them.
+const ALL: &str = "all";
+
+/// Every interface.
+const ANY: &str = "any";
+
+/// The namespaces to capture in: those that were named, or this one.
+pub(super) fn places(args: &CaptureArgs) -> anyhow::Result<Vec<Place>> {
+    let mut places = Vec::new();
+    if !args.place.nodes.is_empty() {
+        let topology = topology(args)?;
+        for name in &args.place.nodes {
+            places.extend(hosts(&topology, name, args)?);
+        }
+    }
+    for name in &args.place.namespaces {
+        let netns = Netns::open(name).map_err(|error| {
+            let known = Netns::list().unwrap_or_default().join(", ");
+            anyhow::Error::from(error)
+                .context(format!("there is no network namespace {name}; `ip netns` lists: {known}"))
+        })?;
+        places.push(Place { name: name.clone(), netns });
+    }
+    if places.is_empty() {
+        places.push(Place { name: String::new(), netns: Netns::current()? });
+    }
+    let mut seen = BTreeSet::new();
+    places.retain(|place| seen.insert(place.netns.inode().unwrap_or(0)));
+    Ok(places)
+}
+
+/// The lab that was named.
+pub(super) fn topology(args: &CaptureArgs) -> anyhow::Result<Topology> {
+    let name = &args.place.name.name;
+    LabDir::new(name).topology()?.with_context(|| {
+        format!("there is no lab {name}; make one with: netlab lab up --name {name}")
+    })
+}
+
+fn hosts(topology: &Topology, wanted: &str, args: &CaptureArgs) -> anyhow::Result<Vec<Place>> {
+    let chosen: Vec<_> = topology
+        .hosts
+        .iter()
+        .filter(|host| match wanted {
+            ALL => host.role != Role::Fabric,
+            name => host.name == name,
+        })
+        .collect();
+    if chosen.is_empty() {
+        let known: Vec<_> = topology.hosts.iter().map(|host| host.name.as_str()).collect();
+        bail!(
+            "lab {} has no host {wanted}; it has {}, and `all` means all but the fabric",
+            args.place.name.name,
+            known.join(", ")
+        );
+    }
+    let place = |host: &netlab::lab::Host| {
+        Ok(Place { name: host.name.clone(), netns: Netns::open(&host.netns)? })
+    };
+    chosen.into_iter().map(place).collect()
+}
+
+/// The interfaces that were named; none for all.
+pub(super) fn interfaces(args: &CaptureArgs) -> Vec<String> {
+    let named = &args.place.interfaces;
+    if named.iter().any(|name| name == ANY) { Vec::new() } else { named.clone() }
+}
+
+/// The hooks that were named, or meant.
+pub(super) fn hooks(args: &CaptureArgs) -> BTreeSet<Hook> {
+    let named: BTreeSet<Hook> = args.place.hooks.iter().map(|name| (*name).into()).collect();
+    let mut hooks: BTreeSet<Hook> = match (named.is_empty(), only_drops(args)) {
+        (false, _) => named,
+        // The datapath's own drops are told where its programs end.
+        (true, true) => [Hook::XdpOut, Hook::NatIn, Hook::NatOut].into(),
+        (true, false) => Hook::ALL.into_iter().filter(|hook| *hook != Hook::Drop).collect(),
+    };
+    if args.place.drops {
+        hooks.insert(Hook::Drop);
+    }
+    match args.choice.direction {
+        Some(Way::In) => hooks.retain(|hook| hook.is_inbound() != Some(false)),
+        Some(Way::Out) => hooks.retain(|hook| hook.is_inbound() != Some(true)),
+        Some(Way::Inout) | None => {}
+    }
+    hooks
+}
+
+/// Whether nothing but drops is of interest.
+pub(super) fn only_drops(args: &CaptureArgs) -> bool {
+    args.place.drops && args.place.hooks.is_empty() && !args.print.follow
+}
+
+/// Prints the interfaces there are.
+pub(super) fn list(args: &CaptureArgs) -> anyhow::Result<Outcome> {
+    let places = places(args)?;
+    let lines = runtime()?.block_on(async {
+        let mut lines = String::new();
+        for place in &places {
+            for link in Connection::open(&place.netns)?.links().await? {
+                let state = if link.up { "up" } else { "down" };
+                let host = if place.name.is_empty() { "" } else { &format!("{} ", place.name) };
+                lines += &format!("{host}{}. {} [{state}]\n", link.index, link.name);
+            }
+        }
+        anyhow::Ok(lines)
+    })?;
+    print(&lines)
+}

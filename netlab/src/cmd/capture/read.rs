@@ -1,0 +1,114 @@
+//! Packets from a file: the same filters, lines and files as live.
+
+use std::{collections::BTreeMap, path::Path};
+
+use netlab::capture::{
+    LinkType, Packet,
+    file::{Interface, MAX_SNAPLEN, Reader, Record},
+    filter::Filter,
+};
+
+use super::{
+    Outcome,
+    expression::filter,
+    output::{Files, Lines, packets},
+    print,
+};
+use crate::cli::CaptureArgs;
+
+/// Reads a file. What comes before a damage is dealt with before the damage is told.
+pub(super) fn run(args: &CaptureArgs, path: &Path) -> anyhow::Result<Outcome> {
+    let mut reader = Reader::open(path)?;
+    let link = reader.link().unwrap_or(LinkType::ETHERNET);
+    // A wrong expression is told even where there is no packet.
+    let mut filters = BTreeMap::from([(link, filter(args, link)?)]);
+    say(&reader, path, link);
+    let mut copy = Copy::new(args, &reader, link)?;
+    let mut lines = if args.file.only_count { None } else { Lines::new(args) };
+    let mut count = 0;
+    let outcome = loop {
+        let record = match reader.next() {
+            Ok(Some(record)) => record,
+            Ok(None) => break Ok(()),
+            Err(error) => break Err(error),
+        };
+        if !accepts(&mut filters, args, &record.packet)? {
+            continue;
+        }
+        count += 1;
+        if let Some(lines) = &mut lines {
+            lines.packet(&record.packet, None)?;
+        }
+        let goes_on = copy.as_mut().map_or(Ok(true), |copy| copy.packet(&record))?;
+        if !goes_on || args.choice.count.is_some_and(|wanted| count >= wanted.get()) {
+            break Ok(());
+        }
+    };
+    if let Some(lines) = &mut lines {
+        lines.flush()?;
+    }
+    if let Some(copy) = copy {
+        copy.files.finish()?;
+    }
+    if args.file.only_count {
+        print(&format!("{}\n", packets(count)))?;
+    }
+    outcome?;
+    Ok(Outcome::Fine)
+}
+
+/// Whether the filter, as it is for the packet's link type, accepts it.
+fn accepts(
+    filters: &mut BTreeMap<LinkType, Filter>,
+    args: &CaptureArgs,
+    packet: &Packet<'_>,
+) -> anyhow::Result<bool> {
+    if !filters.contains_key(&packet.link) {
+        filters.insert(packet.link, filter(args, packet.link)?);
+    }
+    Ok(filters.get(&packet.link).is_some_and(|filter| filter.accepts(packet)))
+}
+
+/// Says what tcpdump says of a file.
+fn say(reader: &Reader, path: &Path, link: LinkType) {
+    let known = pcap::Linktype(i32::from(link.0));
+    let name = known.get_name().unwrap_or_else(|_| link.0.to_string());
+    let description =
+        known.get_description().map_or_else(|_| String::new(), |it| format!(" ({it})"));
+    let snaplen = reader.interfaces().first().map_or(0, |interface| interface.snaplen);
+    let snaplen = if snaplen == 0 { MAX_SNAPLEN } else { snaplen };
+    eprintln!(
+        "reading from file {}, link-type {name}{description}, snapshot length {snaplen}",
+        path.display()
+    );
+}
+
+/// The packets' way to another file.
+struct Copy {
+    files: Files,
+    /// Numbers there of the interfaces read.
+    interfaces: BTreeMap<usize, usize>,
+}
+
+impl Copy {
+    fn new(args: &CaptureArgs, reader: &Reader, link: LinkType) -> anyhow::Result<Option<Self>> {
+        let snaplen = reader.interfaces().first().map_or(0, |interface| interface.snaplen);
+        let snaplen = if snaplen == 0 { MAX_SNAPLEN } else { snaplen };
+        let files = Files::new(args, link, snaplen)?;
+        Ok(files.map(|files| Self { files, interfaces: BTreeMap::new() }))
+    }
+
+    /// False where no more are wanted.
+    fn packet(&mut self, record: &Record<'_>) -> anyhow::Result<bool> {
+        let number = match self.interfaces.get(&record.interface) {
+            Some(number) => *number,
+            None => {
+                let place: &Interface = record.place;
+                let number = self.files.interface(place)?;
+                self.interfaces.insert(record.interface, number);
+                number
+            }
+        };
+        self.files.packet(number, &record.packet, &record.note)
+    }
+}

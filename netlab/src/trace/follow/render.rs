@@ -1,0 +1,279 @@
+//! A journey as a block of text.
+//!
+//! ```text
+//! #1  02:15:01.123456  TCP SYN  172.18.255.10:40132 > 172.18.0.2:30080  default/web
+//!      0.0 us  client  eth0  tc-out
+//!    +14.0 us  node-1  eth0  xdp-in
+//!     +3.1 us  node-1  eth0  xdp-out  10.244.1.0:5704 > 10.244.2.3:8080  dnat, snat
+//!   ...
+//!   reply #2  TCP SYN-ACK  10.244.2.3:8080 > 10.244.1.0:5704
+//!   ...
+//!   answered after 210.0 us
+//! ```
+//!
+//! Each hop has the time since the one before it, and the packet's addresses only where they
+//! have changed.
+
+use std::fmt::Write as _;
+
+use jiff::{Timestamp, tz::TimeZone};
+
+use super::{
+    journey::{Flow, Hop, Journey, Outcome},
+    notes,
+};
+
+/// How journeys are printed.
+#[derive(Clone, Debug)]
+pub struct Style {
+    /// With ANSI colours.
+    pub color: bool,
+    /// What clock times are given in.
+    pub zone: TimeZone,
+}
+
+/// A colour, or rather its number (ECMA-48, SGR).
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Paint {
+    Plain,
+    Bold,
+    Dim,
+    Good,
+    Doubt,
+    Bad,
+    Nat,
+    Tunnel,
+}
+
+impl Style {
+    fn paint(&self, paint: Paint, text: &str) -> String {
+        let code = match paint {
+            Paint::Plain => return text.to_owned(),
+            Paint::Bold => "1",
+            Paint::Dim => "2",
+            Paint::Good => "32",
+            Paint::Doubt | Paint::Nat => "33",
+            Paint::Bad => "1;31",
+            Paint::Tunnel => "36",
+        };
+        if self.color && !text.is_empty() {
+            format!("\x1b[{code}m{text}\x1b[0m")
+        } else {
+            text.to_owned()
+        }
+    }
+}
+
+/// The block of a journey and its reply, with a newline at the end of each line.
+#[must_use]
+pub fn render(journey: &Journey, style: &Style) -> String {
+    let mut out = String::new();
+    let columns = Columns::of(journey);
+    heading(&mut out, journey, style);
+    let before = journey.time;
+    let mut writer = Writer { out: &mut out, columns, style };
+    writer.hops(journey, before);
+    if let Some(reply) = &journey.reply {
+        let title = format!("reply #{}", reply.id);
+        let line = format!("  {}  {}\n", style.paint(Paint::Bold, &title), packet(reply));
+        writer.out.push_str(&line);
+        // The reply may set out while copies of the question are still seen.
+        let earlier = journey.hops.iter().rev().find(|hop| hop.time <= reply.time);
+        writer.hops(reply, earlier.map_or(reply.time, |hop| hop.time));
+    }
+    ending(&mut out, journey, style);
+    out
+}
+
+fn heading(out: &mut String, journey: &Journey, style: &Style) {
+    let clock = i64::try_from(journey.time / 1000)
+        .ok()
+        .and_then(|time| Timestamp::from_microsecond(time).ok())
+        .map_or_else(
+            || journey.time.to_string(),
+            |time| time.to_zoned(style.zone.clone()).strftime("%H:%M:%S%.6f").to_string(),
+        );
+    let title = style.paint(Paint::Bold, &format!("#{}", journey.id));
+    let _ = write!(out, "{title}  {clock}  {}", packet(journey));
+    if let Some(service) = &journey.service {
+        let _ = write!(out, "  {}", style.paint(Paint::Tunnel, service));
+    }
+    if let Some(answers) = journey.answers {
+        let _ = write!(out, "  (answers #{answers})");
+    }
+    out.push('\n');
+}
+
+/// What a packet is, and between whom.
+fn packet(journey: &Journey) -> String {
+    let mut text = journey.packet.clone();
+    if let Some(flow) = journey.flow() {
+        let _ = write!(text, "  {flow}");
+    }
+    if let Some(about) = journey.about {
+        let _ = write!(text, "  about {about}");
+    }
+    text
+}
+
+/// Widths.
+struct Columns {
+    host: usize,
+    interface: usize,
+    hook: usize,
+}
+
+impl Columns {
+    fn of(journey: &Journey) -> Self {
+        let replies = journey.reply.iter().flat_map(|reply| &reply.hops);
+        let mut columns = Self { host: 0, interface: 0, hook: 0 };
+        for hop in journey.hops.iter().chain(replies) {
+            columns.host = columns.host.max(or_dash(&hop.host).chars().count());
+            columns.interface = columns.interface.max(or_dash(&hop.interface).chars().count());
+            columns.hook = columns.hook.max(hop.hook.name().len());
+        }
+        columns
+    }
+}
+
+fn or_dash(name: &str) -> &str {
+    if name.is_empty() { "-" } else { name }
+}
+
+struct Writer<'a> {
+    out: &'a mut String,
+    columns: Columns,
+    style: &'a Style,
+}
+
+impl Writer<'_> {
+    fn hops(&mut self, journey: &Journey, mut before: u64) {
+        let mut shown: Vec<&Hop> = Vec::new();
+        for hop in &journey.hops {
+            // A split packet has one line a place, where the first of its parts was there.
+            if shown.iter().any(|other| is_part_of(other, hop)) {
+                continue;
+            }
+            let delta = hop.time.saturating_sub(before);
+            let first = shown.is_empty() && journey.time == before;
+            let time = if first { duration(0) } else { format!("+{}", duration(delta)) };
+            let flow = hop.flow.filter(|flow| changed(shown.last().copied(), flow));
+            let segments = journey.hops.iter().filter(|other| is_part_of(hop, other)).count();
+            let notes = notes::of(hop, &shown, segments, journey.direction);
+            self.line(&time, hop, flow, &notes);
+            before = hop.time;
+            shown.push(hop);
+        }
+    }
+
+    fn line(&mut self, time: &str, hop: &Hop, flow: Option<Flow>, notes: &[(Paint, String)]) {
+        let Columns { host, interface, hook } = self.columns;
+        let time = self.style.paint(Paint::Dim, &format!("{time:>11}"));
+        let mut line = format!(
+            "{time}  {:host$}  {:interface$}  {:hook$}",
+            or_dash(&hop.host),
+            or_dash(&hop.interface),
+            hop.hook.name(),
+        );
+        if let Some(flow) = flow {
+            let _ = write!(line, "  {flow}");
+        }
+        for (at, (paint, note)) in notes.iter().enumerate() {
+            line.push_str(if at == 0 { "  " } else { ", " });
+            line.push_str(&self.style.paint(*paint, note));
+        }
+        self.out.push_str(line.trim_end());
+        self.out.push('\n');
+    }
+}
+
+/// Whether both are parts of a packet that was split, at one place.
+fn is_part_of(one: &Hop, other: &Hop) -> bool {
+    let are_parts = one.part.is_some() && other.part.is_some();
+    let place = |hop: &Hop| (hop.hook, hop.flow, hop.tunnel.is_some(), hop.is_drop());
+    are_parts
+        && place(one) == place(other)
+        && one.host == other.host
+        && one.interface == other.interface
+}
+
+/// Whether the heading, or the hop before, has told another flow.
+fn changed(previous: Option<&Hop>, flow: &Flow) -> bool {
+    previous.is_some_and(|previous| previous.flow.as_ref() != Some(flow))
+}
+
+fn ending(out: &mut String, journey: &Journey, style: &Style) {
+    let (paint, text) = verdict(journey);
+    let _ = write!(out, "  {}", style.paint(paint, &text));
+    if let Some(reply) = &journey.reply {
+        match &reply.outcome {
+            Outcome::Dropped { .. } => {
+                let lost = format!("; the answer was {}", verdict(reply).1);
+                out.push_str(&style.paint(Paint::Bad, &lost));
+            }
+            Outcome::LastSeen { host, interface, hook } => {
+                let place = place(host, interface);
+                let lost = format!("; the answer was last seen {place} {hook}");
+                out.push_str(&style.paint(Paint::Doubt, &lost));
+            }
+            _ => {}
+        }
+    }
+    out.push('\n');
+    let dropped = [Some(journey), journey.reply.as_deref()].into_iter().flatten();
+    for journey in dropped {
+        if let Outcome::Dropped { explanation: Some(explanation), .. } = &journey.outcome {
+            let _ = writeln!(out, "    {explanation}");
+        }
+    }
+}
+
+fn verdict(journey: &Journey) -> (Paint, String) {
+    let after = if journey.hops.len() > 1 {
+        format!(" after {}", duration(journey.duration))
+    } else {
+        String::new()
+    };
+    match &journey.outcome {
+        Outcome::Answered { by, after } => {
+            let who = match journey.reply {
+                Some(_) => String::new(),
+                None => format!(" by #{by}"),
+            };
+            (Paint::Good, format!("answered{who} after {}", duration(*after)))
+        }
+        Outcome::Refused { after, with, .. } => {
+            (Paint::Bad, format!("refused after {}: {with}", duration(*after)))
+        }
+        Outcome::Delivered { host } => (Paint::Good, format!("delivered to {host}{after}")),
+        Outcome::Dropped { host, interface, reason, .. } => {
+            (Paint::Bad, format!("DROPPED {}{after}: {reason}", place(host, interface)))
+        }
+        Outcome::Merged { into } => {
+            (Paint::Plain, format!("an offload merged it with others; it goes on as #{into}"))
+        }
+        Outcome::LastSeen { host, interface, hook } => {
+            (Paint::Doubt, format!("last seen {} {hook}{after}", place(host, interface)))
+        }
+    }
+}
+
+fn place(host: &str, interface: &str) -> String {
+    match (host, interface) {
+        ("", "") => "here".to_owned(),
+        ("", interface) => format!("on {interface}"),
+        (host, "") => format!("on {host}"),
+        (host, interface) => format!("on {host} {interface}"),
+    }
+}
+
+/// A time in the unit that a person would choose.
+#[expect(clippy::cast_precision_loss, reason = "few digits are shown")]
+fn duration(nanoseconds: u64) -> String {
+    let value = nanoseconds as f64;
+    match nanoseconds {
+        0..999_950 => format!("{:.1} us", value / 1e3),
+        999_950..999_950_000 => format!("{:.1} ms", value / 1e6),
+        _ => format!("{:.1} s", value / 1e9),
+    }
+}

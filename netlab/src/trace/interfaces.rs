@@ -1,0 +1,212 @@
+//! The capture programs in one namespace: attached to what is there now, again and again.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, btree_map::Entry},
+    io,
+    os::fd::OwnedFd,
+    sync::Arc,
+};
+
+use aya_obj::generated::bpf_attach_type;
+use netlab_common::event::Instance;
+
+use super::{
+    Error, Hook, Result,
+    object::{About, Linked, Program},
+    session::Options,
+};
+use crate::{
+    bpf::{self, Position},
+    datapath::stages::{Stages, Tenant},
+    netlink::{Connection, Link},
+};
+
+/// What is attached in one namespace.
+pub(super) struct Watch {
+    /// What the namespace is called.
+    name: Arc<str>,
+    /// Its number in this capture.
+    number: u32,
+    connection: Connection,
+    /// Loaded once they are needed, by whether packets lack an Ethernet header.
+    classifiers: BTreeMap<(bool, Hook), OwnedFd>,
+    /// By interface index.
+    interfaces: BTreeMap<u32, Vec<OwnedFd>>,
+    /// netlab's datapaths here, by the number of their program at tc ingress; None for programs
+    /// that are not netlab's.
+    datapaths: BTreeMap<u32, Option<Tenancy>>,
+    names: BTreeMap<u32, Arc<str>>,
+}
+
+/// A slot around a datapath's programs. It is given back when this is dropped.
+struct Tenancy {
+    stages: Stages,
+    slot: u32,
+    _programs: Tenant,
+}
+
+impl Drop for Tenancy {
+    fn drop(&mut self) {
+        if let Err(error) = self.stages.leave(self.slot) {
+            // The agent does it as soon as this process has ended.
+            log::debug!("{error}");
+        }
+    }
+}
+
+impl Watch {
+    pub fn new(name: Arc<str>, number: u32, connection: Connection) -> Self {
+        Self {
+            name,
+            number,
+            connection,
+            classifiers: BTreeMap::new(),
+            interfaces: BTreeMap::new(),
+            datapaths: BTreeMap::new(),
+            names: BTreeMap::new(),
+        }
+    }
+
+    /// What the namespace is called.
+    pub fn host(&self) -> &str {
+        &self.name
+    }
+
+    /// The name of an interface, as it was when it was last seen.
+    pub fn name(&self, ifindex: u32) -> Option<&Arc<str>> {
+        self.names.get(&ifindex)
+    }
+
+    /// Indices of the interfaces that are captured on.
+    pub fn selected(&self) -> impl Iterator<Item = u32> {
+        self.interfaces.keys().copied()
+    }
+
+    /// Attaches to what has appeared and lets go of what is gone. `token` is the number of a
+    /// link that ends with this capture.
+    pub async fn agree(&mut self, linked: &Linked, options: &Options, token: u32) -> Result<()> {
+        let links = self.connection.links().await?;
+        for link in &links {
+            self.names.insert(link.index, link.name.as_str().into());
+        }
+        let wanted: Vec<&Link> = links.iter().filter(|link| options.wants(&link.name)).collect();
+        self.interfaces.retain(|index, _| wanted.iter().any(|link| link.index == *index));
+        for link in &wanted {
+            if !self.interfaces.contains_key(&link.index) {
+                let attached = self.attach(linked, options, link)?;
+                self.interfaces.insert(link.index, attached);
+            }
+        }
+        if options.hooks.iter().any(|hook| hook.is_of_datapath()) {
+            self.visit_datapaths(linked, options, &wanted, token)?;
+        }
+        Ok(())
+    }
+
+    /// The programs on one interface. None but the links hold them once they are attached.
+    fn attach(&mut self, linked: &Linked, options: &Options, link: &Link) -> Result<Vec<OwnedFd>> {
+        let netns = self.connection.netns().clone();
+        let mut attached = Vec::new();
+        for (hook, position) in
+            [(Hook::TcIn, Position::IngressHead), (Hook::TcOut, Position::EgressTail)]
+        {
+            if !options.hooks.contains(&hook) {
+                continue;
+            }
+            let program = self.classifier(linked, hook, !link.ethernet)?;
+            let index = link.index;
+            match netns.run(|| bpf::attach_to_interface(program, index, position))? {
+                Ok(link) => attached.push(link),
+                // It has gone since it was listed.
+                Err(error) if error.raw_os_error() == Some(libc::ENODEV) => {}
+                Err(source) => {
+                    let subject = format!("{hook} of {}", link.name);
+                    return Err(Error::Attach { subject, source });
+                }
+            }
+        }
+        Ok(attached)
+    }
+
+    fn classifier(&mut self, linked: &Linked, hook: Hook, headerless: bool) -> Result<&OwnedFd> {
+        let namespace = self.number;
+        let instance = Instance { namespace, headerless: headerless.into(), slot: 0, step: 0 };
+        let program = if hook == Hook::TcIn { Program::TcIn } else { Program::TcOut };
+        match self.classifiers.entry((headerless, hook)) {
+            Entry::Occupied(entry) => Ok(entry.into_mut()),
+            Entry::Vacant(entry) => {
+                let about = About { instance, stages: None };
+                Ok(entry.insert(linked.load(program, about)?))
+            }
+        }
+    }
+
+    /// Takes a slot around each of netlab's datapaths at these interfaces. A datapath may serve
+    /// several interfaces.
+    fn visit_datapaths(
+        &mut self,
+        linked: &Linked,
+        options: &Options,
+        links: &[&Link],
+        token: u32,
+    ) -> Result<()> {
+        const INGRESS: bpf_attach_type = bpf_attach_type::BPF_TCX_INGRESS;
+        let programs: BTreeSet<u32> = self.connection.netns().run(|| {
+            // An interface may have gone since it was listed.
+            let at = |link: &&Link| bpf::programs_at(link.index, INGRESS).unwrap_or_default();
+            links.iter().flat_map(at).collect()
+        })?;
+        self.datapaths.retain(|id, _| programs.contains(id));
+        for id in programs {
+            if !self.datapaths.contains_key(&id) {
+                let tenancy = self.visit(linked, options, id, token)?;
+                self.datapaths.insert(id, tenancy);
+            }
+        }
+        Ok(())
+    }
+
+    fn visit(
+        &self,
+        linked: &Linked,
+        options: &Options,
+        id: u32,
+        token: u32,
+    ) -> Result<Option<Tenancy>> {
+        let program = match bpf::program_by_id(id) {
+            // It has gone since it was listed.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            program => program
+                .map_err(|source| Error::Read { what: format!("BPF program {id}"), source })?,
+        };
+        let Some(mut stages) = Stages::of_program(&program) else { return Ok(None) };
+        let Some(slot) = stages.claim(token)? else {
+            return Err(Error::Full { host: self.name.to_string() });
+        };
+        let first = linked.next_datapath();
+        let instance = Instance { namespace: self.number, headerless: 0, slot, step: first };
+        let about = About { instance, stages: Some(&stages) };
+        let load = |hook: Hook, program: Program, on: Program, step: u32| {
+            if !options.hooks.contains(&hook) {
+                return Ok(None);
+            }
+            linked.set_step_of(on, step, about)?;
+            linked.load(program, about).map(Some)
+        };
+        let programs = Tenant {
+            xdp: [
+                load(Hook::XdpIn, Program::XdpIn, Program::XdpInOn, first)?,
+                load(Hook::XdpOut, Program::XdpOut, Program::XdpOutOn, first + 1)?,
+            ],
+            tc: [
+                load(Hook::NatIn, Program::NatIn, Program::NatInOn, first)?,
+                load(Hook::NatOut, Program::NatOut, Program::NatOutOn, first + 1)?,
+            ],
+        };
+        stages.enter(slot, &programs).map_err(|source| Error::Attach {
+            subject: format!("the datapath of {}", self.name),
+            source,
+        })?;
+        Ok(Some(Tenancy { stages, slot, _programs: programs }))
+    }
+}
