@@ -1,5 +1,5 @@
 //! The capture's lines against those of tcpdump itself, over the packets of [`corpus`]: with
-//! every option, whole and truncated at every length that matters.
+//! every option, whole and truncated at every length.
 //!
 //! To add a protocol, add a module to `corpus` and name it in [`corpus::all`].
 
@@ -68,7 +68,8 @@ struct Sample {
 
 /// The corpus whole, then truncated at every length.
 fn samples(corpus: &Corpus) -> Vec<Sample> {
-    let lengths = std::iter::once(usize::MAX).chain(14..=128);
+    let longest = corpus.packets.iter().map(Vec::len).max().unwrap_or_default();
+    let lengths = std::iter::once(usize::MAX).chain(1..longest);
     let cut = lengths.flat_map(|length| corpus.packets.iter().map(move |packet| (packet, length)));
     let whole = |length| length == usize::MAX;
     cut.filter(|(packet, length)| whole(*length) || *length < packet.len())

@@ -22,12 +22,13 @@ const MACS: ([u8; 6], [u8; 6]) = ([2, 0x42, 172, 18, 0, 2], [2, 0x42, 172, 18, 0
 fn captures_are_printed_as_they_were_reviewed() {
     let dump = |form, link_layer| Some(Dump { form, link_layer });
     let link = Options { link_layer: true, ..Options::default() };
-    let all: [(&str, Vec<Vec<u8>>, Options); 8] = [
+    let all: [(&str, Vec<Vec<u8>>, Options); 9] = [
         ("node_port", node_port(), Options::default()),
         ("node_port_verbose", node_port(), Options { verbose: 2, ..link.clone() }),
         ("overlay", overlay(), link.clone()),
         ("overlay_hex", overlay(), Options { dump: dump(DumpForm::HexAscii, false), ..link }),
         ("fragments", fragments(), Options { verbose: 1, ..Options::default() }),
+        ("control", control(), Options { verbose: 2, ..Options::default() }),
         ("ipv6", ipv6_connection(), Options { absolute_sequence: true, ..Options::default() }),
         (
             "numbers",

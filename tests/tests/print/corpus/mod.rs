@@ -11,6 +11,7 @@ mod igmp;
 mod ipv4;
 mod ipv6;
 mod ipv6_options;
+mod layers;
 mod tcp;
 mod udp;
 pub mod vxlan;
@@ -45,6 +46,7 @@ pub fn all() -> Vec<Corpus> {
         ("ipv4", ipv4::packets()),
         ("ipv6", ipv6::packets()),
         ("ipv6_options", ipv6_options::packets()),
+        ("layers", layers::packets()),
         ("tcp", tcp::packets()),
         ("udp", udp::packets()),
         ("vxlan", vxlan::packets()),
