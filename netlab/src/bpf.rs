@@ -67,7 +67,18 @@ pub(crate) fn load(
     };
     load.prog_type = program as u32;
     load.expected_attach_type = attach.map_or(0, |attach| attach as u32);
-    match call(bpf_cmd::BPF_PROG_LOAD, &mut attr) {
+    // A signal interrupts the verifier, which then asks to be called again.
+    const TRIES: usize = 8;
+    let mut outcome = call(bpf_cmd::BPF_PROG_LOAD, &mut attr);
+    for _ in 1..TRIES {
+        match &outcome {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                outcome = call(bpf_cmd::BPF_PROG_LOAD, &mut attr);
+            }
+            _ => break,
+        }
+    }
+    match outcome {
         Ok(fd) => Ok(owned(fd)),
         Err(error) => Err(with_log(&mut attr, error)),
     }

@@ -52,7 +52,7 @@ pub struct CaptureArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Where")]
 pub struct PlaceArgs {
-    /// Interface; repeatable, or several with commas [default: any].
+    /// Interface; repeatable, or several with commas; any: all [default: all but lo].
     #[arg(short, long = "interface", value_name = "IF", value_delimiter = ',')]
     pub interfaces: Vec<String>,
     /// Host of the lab: client, a node, a pod, fabric; all: all but the fabric. Repeatable.

@@ -3,8 +3,10 @@
 use std::{
     collections::{BTreeMap, BTreeSet, btree_map::Entry},
     io,
-    os::fd::OwnedFd,
+    os::fd::{AsFd as _, OwnedFd},
+    panic::resume_unwind,
     sync::Arc,
+    thread::{self, ScopedJoinHandle},
 };
 
 use aya_obj::generated::bpf_attach_type;
@@ -38,8 +40,23 @@ pub(super) struct Watch {
     names: BTreeMap<u32, Arc<str>>,
 }
 
+/// Where tcpdump's point of view is.
+const fn position(hook: Hook) -> Position {
+    match hook {
+        Hook::TcOut => Position::EgressTail,
+        _ => Position::IngressHead,
+    }
+}
+
+/// One thing that is attached.
+#[expect(dead_code, reason = "held to be dropped")]
+pub(super) enum Attached {
+    Link(OwnedFd),
+    Slot(Box<Tenancy>),
+}
+
 /// A slot around a datapath's programs. It is given back when this is dropped.
-struct Tenancy {
+pub(super) struct Tenancy {
     stages: Stages,
     slot: u32,
     _programs: Tenant,
@@ -89,43 +106,70 @@ impl Watch {
         for link in &links {
             self.names.insert(link.index, link.name.as_str().into());
         }
-        let wanted: Vec<&Link> = links.iter().filter(|link| options.wants(&link.name)).collect();
+        let wanted: Vec<&Link> =
+            links.iter().filter(|link| options.interfaces.contains(link)).collect();
         self.interfaces.retain(|index, _| wanted.iter().any(|link| link.index == *index));
-        for link in &wanted {
-            if !self.interfaces.contains_key(&link.index) {
-                let attached = self.attach(linked, options, link)?;
-                self.interfaces.insert(link.index, attached);
-            }
-        }
+        let is_new = |link: &&&Link| !self.interfaces.contains_key(&link.index);
+        let new: Vec<&Link> = wanted.iter().filter(is_new).copied().collect();
+        self.attach(linked, options, &new)?;
         if options.hooks.iter().any(|hook| hook.is_of_datapath()) {
             self.visit_datapaths(linked, options, &wanted, token)?;
         }
         Ok(())
     }
 
-    /// The programs on one interface. None but the links hold them once they are attached.
-    fn attach(&mut self, linked: &Linked, options: &Options, link: &Link) -> Result<Vec<OwnedFd>> {
-        let netns = self.connection.netns().clone();
-        let mut attached = Vec::new();
-        for (hook, position) in
-            [(Hook::TcIn, Position::IngressHead), (Hook::TcOut, Position::EgressTail)]
-        {
-            if !options.hooks.contains(&hook) {
-                continue;
-            }
-            let program = self.classifier(linked, hook, !link.ethernet)?;
-            let index = link.index;
-            match netns.run(|| bpf::attach_to_interface(program, index, position))? {
-                Ok(link) => attached.push(link),
-                // It has gone since it was listed.
-                Err(error) if error.raw_os_error() == Some(libc::ENODEV) => {}
-                Err(source) => {
-                    let subject = format!("{hook} of {}", link.name);
-                    return Err(Error::Attach { subject, source });
+    /// Attaches to interfaces, to all of them at the same time: for each link the kernel waits
+    /// until no CPU is left in what was there before. None but the links hold the programs then.
+    fn attach(&mut self, linked: &Linked, options: &Options, links: &[&Link]) -> Result<()> {
+        let mut work = Vec::new();
+        for link in links {
+            self.interfaces.entry(link.index).or_default();
+            for hook in [Hook::TcIn, Hook::TcOut] {
+                if options.hooks.contains(&hook) {
+                    let program = self.classifier(linked, hook, !link.ethernet)?.as_fd();
+                    let program = program.try_clone_to_owned().map_err(|source| Error::Attach {
+                        subject: format!("{hook} of {}", link.name),
+                        source,
+                    })?;
+                    work.push((*link, hook, program));
                 }
             }
         }
-        Ok(attached)
+        let outcomes = self.connection.netns().run(|| {
+            thread::scope(|scope| {
+                let attach = |(link, hook, program): (&Link, Hook, OwnedFd)| {
+                    let position = position(hook);
+                    let index = link.index;
+                    let attach = move || bpf::attach_to_interface(&program, index, position);
+                    (link.index, hook, link.name.clone(), scope.spawn(attach))
+                };
+                let threads: Vec<_> = work.into_iter().map(attach).collect();
+                let join =
+                    |(index, hook, name, thread): (u32, Hook, String, ScopedJoinHandle<'_, _>)| {
+                        (index, hook, name, thread.join())
+                    };
+                threads.into_iter().map(join).collect::<Vec<_>>()
+            })
+        })?;
+        for (index, hook, name, outcome) in outcomes {
+            match outcome.unwrap_or_else(|panic| resume_unwind(panic)) {
+                Ok(attached) => self.interfaces.entry(index).or_default().push(attached),
+                // It has gone since it was listed.
+                Err(error) if error.raw_os_error() == Some(libc::ENODEV) => {}
+                Err(source) => {
+                    return Err(Error::Attach { subject: format!("{hook} of {name}"), source });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Everything that is attached. It is detached when it is dropped, and the kernel takes
+    /// its time about each.
+    pub fn take_attached(&mut self) -> Vec<Attached> {
+        let links = std::mem::take(&mut self.interfaces).into_values().flatten();
+        let slots = std::mem::take(&mut self.datapaths).into_values().flatten();
+        links.map(Attached::Link).chain(slots.map(|slot| Attached::Slot(Box::new(slot)))).collect()
     }
 
     fn classifier(&mut self, linked: &Linked, hook: Hook, headerless: bool) -> Result<&OwnedFd> {

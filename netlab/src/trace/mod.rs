@@ -27,7 +27,7 @@ use netlab_common::event::stage::CAPTURES;
 use crate::{datapath, netlink};
 
 pub use event::{Event, Hook};
-pub use session::{Options, Place, Session};
+pub use session::{Interfaces, Options, Place, Session};
 
 /// A packet, seen at one place.
 #[derive(Clone, Debug, PartialEq, Eq)]

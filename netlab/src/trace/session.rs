@@ -4,6 +4,7 @@ use std::{
     collections::BTreeSet,
     fs, io,
     os::fd::{AsFd as _, OwnedFd},
+    thread,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
@@ -22,7 +23,7 @@ use super::{
 };
 use crate::{
     bpf::{self, Kind},
-    netlink::{Connection, Netns},
+    netlink::{Connection, Link, LinkKind, Netns},
 };
 
 /// How often the ring is looked into when it does not fill up.
@@ -45,8 +46,8 @@ pub struct Place {
 pub struct Options {
     /// At which hooks.
     pub hooks: BTreeSet<Hook>,
-    /// On which interfaces; empty for all.
-    pub interfaces: Vec<String>,
+    /// On which interfaces.
+    pub interfaces: Interfaces,
     /// Most bytes to keep of a packet.
     pub snaplen: u32,
     /// Size of the ring, in bytes; rounded up to a power of two pages.
@@ -57,9 +58,28 @@ pub struct Options {
     pub reach: u32,
 }
 
-impl Options {
-    pub(super) fn wants(&self, interface: &str) -> bool {
-        self.interfaces.is_empty() || self.interfaces.iter().any(|name| name == interface)
+/// Which interfaces to capture on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Interfaces {
+    /// All but the loopback.
+    AllButLoopback,
+    /// All.
+    All,
+    /// Those of these names.
+    Named(Vec<String>),
+}
+
+impl Interfaces {
+    pub(super) fn contains(&self, link: &Link) -> bool {
+        match self {
+            Self::AllButLoopback => link.kind != LinkKind::Loopback,
+            Self::All => true,
+            Self::Named(names) => names.contains(&link.name),
+        }
+    }
+
+    const fn are_named(&self) -> bool {
+        matches!(self, Self::Named(_))
     }
 }
 
@@ -93,7 +113,7 @@ impl Session {
             snaplen: options.snaplen.min(CAPACITY),
             reach: options.reach.min(CAPACITY),
             wake_at: options.ring / 4,
-            selected: u32::from(!options.interfaces.is_empty()),
+            selected: u32::from(options.interfaces.are_named()),
             running: 0,
             layout: layout(&btf)?,
         };
@@ -142,10 +162,10 @@ impl Session {
                     .filter_map(|index| watch.name(index))
                     .map(|name| &**name)
                     .collect();
-                match (watch.host(), self.options.interfaces.is_empty()) {
+                match (watch.host(), self.options.interfaces.are_named()) {
                     ("", _) => names.join(", "),
-                    (host, true) => host.to_owned(),
-                    (host, false) => format!("{} of {host}", names.join(", ")),
+                    (host, false) => host.to_owned(),
+                    (host, true) => format!("{} of {host}", names.join(", ")),
                 }
             })
             .collect();
@@ -215,7 +235,7 @@ impl Session {
 
     /// Tells the programs which interfaces are asked for.
     fn select(&self) -> Result<()> {
-        if self.options.interfaces.is_empty() {
+        if !self.options.interfaces.are_named() {
             return Ok(());
         }
         let mut map = self.linked.interfaces()?;
@@ -243,6 +263,18 @@ impl Session {
         self.reasons = Some(Reasons::of_kernel(btf)?);
         self._drops = Some(link);
         Ok(())
+    }
+}
+
+impl Drop for Session {
+    /// Detaches everything at the same time, as far as the kernel does.
+    fn drop(&mut self) {
+        let attached: Vec<_> = self.places.iter_mut().flat_map(Watch::take_attached).collect();
+        thread::scope(|scope| {
+            for one in attached {
+                scope.spawn(move || drop(one));
+            }
+        });
     }
 }
 

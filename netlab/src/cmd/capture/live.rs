@@ -225,6 +225,9 @@ impl Sink {
             let shown = journeys.advance(now(), left)?;
             self.count(shown);
         }
+        if let Some(files) = &mut self.files {
+            files.idle()?;
+        }
         self.lines.as_mut().map_or(Ok(()), Lines::flush)
     }
 

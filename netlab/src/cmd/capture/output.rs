@@ -10,7 +10,7 @@ use anyhow::Context as _;
 use jiff::tz::TimeZone;
 use netlab::capture::{
     LinkType, Packet,
-    file::{Format, Interface, Note, Precision, Progress, Rotating, Rotation},
+    file::{Format, Interface, Note, Precision, Progress, Rotating, Rotation, STANDARD_STREAM},
     print::{Dump, DumpForm, Options, Printer, TimeFormat},
 };
 
@@ -88,6 +88,7 @@ fn options(args: &CaptureArgs) -> Options {
 pub(super) struct Files {
     rotating: Rotating,
     pub format: Format,
+    is_stream: bool,
 }
 
 impl Files {
@@ -113,7 +114,8 @@ impl Files {
             zone: TimeZone::system(),
         };
         let rotating = Rotating::create(rotation, format, link, snaplen, now())?;
-        Ok(Some(Self { rotating, format }))
+        let is_stream = path.as_os_str() == STANDARD_STREAM;
+        Ok(Some(Self { rotating, format, is_stream }))
     }
 
     /// Adds an interface; its number.
@@ -129,6 +131,11 @@ impl Files {
         note: &Note<'_>,
     ) -> anyhow::Result<bool> {
         Ok(self.rotating.packet(now(), interface, packet, note)? == Progress::Written)
+    }
+
+    /// There is time: whoever reads standard output gets what has been held back.
+    pub fn idle(&mut self) -> anyhow::Result<()> {
+        if self.is_stream { Ok(self.rotating.flush()?) } else { Ok(()) }
     }
 
     /// The series itself, for its end.

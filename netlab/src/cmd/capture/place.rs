@@ -6,7 +6,7 @@ use anyhow::{Context as _, bail};
 use netlab::{
     lab::{LabDir, Role, Topology},
     netlink::{Connection, Netns},
-    trace::{Hook, Place},
+    trace::{Hook, Interfaces, Place},
 };
 
 use super::{Outcome, print, runtime};
@@ -74,10 +74,13 @@ fn hosts(topology: &Topology, wanted: &str, args: &CaptureArgs) -> anyhow::Resul
     chosen.into_iter().map(place).collect()
 }
 
-/// The interfaces that were named; none for all.
-pub(super) fn interfaces(args: &CaptureArgs) -> Vec<String> {
-    let named = &args.place.interfaces;
-    if named.iter().any(|name| name == ANY) { Vec::new() } else { named.clone() }
+/// The interfaces that were named.
+pub(super) fn interfaces(args: &CaptureArgs) -> Interfaces {
+    match args.place.interfaces.as_slice() {
+        [] => Interfaces::AllButLoopback,
+        names if names.iter().any(|name| name == ANY) => Interfaces::All,
+        names => Interfaces::Named(names.to_vec()),
+    }
 }
 
 /// The hooks that were named, or meant.

@@ -24,7 +24,6 @@ enum Written<'a> {
     Forward { from: Flow, to: Flow, encap: Option<Encap>, decap: bool, past_stack: bool },
     Answer { answer: &'static str, to: Flow },
     Drop { reason: &'static str, explanation: &'static str, flow: Flow },
-    Action { action: &'a str },
     KernelDrop { reason: &'a str, function: &'a str },
 }
 
