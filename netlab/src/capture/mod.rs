@@ -1,4 +1,4 @@
-//! Packets as people look at them: which ones ([`filter`]), as lines ([`print`]), in files
+//! Packets as people look at them: which ones ([`filter`]), as lines ([`mod@print`]), in files
 //! ([`file`]).
 //!
 //! Nothing here knows where a packet comes from: the kernel and a file give the same

@@ -20,7 +20,7 @@ fn sum(sum: Sum, bytes: &[u8]) -> [u8; 2] {
 
 /// The 16 bits of a length.
 pub fn length(bytes: usize) -> [u8; 2] {
-    u16::try_from(bytes).unwrap().to_be_bytes()
+    u16::try_from(bytes).expect("packets are short").to_be_bytes()
 }
 
 /// An IPv4 header, to be changed at will before [`Ipv4::packet`] completes it.
@@ -55,7 +55,7 @@ impl Ipv4 {
         let header_len = 20 + self.options.len();
         let [a, b] = length(header_len + payload_len);
         let [id, fragment] = [self.id.to_be_bytes(), self.fragment.to_be_bytes()];
-        let words = u8::try_from(header_len / 4).unwrap();
+        let words = u8::try_from(header_len / 4).expect("headers are short");
         let mut header = vec![0x40 | words, self.tos, a, b, id[0], id[1], fragment[0], fragment[1]];
         header.extend([self.ttl, self.protocol, 0, 0]);
         header.extend(self.source.iter().chain(&self.destination).chain(&self.options));
@@ -83,6 +83,13 @@ impl Ipv4 {
         segment[at..at + 2].copy_from_slice(&checksum);
         segment
     }
+}
+
+/// `message` with its checksum at `at`, where no pseudo header is part of it.
+pub fn summed(mut message: Vec<u8>, at: usize) -> Vec<u8> {
+    let checksum = sum(Sum::ZERO, &message);
+    message[at..at + 2].copy_from_slice(&checksum);
+    message
 }
 
 /// An IPv6 packet.
@@ -147,7 +154,7 @@ impl Tcp {
     pub fn bytes(&self) -> Vec<u8> {
         let mut options = self.options.clone();
         options.resize(options.len().next_multiple_of(4), 1);
-        let words = u8::try_from(5 + options.len() / 4).unwrap();
+        let words = u8::try_from(5 + options.len() / 4).expect("headers are short");
         let mut bytes = [self.sport.to_be_bytes(), self.dport.to_be_bytes()].concat();
         bytes.extend([self.seq.to_be_bytes(), self.ack.to_be_bytes()].concat());
         bytes.extend([words << 4, self.flags]);

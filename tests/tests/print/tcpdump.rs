@@ -20,7 +20,7 @@ pub fn version() -> Option<String> {
 pub fn file(link: LinkType, samples: &[Sample]) -> NamedTempFile {
     let mut bytes = Vec::new();
     let word = |bytes: &mut Vec<u8>, value: u64| {
-        bytes.extend(u32::try_from(value).unwrap().to_ne_bytes());
+        bytes.extend(u32::try_from(value).expect("32 bits").to_ne_bytes());
     };
     word(&mut bytes, 0xa1b2_3c4d);
     bytes.extend(2u16.to_ne_bytes());
@@ -35,8 +35,8 @@ pub fn file(link: LinkType, samples: &[Sample]) -> NamedTempFile {
         word(&mut bytes, sample.packet.len() as u64);
         bytes.extend(&sample.packet[..sample.kept]);
     }
-    let file = NamedTempFile::new().unwrap();
-    std::fs::write(file.path(), bytes).unwrap();
+    let file = NamedTempFile::new().expect("a file can be made");
+    std::fs::write(file.path(), bytes).expect("the file can be written");
     file
 }
 
@@ -50,7 +50,7 @@ pub fn read(file: &NamedTempFile, arguments: &[&str]) -> Vec<u8> {
         .args(arguments)
         .stderr(Stdio::piped())
         .output()
-        .unwrap();
+        .expect("tcpdump runs");
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "tcpdump {arguments:?}: {errors}");
     output.stdout

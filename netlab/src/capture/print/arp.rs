@@ -3,7 +3,7 @@
 use super::{
     ip::Address,
     line::{Line, Printed, Truncated, after, take, u8_at, u16_at},
-    numbers::{self, ETHERTYPES, Names},
+    numbers::{self, ETHERTYPES, Table},
 };
 
 const HEADER: usize = 8;
@@ -15,7 +15,7 @@ const REVERSE_REPLY: u16 = 4;
 const INVERSE_REQUEST: u16 = 8;
 const INVERSE_REPLY: u16 = 9;
 
-const OPERATIONS: Names<u16> = &[
+const OPERATIONS: Table<u16> = &[
     (REQUEST, "Request"),
     (REPLY, "Reply"),
     (REVERSE_REQUEST, "Reverse Request"),
@@ -25,7 +25,7 @@ const OPERATIONS: Names<u16> = &[
     (10, "NACK Reply"),
 ];
 
-const HARDWARE: Names<u16> = &[
+const HARDWARE: Table<u16> = &[
     (1, "Ethernet"),
     (6, "TokenRing"),
     (7, "ArcNet"),

@@ -1,6 +1,6 @@
 //! Ethernet (IEEE 802.3), with VLAN tags (IEEE 802.1Q).
 
-use netlab_common::wire::eth::{EthHeader, Mac};
+use netlab_common::wire::eth::{EthHeader, IPV4, IPV6, Mac};
 
 use super::{
     arp, ipv4, ipv6,
@@ -9,13 +9,14 @@ use super::{
     numbers::{self, ETHERTYPES},
 };
 
-const IPV4: u16 = 0x0800;
 const ARP: u16 = 0x0806;
 const REVERSE_ARP: u16 = 0x8035;
-const IPV6: u16 = 0x86dd;
 /// Alteon's jumbo frames: an LLC header follows.
 const JUMBO: u16 = 0x8870;
 const TAGS: [u16; 4] = [0x8100, 0x9100, 0x9200, 0x88a8];
+
+/// Source and destination.
+pub(super) type Macs = (Mac, Mac);
 
 /// The greatest value that is a length, not an EtherType.
 pub(super) const MAX_LENGTH: u16 = 1500;
@@ -184,6 +185,3 @@ pub(super) fn print_payload(
     }
     Ok(true)
 }
-
-/// Source and destination.
-pub(super) type Macs = (Mac, Mac);

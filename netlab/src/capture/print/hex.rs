@@ -7,7 +7,7 @@ use super::{Dump, DumpForm};
 /// Appends `bytes` in the form that was asked for.
 pub(super) fn dump(out: &mut String, dump: Dump, bytes: &[u8]) {
     match dump.form {
-        DumpForm::Hex => hex(out, bytes),
+        DumpForm::Hex => hex(out, "\n\t", bytes),
         DumpForm::HexAscii => hex_and_ascii(out, bytes),
         DumpForm::Ascii => ascii(out, bytes),
     }
@@ -15,10 +15,10 @@ pub(super) fn dump(out: &mut String, dump: Dump, bytes: &[u8]) {
 
 const BYTES_A_LINE: usize = 16;
 
-/// Each 16 bytes as a line of their own, beginning with a line break.
-fn hex(out: &mut String, bytes: &[u8]) {
+/// Each 16 bytes with their offset, after `indent`, in which a line break may be.
+pub(super) fn hex(out: &mut String, indent: &str, bytes: &[u8]) {
     for (number, row) in bytes.chunks(BYTES_A_LINE).enumerate() {
-        let _ = write!(out, "\n\t0x{:04x}: ", number * BYTES_A_LINE);
+        let _ = write!(out, "{indent}0x{:04x}: ", number * BYTES_A_LINE);
         pairs(out, row);
     }
 }

@@ -1,12 +1,15 @@
 //! What IPv4 and IPv6 share: addresses, the header as the protocols above see it, and which
 //! protocol prints what follows it.
 
-use std::net::IpAddr;
+use std::{
+    fmt,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+};
 
 use netlab_common::checksum::Sum;
 
 use super::{
-    ethernet, icmp, icmp6, ipv4, ipv4_options, ipv6,
+    ethernet, icmp, icmp6, igmp, ipv4, ipv4_options, ipv6,
     line::{Line, Printed, Truncated, take, u8_at},
     names::Transport,
     tcp, udp,
@@ -20,20 +23,19 @@ pub(super) mod protocol {
     pub const IPV4: u8 = 4;
     pub const TCP: u8 = 6;
     pub const UDP: u8 = 17;
-    pub const DCCP: u8 = 33;
     pub const IPV6: u8 = 41;
     pub const ROUTING: u8 = 43;
     pub const FRAGMENT: u8 = 44;
+    pub const AUTHENTICATION: u8 = 51;
     pub const ICMPV6: u8 = 58;
     pub const NONE: u8 = 59;
     pub const DESTINATION: u8 = 60;
-    pub const SCTP: u8 = 132;
     pub const MOBILITY: u8 = 135;
     pub const ETHERNET: u8 = 143;
 
     /// Whether a protocol prints the addresses itself, beside its ports.
     pub const fn prints_addresses(number: u8) -> bool {
-        matches!(number, TCP | UDP | DCCP | SCTP)
+        matches!(number, TCP | UDP)
     }
 }
 
@@ -55,6 +57,25 @@ impl From<Address> for IpAddr {
     }
 }
 
+/// In numbers, as tcpdump writes them: IPv6 as RFC 5952 does, but with IPv4 in the last four
+/// bytes also without `ffff` in front of it.
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let octets = match *self {
+            Self::V4(octets) => return Ipv4Addr::from(octets).fmt(f),
+            Self::V6(octets) => octets,
+        };
+        let address = Ipv6Addr::from(octets);
+        match address.segments() {
+            [0, 0, 0, 0, 0, 0, high, _] if high != 0 => {
+                let [.., a, b, c, d] = octets;
+                write!(f, "::{a}.{b}.{c}.{d}")
+            }
+            _ => address.fmt(f),
+        }
+    }
+}
+
 impl Line<'_> {
     /// An address, or its name.
     pub fn address(&mut self, address: Address) {
@@ -65,22 +86,7 @@ impl Line<'_> {
             let name = name.to_owned();
             return self.text(&name);
         }
-        match address {
-            Address::V4([a, b, c, d]) => self.push(format_args!("{a}.{b}.{c}.{d}")),
-            Address::V6(octets) => self.address6(octets),
-        }
-    }
-
-    /// RFC 5952, but for IPv4 in the last four bytes also without `ffff` in front of it.
-    fn address6(&mut self, octets: [u8; 16]) {
-        let address = std::net::Ipv6Addr::from(octets);
-        match address.segments() {
-            [0, 0, 0, 0, 0, 0, high, _] if high != 0 => {
-                let [.., a, b, c, d] = octets;
-                self.push(format_args!("::{a}.{b}.{c}.{d}"));
-            }
-            _ => self.push(format_args!("{address}")),
-        }
+        self.push(format_args!("{address}"));
     }
 
     /// A port, or its name.
@@ -226,22 +232,13 @@ pub(super) fn print_payload(
     match next {
         protocol::TCP => tcp::print(line, bytes, length, ip),
         protocol::UDP => udp::print(line, bytes, length, ip),
-        protocol::ICMP if v4 => {
-            line.protocol("icmp");
-            icmp::print(line, bytes, length, ip, &mut |line, bytes, length| {
-                line.quoted(|line| ipv4::print(line, bytes, length));
-            })
-        }
-        protocol::ICMPV6 if !v4 => {
-            line.protocol("icmp6");
-            icmp6::print(line, bytes, length, ip, &mut |line, bytes, length| {
-                line.quoted(|line| ipv6::print(line, bytes, length));
-            })
-        }
+        protocol::ICMP if v4 => icmp::print(line, bytes, length, ip.fragmented, &mut ipv4::print),
+        protocol::ICMPV6 if !v4 => icmp6::print(line, bytes, length, ip),
         protocol::ICMP | protocol::IGMP if !v4 => wrong_version(line, next, "IPv4"),
         protocol::ICMPV6 => wrong_version(line, next, "IPv6"),
         protocol::ETHERNET if v4 => wrong_version(line, next, "IPv6"),
         protocol::ETHERNET => ethernet::print(line, bytes, length).map(drop),
+        protocol::IGMP => igmp::print(line, bytes, length),
         protocol::IPV4 => ipv4::print(line, bytes, length),
         protocol::IPV6 => ipv6::print(line, bytes, length),
         protocol::NONE => {

@@ -5,8 +5,8 @@ use netlab_common::checksum::Sum;
 use super::{
     ip::{self, Pseudo, checksum, expected, protocol},
     ipv4_options,
-    line::{Line, Printed, after, first, u8_at, u16_at},
-    numbers::{self, IP_PROTOCOLS, Names},
+    line::{Line, Printed, Truncated, after, first, u8_at, u16_at},
+    numbers::{self, IP_PROTOCOLS, Table},
 };
 
 const HEADER: usize = 20;
@@ -14,7 +14,7 @@ const HEADER: usize = 20;
 const MORE_FRAGMENTS: u16 = 0x2000;
 const FLAGS: u16 = 0xe000;
 const OFFSET: u16 = 0x1fff;
-const FLAG_NAMES: Names<u16> = &[(MORE_FRAGMENTS, "+"), (0x4000, "DF"), (0x8000, "rsvd")];
+const FLAG_NAMES: Table<u16> = &[(MORE_FRAGMENTS, "+"), (0x4000, "DF"), (0x8000, "rsvd")];
 
 /// Prints a packet and all that is in it.
 pub(super) fn print(line: &mut Line<'_>, bytes: &[u8], length: usize) -> Printed {
@@ -73,7 +73,7 @@ fn print_packet(line: &mut Line<'_>, bytes: &[u8], length: usize) -> Printed {
     if bytes.len() < header_len {
         let available = bytes.len();
         line.push(format_args!(" [remaining caplen({available}) < header length({header_len})]"));
-        return Err(super::line::Truncated);
+        return Err(Truncated);
     }
     ip::print_payload(line, next, after(bytes, header_len), total_len - header_len, &ip)
 }
@@ -84,7 +84,7 @@ fn total_length(
     bytes: &[u8],
     length: usize,
     header_len: usize,
-) -> Result<Option<usize>, super::line::Truncated> {
+) -> Result<Option<usize>, Truncated> {
     let total_len = usize::from(u16_at(bytes, 2)?);
     if length < total_len {
         line.push(format_args!("truncated-ip - {} bytes missing! ", total_len - length));
@@ -97,11 +97,7 @@ fn total_length(
 }
 
 /// The part in parentheses, and whether the options are all there.
-fn print_header(
-    line: &mut Line<'_>,
-    bytes: &[u8],
-    header_len: usize,
-) -> Result<bool, super::line::Truncated> {
+fn print_header(line: &mut Line<'_>, bytes: &[u8], header_len: usize) -> Result<bool, Truncated> {
     let tos = u8_at(bytes, 1)?;
     line.push(format_args!("(tos 0x{tos:x}"));
     line.text(["", ",ECT(1)", ",ECT(0)", ",CE"][usize::from(tos & 3)]);
@@ -111,12 +107,10 @@ fn print_header(
     }
     let (id, fragment, next) = (u16_at(bytes, 4)?, u16_at(bytes, 6)?, u8_at(bytes, 9)?);
     let offset = u32::from(fragment & OFFSET) * 8;
-    let flags = numbers::bits(FLAG_NAMES, fragment & FLAGS, ", ", "none");
+    line.push(format_args!(", id {id}, offset {offset}, flags ["));
+    line.bits(FLAG_NAMES, fragment & FLAGS, ", ");
     let name = numbers::name(IP_PROTOCOLS, next).unwrap_or("unknown");
-    line.push(format_args!(
-        ", id {id}, offset {offset}, flags [{flags}], proto {name} ({next}), length {}",
-        u16_at(bytes, 2)?
-    ));
+    line.push(format_args!("], proto {name} ({next}), length {}", u16_at(bytes, 2)?));
     let mut whole = true;
     if header_len > HEADER {
         line.text(", options (");

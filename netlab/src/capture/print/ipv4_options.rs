@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use super::{
     ip::Address,
     line::{Line, Truncated, after, take, u8_at, u16_at, u32_at},
-    numbers::{self, Names},
+    numbers::{self, Table},
 };
 
 const END: u8 = 0;
@@ -16,7 +16,7 @@ const LOOSE_ROUTE: u8 = 131;
 const STRICT_ROUTE: u8 = 137;
 const ROUTER_ALERT: u8 = 148;
 
-const NAMES: Names<u8> = &[
+const NAMES: Table<u8> = &[
     (END, "EOL"),
     (NOP, "NOP"),
     (TIMESTAMP, "timestamp"),

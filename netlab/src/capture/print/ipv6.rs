@@ -108,13 +108,10 @@ impl Walk<'_> {
                     if !self.may_have_hop_options(line) {
                         return Ok(());
                     }
-                    let length = ipv6_options::hop_by_hop(line, rest, &mut self.jumbo)?;
-                    if self.payload_len == 0 && self.jumbo.is_none() {
-                        line.text("[No valid Jumbo Payload Hop-by-Hop option found]");
-                        line.invalid();
-                        return Ok(());
-                    }
-                    length
+                    ipv6_options::hop_by_hop(line, rest, self.payload_len)?.map(|header| {
+                        self.jumbo = header.jumbo;
+                        header.length
+                    })
                 }
                 protocol::DESTINATION => ipv6_options::destination(line, rest)?,
                 protocol::ROUTING => {
@@ -128,7 +125,6 @@ impl Walk<'_> {
                     self.fragmented = true;
                     let end = HEADER + self.payload_len;
                     ipv6_options::fragment(line, rest, end.wrapping_sub(self.at))?
-                        .filter(|length| rest.len() > *length)
                 }
                 next => return self.print_payload(line, next),
             };
@@ -163,7 +159,8 @@ impl Walk<'_> {
         let mut total_len = self.at + self.left;
         let mut left = self.left;
         if let Some(jumbo) = self.jumbo {
-            total_len = usize::try_from(jumbo).unwrap_or(usize::MAX).saturating_add(HEADER);
+            // tcpdump's lengths have 32 bits.
+            total_len = jumbo.wrapping_add(40) as usize;
             if total_len < self.at {
                 line.mark();
                 return Ok(());

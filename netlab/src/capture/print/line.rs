@@ -2,7 +2,7 @@
 
 use std::fmt::{Arguments, Write as _};
 
-use super::{names::Names, tcp_sequences::Sequences};
+use super::{names::Names, numbers::Table, tcp_sequences::Sequences};
 
 /// How packets are printed: tcpdump's options of the same letters.
 #[derive(Clone, Debug)]
@@ -90,6 +90,21 @@ pub enum DumpForm {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Truncated;
 
+/// How much ends where bytes are missing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Cut {
+    /// The protocol's own part; what stands around it goes on.
+    Part,
+    /// The line, as with [`Truncated`].
+    Line,
+}
+
+impl From<Truncated> for Cut {
+    fn from(Truncated: Truncated) -> Self {
+        Self::Line
+    }
+}
+
 /// Whether a protocol could print its part. One that could not leaves its name in
 /// [`State::protocol`], and the line ends with it: `[|tcp]`.
 pub(super) type Printed = Result<(), Truncated>;
@@ -111,8 +126,6 @@ pub(super) struct State {
     pub names: Names,
     /// Where in the text the bytes of an unknown protocol begin.
     pub dump_at: Option<usize>,
-    /// Whether the line has ended in the middle of a quoted packet.
-    stopped: bool,
     depth: u8,
 }
 
@@ -122,7 +135,6 @@ impl State {
         self.protocol = "";
         self.link_len = 0;
         self.dump_at = None;
-        self.stopped = false;
         self.depth = 0;
     }
 }
@@ -140,17 +152,13 @@ pub(super) struct Line<'a> {
 impl Line<'_> {
     /// Appends text: `line.push(format_args!(…))`.
     pub fn push(&mut self, text: Arguments<'_>) {
-        if !self.state.stopped {
-            // A String takes everything.
-            let _ = self.out.write_fmt(text);
-        }
+        // A String takes everything.
+        let _ = self.out.write_fmt(text);
     }
 
     /// Appends text without arguments.
     pub fn text(&mut self, text: &str) {
-        if !self.state.stopped {
-            self.out.push_str(text);
-        }
+        self.out.push_str(text);
     }
 
     /// Whether `-v` was given.
@@ -175,20 +183,32 @@ impl Line<'_> {
         self.text(" (invalid)");
     }
 
-    /// Prints a packet inside the packet, whose truncation ends the whole line: nothing is
-    /// appended after it.
-    pub fn quoted(&mut self, print: impl FnOnce(&mut Self) -> Printed) {
-        let protocol = self.state.protocol;
-        if print(self).is_err() {
-            self.mark();
-            self.state.stopped = true;
+    /// Prints a part that may be cut short for itself, and marks it then. Nothing where it was.
+    pub fn part<T>(
+        &mut self,
+        print: impl FnOnce(&mut Self) -> Result<T, Cut>,
+    ) -> Result<Option<T>, Truncated> {
+        match print(self) {
+            Ok(value) => Ok(Some(value)),
+            Err(Cut::Line) => Err(Truncated),
+            Err(Cut::Part) => {
+                self.mark();
+                Ok(None)
+            }
         }
-        self.state.protocol = protocol;
     }
 
-    /// Whether the line ended in a quoted packet.
-    pub fn is_stopped(&self) -> bool {
-        self.state.stopped
+    /// Appends all that `print` prints, or nothing where it fails.
+    pub fn all_or_nothing<E>(
+        &mut self,
+        print: impl FnOnce(&mut Self) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let begin = self.out.len();
+        let printed = print(self);
+        if printed.is_err() {
+            self.out.truncate(begin);
+        }
+        printed
     }
 
     /// Prints one more IP header, unless there have been too many.
@@ -214,11 +234,18 @@ impl Line<'_> {
 
     /// The bytes of what cannot be decoded, in any case.
     pub fn undecoded(&mut self, bytes: &[u8]) {
-        if self.state.stopped {
-            return;
-        }
         self.state.dump_at.get_or_insert(self.out.len());
         super::hex::hex_and_ascii(self.out, bytes);
+    }
+
+    /// The names of the bits that are set in `value`, with `separator` between them.
+    pub fn bits(&mut self, names: Table<u16>, value: u16, separator: &str) {
+        let mut set = names.iter().filter(|(bit, _)| value & bit != 0).map(|(_, name)| *name);
+        self.text(set.next().unwrap_or("none"));
+        for name in set {
+            self.text(separator);
+            self.text(name);
+        }
     }
 
     /// A MAC address.

@@ -4,7 +4,7 @@ use super::{
     ethernet::{self, Macs},
     ipv4,
     line::{Line, Truncated, after, u8_at, u16_at},
-    numbers::{self, ETHERTYPES, Names, ORGANISATIONS},
+    numbers::{self, ETHERTYPES, ORGANISATIONS, Table},
     stp,
 };
 
@@ -12,7 +12,7 @@ const STP: u8 = 0x42;
 const IP: u8 = 0x06;
 const SNAP: u8 = 0xaa;
 
-const SERVICES: Names<u8> = &[
+const SERVICES: Table<u8> = &[
     (0x00, "Null"),
     (0xff, "Global"),
     (0x02, "802.1B I"),
@@ -33,7 +33,7 @@ const SERVICES: Names<u8> = &[
 /// Unnumbered information, the usual command.
 const UI: u16 = 0x03;
 const EXCHANGE_ID: u16 = 0xaf;
-const COMMANDS: Names<u16> = &[
+const COMMANDS: Table<u16> = &[
     (UI, "ui"),
     (0xe3, "test"),
     (EXCHANGE_ID, "xid"),
@@ -237,20 +237,16 @@ fn print_snap(
              {kind} {protocol_name} (0x{protocol:04x}), length {length}: "
         ));
     }
-    match (organisation, protocol) {
-        (ENCAPSULATED | CISCO_BRIDGED, _) => {
-            if ethernet::print_payload(line, protocol, rest, length)? {
-                return Ok(true);
-            }
-        }
+    let known = match (organisation, protocol) {
+        (ENCAPSULATED | CISCO_BRIDGED, _) => ethernet::print_payload(line, protocol, rest, length)?,
         (CISCO, PVST | 0x010c) | (BRIDGED, 0x000e) => {
             stp::print(line, rest, length)?;
-            return Ok(true);
+            true
         }
-        _ => {}
-    }
-    if line.options.link_layer {
-        return Ok(false);
+        _ => false,
+    };
+    if known || line.options.link_layer {
+        return Ok(known);
     }
     if let Some((source, destination)) = macs {
         line.mac(source);
@@ -280,7 +276,7 @@ const APPLETALK: u32 = 0x08_0007;
 /// Spanning tree for each VLAN.
 const PVST: u16 = 0x010b;
 
-const CISCO_PROTOCOLS: Names<u16> = &[
+const CISCO_PROTOCOLS: Table<u16> = &[
     (0x2000, "CDP"),
     (0x2003, "VTP"),
     (0x2004, "DTP"),
@@ -289,7 +285,7 @@ const CISCO_PROTOCOLS: Names<u16> = &[
     (0x010c, "VLAN Bridge"),
 ];
 
-const BRIDGED_PROTOCOLS: Names<u16> = &[
+const BRIDGED_PROTOCOLS: Table<u16> = &[
     (0x0001, "Ethernet + FCS"),
     (0x0007, "Ethernet w/o FCS"),
     (0x0002, "802.4 + FCS"),
@@ -303,7 +299,7 @@ const BRIDGED_PROTOCOLS: Names<u16> = &[
     (0x000e, "BPDU"),
 ];
 
-fn protocols(organisation: u32) -> Option<Names<u16>> {
+fn protocols(organisation: u32) -> Option<Table<u16>> {
     match organisation {
         ENCAPSULATED | CISCO_BRIDGED | APPLETALK => Some(ETHERTYPES),
         CISCO => Some(CISCO_PROTOCOLS),

@@ -20,6 +20,7 @@ mod ethernet;
 mod hex;
 mod icmp;
 mod icmp6;
+mod igmp;
 mod ip;
 mod ipv4;
 mod ipv4_options;
@@ -34,6 +35,8 @@ mod stp;
 mod tcp;
 mod tcp_options;
 mod tcp_sequences;
+#[cfg(test)]
+mod tests;
 mod text;
 mod time;
 mod udp;
@@ -90,8 +93,7 @@ impl Printer {
         let mut line = Line { out, options: &self.options, state: &mut self.state };
         // The bytes of a truncated packet are dumped with the link layer.
         let link_len = match print_link(&mut line, packet) {
-            Ok(length) if !line.is_stopped() => length,
-            Ok(_) => 0,
+            Ok(length) => length,
             Err(Truncated) => {
                 line.mark();
                 0

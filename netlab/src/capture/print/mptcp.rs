@@ -129,7 +129,7 @@ fn dss(line: &mut Line<'_>, option: &[u8], flags: u8) -> Option {
     let mut number = |line: &mut Line<'_>, name: &str, wide: bool| {
         let len = if wide { 8 } else { 4 };
         line.text(name);
-        let Some((field, tail)) = rest.split_at_checked(len) else { return None };
+        let (field, tail) = rest.split_at_checked(len)?;
         rest = tail;
         let value = field.iter().fold(0u64, |value, byte| value << 8 | u64::from(*byte));
         line.push(format_args!("{value}"));

@@ -88,7 +88,10 @@ fn resolve(address: IpAddr, port: u16, what: What) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{
+        super::line::{Line, Options, State},
+        *,
+    };
 
     #[test]
     fn a_port_without_a_service_has_no_name() {
@@ -104,5 +107,22 @@ mod tests {
         let address = Address::V4([192, 0, 2, 1]);
         names.hosts.insert(address, Some("client".to_owned()));
         assert_eq!(names.host(address), Some("client"));
+    }
+
+    #[test]
+    fn names_stand_in_place_of_numbers_where_that_was_asked_for() {
+        let mut state = State::default();
+        let address = Address::V4([192, 0, 2, 1]);
+        state.names.hosts.insert(address, Some("client".to_owned()));
+        state.names.services.insert((Transport::Udp, 53), Some("domain".to_owned()));
+        for (numeric, expected) in [(false, "client.domain"), (true, "192.0.2.1.53")] {
+            let options = Options { numeric, ..Options::default() };
+            let mut text = String::new();
+            let mut line = Line { out: &mut text, options: &options, state: &mut state };
+            line.address(address);
+            line.text(".");
+            line.port(Transport::Udp, 53);
+            assert_eq!(text, expected);
+        }
     }
 }

@@ -1,22 +1,15 @@
 //! Names of assigned numbers, as tcpdump writes them.
 
 /// Names by number.
-pub(super) type Names<T> = &'static [(T, &'static str)];
+pub(super) type Table<T> = &'static [(T, &'static str)];
 
 /// The name of `number`.
-pub(super) fn name<T: Copy + PartialEq>(names: Names<T>, number: T) -> Option<&'static str> {
+pub(super) fn name<T: Copy + PartialEq>(names: Table<T>, number: T) -> Option<&'static str> {
     names.iter().find(|(known, _)| *known == number).map(|(_, name)| *name)
 }
 
-/// The names of all bits that are set in `value`, with `separator` between them.
-pub(super) fn bits(names: Names<u16>, value: u16, separator: &str, none: &str) -> String {
-    let set: Vec<&str> =
-        names.iter().filter(|(bit, _)| value & bit == *bit).map(|(_, name)| *name).collect();
-    if set.is_empty() { none.to_owned() } else { set.join(separator) }
-}
-
 /// EtherTypes.
-pub(super) const ETHERTYPES: Names<u16> = &[
+pub(super) const ETHERTYPES: Table<u16> = &[
     (0x0800, "IPv4"),
     (0x8847, "MPLS unicast"),
     (0x8848, "MPLS multicast"),
@@ -73,7 +66,7 @@ pub(super) const ETHERTYPES: Names<u16> = &[
 ];
 
 /// IP protocols, as the header's verbose part writes them.
-pub(super) const IP_PROTOCOLS: Names<u8> = &[
+pub(super) const IP_PROTOCOLS: Table<u8> = &[
     (0, "Options"),
     (1, "ICMP"),
     (2, "IGMP"),
@@ -105,7 +98,7 @@ pub(super) const IP_PROTOCOLS: Names<u8> = &[
 ];
 
 /// Organisations in SNAP headers.
-pub(super) const ORGANISATIONS: Names<u32> = &[
+pub(super) const ORGANISATIONS: Table<u32> = &[
     (0x00_0000, "Ethernet"),
     (0x00_000c, "Cisco"),
     (0x00_005e, "IANA"),
@@ -135,7 +128,7 @@ pub(super) const ORGANISATIONS: Names<u32> = &[
 ];
 
 /// Address families in BSD loopback headers.
-pub(super) const ADDRESS_FAMILIES: Names<u32> = &[
+pub(super) const ADDRESS_FAMILIES: Table<u32> = &[
     (2, "IPv4"),
     (6, "NS"),
     (7, "ISO"),

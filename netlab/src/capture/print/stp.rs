@@ -3,21 +3,21 @@
 
 use super::{
     line::{Line, Printed, take, u8_at, u16_at, u32_at},
-    numbers::{self, Names},
+    numbers::{self, Table},
 };
 
 const RAPID: u8 = 2;
 const MULTIPLE: u8 = 3;
 const SHORTEST_PATH: u8 = 4;
-const VERSIONS: Names<u8> =
+const VERSIONS: Table<u8> =
     &[(0, "802.1d"), (RAPID, "802.1w"), (MULTIPLE, "802.1s"), (SHORTEST_PATH, "802.1aq")];
 
 const CONFIGURATION: u8 = 0;
 const RAPID_CONFIGURATION: u8 = 2;
-const TYPES: Names<u8> =
+const TYPES: Table<u8> =
     &[(CONFIGURATION, "Config"), (RAPID_CONFIGURATION, "Rapid STP"), (0x80, "Topology Change")];
 
-const FLAGS: Names<u16> = &[
+const FLAGS: Table<u16> = &[
     (0x01, "Topology change"),
     (0x02, "Proposal"),
     (0x10, "Learn"),
@@ -62,12 +62,14 @@ pub(super) fn print(line: &mut Line<'_>, bytes: &[u8], length: usize) -> Printed
         return Ok(());
     }
     let flags = u8_at(bytes, 4)?;
-    let names = numbers::bits(FLAGS, flags.into(), ", ", "none");
-    if needed > CONFIGURATION_LEN + 1 {
-        line.push(format_args!(", CIST Flags [{names}], length {length}"));
+    let multiple = needed > CONFIGURATION_LEN + 1;
+    line.text(if multiple { ", CIST Flags [" } else { ", Flags [" });
+    line.bits(FLAGS, flags.into(), ", ");
+    line.text("]");
+    if multiple {
+        line.push(format_args!(", length {length}"));
         return Ok(());
     }
-    line.push(format_args!(", Flags [{names}]"));
     let (bridge, port) = (take(bytes, 17)?, u16_at(bytes, 25)?);
     line.text(", bridge-id ");
     print_bridge(line, bridge);

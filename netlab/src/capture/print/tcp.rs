@@ -5,7 +5,7 @@ use super::{
     ip::{Pseudo, expected, protocol},
     line::{Line, Printed, Truncated, after, difference, first, u8_at, u16_at, u32_at},
     names::Transport,
-    numbers::{self, Names},
+    numbers::Table,
     tcp_options,
     tcp_sequences::{Connection, First},
     text::{self, Text},
@@ -18,7 +18,7 @@ const SYN: u8 = 0x02;
 const RST: u8 = 0x04;
 const ACK: u8 = 0x10;
 const URG: u8 = 0x20;
-const FLAG_NAMES: Names<u16> = &[
+const FLAG_NAMES: Table<u16> = &[
     (0x01, "F"),
     (0x02, "S"),
     (0x04, "R"),
@@ -62,8 +62,9 @@ pub(super) fn print(line: &mut Line<'_>, bytes: &[u8], length: usize, ip: &Pseud
         return Ok(());
     }
     let flags = u8_at(bytes, 13)?;
-    let names = numbers::bits(FLAG_NAMES, flags.into(), "", "none");
-    line.push(format_args!("Flags [{names}]"));
+    line.text("Flags [");
+    line.bits(FLAG_NAMES, flags.into(), "");
+    line.text("]");
     let relative = Relative::of(line, bytes, ip, flags, sport, dport)?;
     if header_len > length {
         too_long(line, header_len, length);

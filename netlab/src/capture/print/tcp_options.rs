@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use super::{
     line::{Line, Truncated, after, first, u8_at, u16_at, u32_at},
     mptcp,
-    numbers::{self, Names},
+    numbers::{self, Table},
 };
 
 const END: u8 = 0;
@@ -27,7 +27,7 @@ const MULTIPATH: u8 = 30;
 const FAST_OPEN: u8 = 34;
 const EXPERIMENT: u8 = 254;
 
-const NAMES: Names<u8> = &[
+const NAMES: Table<u8> = &[
     (END, "eol"),
     (NOP, "nop"),
     (MSS, "mss"),

@@ -10,107 +10,44 @@ use super::line::{Line, Printed, Truncated, after, first, u8_at};
 pub(super) struct Text {
     name: &'static str,
     capitals: &'static str,
-    /// What requests begin with; a response has its code as the second word. None where each
-    /// segment is a request or a response.
-    commands: &'static [&'static str],
+    /// What requests begin with, with blanks between; a response has its code as the second
+    /// word. Empty where each segment is a request or a response.
+    commands: &'static str,
 }
 
 /// RFC 9112, with WebDAV.
 pub(super) const HTTP: Text = Text {
     name: "http",
     capitals: "HTTP",
-    commands: &[
-        "GET",
-        "PUT",
-        "COPY",
-        "HEAD",
-        "LOCK",
-        "MOVE",
-        "POLL",
-        "POST",
-        "BCOPY",
-        "BMOVE",
-        "MKCOL",
-        "TRACE",
-        "LABEL",
-        "MERGE",
-        "DELETE",
-        "SEARCH",
-        "UNLOCK",
-        "REPORT",
-        "UPDATE",
-        "NOTIFY",
-        "BDELETE",
-        "CONNECT",
-        "OPTIONS",
-        "CHECKIN",
-        "PROPFIND",
-        "CHECKOUT",
-        "CCM_POST",
-        "SUBSCRIBE",
-        "PROPPATCH",
-        "BPROPFIND",
-        "BPROPPATCH",
-        "UNCHECKOUT",
-        "MKACTIVITY",
-        "MKWORKSPACE",
-        "UNSUBSCRIBE",
-        "RPC_CONNECT",
-        "VERSION-CONTROL",
-        "BASELINE-CONTROL",
-    ],
+    commands: "GET PUT COPY HEAD LOCK MOVE POLL POST BCOPY BMOVE MKCOL TRACE LABEL \
+               MERGE DELETE SEARCH UNLOCK REPORT UPDATE NOTIFY BDELETE CONNECT OPTIONS \
+               CHECKIN PROPFIND CHECKOUT CCM_POST SUBSCRIBE PROPPATCH BPROPFIND \
+               BPROPPATCH UNCHECKOUT MKACTIVITY MKWORKSPACE UNSUBSCRIBE RPC_CONNECT \
+               VERSION-CONTROL BASELINE-CONTROL",
 };
 
 /// RFC 2326.
 pub(super) const RTSP: Text = Text {
     name: "rtsp",
     capitals: "RTSP",
-    commands: &[
-        "DESCRIBE",
-        "ANNOUNCE",
-        "GET_PARAMETER",
-        "OPTIONS",
-        "PAUSE",
-        "PLAY",
-        "RECORD",
-        "REDIRECT",
-        "SETUP",
-        "SET_PARAMETER",
-        "TEARDOWN",
-    ],
+    commands: "DESCRIBE ANNOUNCE GET_PARAMETER OPTIONS PAUSE PLAY RECORD REDIRECT SETUP \
+               SET_PARAMETER TEARDOWN",
 };
 
 /// RFC 3261.
 pub(super) const SIP: Text = Text {
     name: "sip",
     capitals: "SIP",
-    commands: &[
-        "ACK",
-        "BYE",
-        "CANCEL",
-        "DO",
-        "INFO",
-        "INVITE",
-        "MESSAGE",
-        "NOTIFY",
-        "OPTIONS",
-        "PRACK",
-        "QAUTH",
-        "REFER",
-        "REGISTER",
-        "SPRACK",
-        "SUBSCRIBE",
-        "UPDATE",
-        "PUBLISH",
-    ],
+    commands: "ACK BYE CANCEL DO INFO INVITE MESSAGE NOTIFY OPTIONS PRACK QAUTH REFER \
+               REGISTER SPRACK SUBSCRIBE UPDATE PUBLISH",
 };
 
 /// RFC 959.
-pub(super) const FTP: Text = Text { name: "ftp", capitals: "FTP", commands: &[] };
+pub(super) const FTP: Text = Text { name: "ftp", capitals: "FTP", commands: "" };
 /// RFC 5321.
-pub(super) const SMTP: Text = Text { name: "smtp", capitals: "SMTP", commands: &[] };
+pub(super) const SMTP: Text = Text { name: "smtp", capitals: "SMTP", commands: "" };
 /// RFC 3912.
-pub(super) const WHOIS: Text = Text { name: "whois", capitals: "WHOIS", commands: &[] };
+pub(super) const WHOIS: Text = Text { name: "whois", capitals: "WHOIS", commands: "" };
 
 impl Text {
     /// Prints the name, and lines of `length` bytes of payload.
@@ -141,7 +78,7 @@ impl Text {
     /// Whether a request or a response begins here.
     fn begins(&self, bytes: &[u8], length: usize) -> bool {
         let Some((word, next)) = word(bytes, length) else { return false };
-        if self.commands.iter().any(|command| word.eq_ignore_ascii_case(command.as_bytes())) {
+        if self.commands.split(' ').any(|command| word.eq_ignore_ascii_case(command.as_bytes())) {
             return true;
         }
         // The second word, where there is one.

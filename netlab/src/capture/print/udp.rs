@@ -3,7 +3,7 @@
 use super::{
     dns,
     ip::{Pseudo, expected, protocol},
-    line::{Line, Printed, after, u16_at},
+    line::{Line, Printed, Truncated, after, u16_at},
     names::Transport,
     text, vxlan,
 };
@@ -82,7 +82,7 @@ fn print_payload(
     payload: &[u8],
     length: usize,
     ports: (u16, u16),
-) -> Result<bool, super::line::Truncated> {
+) -> Result<bool, Truncated> {
     let is = |port: u16| ports.0 == port || ports.1 == port;
     if is(53) {
         dns::print(line, payload, length, dns::Over::Udp)?;

@@ -1,11 +1,11 @@
 //! VXLAN (RFC 7348): its header, and the frame inside on a line of its own.
 //!
-//! Unlike tcpdump, which takes UDP port 8472 for OTV, this takes it for VXLAN, as
-//! `tcpdump -T vxlan` would: it is what Linux uses by default, and what flannel uses.
+//! Unlike tcpdump before 4.99.6, which takes UDP port 8472 for OTV, this takes it for VXLAN,
+//! as `tcpdump -T vxlan` would: Linux uses it by default, and so does flannel.
 
 use super::{
     ethernet,
-    line::{Line, Printed, Truncated, after, u8_at, u32_at},
+    line::{Line, Printed, after, take, u8_at},
 };
 
 /// The assigned port.
@@ -26,12 +26,9 @@ pub(super) fn print(line: &mut Line<'_>, bytes: &[u8], length: usize) -> Printed
     let flags = u8_at(bytes, 0)?;
     let names = if flags & 0x08 != 0 { "I" } else { "invalid" };
     line.push(format_args!(", flags [{names}] (0x{flags:02x}), "));
-    // The last byte of the word, which is reserved, need not have been captured.
-    let vni = match bytes.get(4..7) {
-        Some([a, b, c]) => u32::from_be_bytes([0, *a, *b, *c]),
-        _ => return Err(Truncated),
-    };
-    line.push(format_args!("vni {vni}\n"));
-    u32_at(bytes, 4)?;
+    let [a, b, c] = take(bytes, 4)?;
+    line.push(format_args!("vni {}\n", u32::from_be_bytes([0, a, b, c])));
+    // A reserved byte, which must have been captured for the frame to be printed.
+    u8_at(bytes, 7)?;
     ethernet::print(line, after(bytes, HEADER), length - HEADER).map(drop)
 }

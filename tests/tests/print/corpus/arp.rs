@@ -8,7 +8,7 @@ fn arp(operation: u16, sender: ([u8; 6], [u8; 4]), target: ([u8; 6], [u8; 4])) -
 }
 
 pub fn packets() -> Vec<Vec<u8>> {
-    let mac: [u8; 6] = *MACS.last_chunk().unwrap();
+    let mac: [u8; 6] = *MACS.last_chunk().expect("two MAC addresses");
     let (client, server) = ((mac, CLIENT), ([2, 0, 0, 0, 0, 1], SERVER));
     let nobody = [0; 6];
     let mut packets = vec![

@@ -55,9 +55,8 @@ pub fn packets() -> Vec<Vec<u8>> {
         "64:ff9b::1.2.3.4",
         "0:0:0:0:0:1:2:3",
     ];
-    packets.extend(
-        addresses
-            .map(|address| changed(8, &address.parse::<std::net::Ipv6Addr>().unwrap().octets())),
-    );
+    packets.extend(addresses.map(|address| {
+        changed(8, &address.parse::<std::net::Ipv6Addr>().expect("an address").octets())
+    }));
     packets
 }

@@ -2,10 +2,16 @@
 
 mod arp;
 mod cooked;
+mod dns;
 mod ethernet;
 mod http;
+mod icmp;
+mod icmp6;
+mod igmp;
 mod ipv4;
 mod ipv6;
+mod ipv6_options;
+mod layers;
 mod tcp;
 mod udp;
 pub mod vxlan;
@@ -31,10 +37,16 @@ impl Corpus {
 pub fn all() -> Vec<Corpus> {
     let ethernet = [
         ("arp", arp::packets()),
+        ("dns", dns::packets()),
         ("ethernet", ethernet::packets()),
         ("http", http::packets()),
+        ("icmp", icmp::packets()),
+        ("icmp6", icmp6::packets()),
+        ("igmp", igmp::packets()),
         ("ipv4", ipv4::packets()),
         ("ipv6", ipv6::packets()),
+        ("ipv6_options", ipv6_options::packets()),
+        ("layers", layers::packets()),
         ("tcp", tcp::packets()),
         ("udp", udp::packets()),
         ("vxlan", vxlan::packets()),

@@ -154,7 +154,7 @@ fn multipath_options() -> Vec<Vec<u8>> {
     // Of each subtype every length, with all flags that play a role.
     let mut packets = Vec::new();
     for subtype in 0..10u8 {
-        for len in 2..=30u8 {
+        for len in [2, 3, 4, 8, 10, 12, 16, 18, 20, 22, 24, 28, 30u8] {
             for (low, flags) in [(0, SYN), (1, SYN | ACK), (1, ACK), (4, ACK), (6, ACK), (9, ACK)] {
                 let mut options = vec![30, len, subtype << 4 | low, 0x80 | len];
                 options.extend((4..len).map(|byte| byte * 3));
