@@ -238,6 +238,16 @@ pub struct InterfaceKey {
     pub ifindex: u32,
 }
 
+/// Key of the map LOSSES. 12 bytes.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LossKey {
+    /// On which interface.
+    pub interface: InterfaceKey,
+    /// One of [`hook`].
+    pub hook: u32,
+}
+
 /// What a hook of the capture counted, one set a CPU. 32 bytes.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -288,6 +298,8 @@ pub mod map {
     pub const INTERFACES: &str = "INTERFACES";
     /// Per-CPU array by hook, of [`super::Tally`].
     pub const TALLY: &str = "TALLY";
+    /// Per-CPU hash, [`super::LossKey`] to u64: packets that were not in the ring, which was full.
+    pub const LOSSES: &str = "LOSSES";
     /// Array, working memory: two elements a CPU.
     pub const BUFFERS: &str = "BUFFERS";
     /// Per-CPU array by the datapath's hook, of [`super::Trace`]. The datapath's object has it
@@ -325,5 +337,6 @@ sizes! {
     Layout: 52,
     Instance: 16,
     InterfaceKey: 8,
+    LossKey: 12,
     Tally: 32,
 }

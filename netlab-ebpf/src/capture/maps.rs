@@ -4,11 +4,11 @@ use aya_ebpf::{
     EbpfContext,
     helpers::generated::bpf_get_smp_processor_id,
     macros::map,
-    maps::{Array, HashMap, PerCpuArray, ProgramArray, RingBuf},
+    maps::{Array, HashMap, PerCpuArray, PerCpuHashMap, ProgramArray, RingBuf},
 };
 use netlab_common::{
     abi,
-    event::{Instance, InterfaceKey, Record, Settings, Tally, Trace, hook, stage, step},
+    event::{Instance, InterfaceKey, LossKey, Record, Settings, Tally, Trace, hook, stage, step},
     filter_input::CAPACITY,
 };
 
@@ -26,6 +26,8 @@ static NAMESPACES: HashMap<u32, u32> = HashMap::with_max_entries(4_096, 0);
 static INTERFACES: HashMap<InterfaceKey, u32> = HashMap::with_max_entries(16_384, 0);
 #[map]
 static TALLY: PerCpuArray<Tally> = PerCpuArray::with_max_entries(hook::COUNT as u32, 0);
+#[map]
+static LOSSES: PerCpuHashMap<LossKey, u64> = PerCpuHashMap::with_max_entries(4_096, 0);
 #[map]
 static BUFFERS: Array<Buffer> = Array::with_max_entries(2, 0);
 #[map]
@@ -145,6 +147,25 @@ pub fn tally(hook: u8, f: impl FnOnce(&mut Tally)) {
         // loses one packet of it, and hooks do not interrupt themselves.
         f(unsafe { &mut *tally });
     }
+}
+
+/// Counts a packet that is not in the ring: at its hook, and by its interface. Where there are
+/// too many interfaces, only at its hook.
+#[inline(always)]
+pub fn count_loss(record: &Record) {
+    /// `BPF_NOEXIST` of linux/bpf.h.
+    const NEW: u64 = 1;
+    let interface = InterfaceKey { namespace: record.namespace, ifindex: record.ifindex };
+    let key = LossKey { interface, hook: record.hook.into() };
+    if LOSSES.get_ptr(key).is_none() {
+        // Another CPU may have been faster.
+        let _ = LOSSES.insert(key, 0, NEW);
+    }
+    if let Some(count) = LOSSES.get_ptr_mut(key) {
+        // SAFETY: as in `tally`; nothing is ever taken out of the map.
+        unsafe { *count += 1 };
+    }
+    tally(record.hook, |tally| tally.lost += 1);
 }
 
 /// Calls the captures in the slots behind this one's own; `first` is the first of all. Returns

@@ -9,7 +9,7 @@ use netlab_common::{
 };
 
 use crate::{
-    maps::{Buffer, RING, tally},
+    maps::{Buffer, RING, count_loss, tally},
     source::{Front, Source},
 };
 
@@ -82,10 +82,10 @@ pub fn send(buffer: &mut Buffer, settings: &Settings, hook: u8, traced: bool) {
     let bytes = unsafe { slice::from_raw_parts(start, len + captured) };
     let flags = if RING.query(AVAILABLE) < u64::from(settings.wake_at) { NO_WAKE } else { WAKE };
     let sent = RING.output::<[u8]>(bytes, flags);
-    tally(hook, |tally| {
-        tally.accepted += 1;
-        tally.lost += u64::from(sent.is_err());
-    });
+    tally(hook, |tally| tally.accepted += 1);
+    if sent.is_err() {
+        count_loss(&buffer.record);
+    }
 }
 
 /// The first `len` bytes of the frame into the buffer.

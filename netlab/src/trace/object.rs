@@ -16,10 +16,10 @@ use std::{
 
 use aya::{
     include_bytes_aligned,
-    maps::{Array, HashMap as BpfHashMap, Map, MapData, PerCpuArray, RingBuf},
+    maps::{Array, HashMap as BpfHashMap, Map, MapData, PerCpuArray, PerCpuHashMap, RingBuf},
 };
 use aya_obj::{Object, generated::bpf_insn};
-use netlab_common::event::{Instance, InterfaceKey, Settings, Tally, hook, map, step};
+use netlab_common::event::{Instance, InterfaceKey, LossKey, Settings, Tally, hook, map, step};
 
 use super::{Error, Result};
 use crate::{
@@ -88,12 +88,13 @@ impl Program {
 const DROP: &str = "capture_drop";
 
 /// Maps that exist once.
-const SHARED: [&str; 8] = [
+const SHARED: [&str; 9] = [
     map::RING,
     map::SETTINGS,
     map::NAMESPACES,
     map::INTERFACES,
     map::TALLY,
+    map::LOSSES,
     map::BUFFERS,
     map::XDP_STEPS,
     map::TC_STEPS,
@@ -182,6 +183,15 @@ impl Linked {
             cpus.iter().for_each(|cpu| sum.merge(cpu));
         }
         Ok(sums)
+    }
+
+    /// Packets that were lost, by where.
+    pub fn losses(&self) -> Result<Vec<(LossKey, u64)>> {
+        let map: PerCpuHashMap<MapData, LossKey, u64> =
+            self.open(map::LOSSES)?.try_into().map_err(use_of(map::LOSSES))?;
+        let sums = map.iter().map(|entry| entry.map(|(key, cpus)| (key, cpus.iter().sum())));
+        let sums: Result<Vec<_>, _> = sums.collect();
+        sums.map_err(|source| Error::map("read", map::LOSSES, source))
     }
 
     /// Loads an instance of a program.

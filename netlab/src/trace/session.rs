@@ -243,6 +243,22 @@ impl Session {
         self.linked.tallies()
     }
 
+    /// Packets that found no room in the ring: host, interface, hook, and how many.
+    ///
+    /// # Errors
+    ///
+    /// Where the map cannot be read.
+    pub fn losses(&self) -> Result<Vec<(&str, &str, Hook, u64)>> {
+        let losses = self.linked.losses()?.into_iter();
+        let named = losses.filter_map(|(key, count)| {
+            let watch = self.places.get(key.interface.namespace as usize)?;
+            let interface = watch.name(key.interface.ifindex).map_or("", |name| name);
+            let hook = Hook::from_number(u8::try_from(key.hook).ok()?)?;
+            Some((watch.host(), interface, hook, count))
+        });
+        Ok(named.collect())
+    }
+
     async fn add(&mut self, place: Place) -> Result<()> {
         let number = u32::try_from(self.places.len()).unwrap_or(u32::MAX);
         let connection = Connection::open(&place.netns)?;

@@ -1,7 +1,7 @@
 //! Packets from the kernel.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, btree_map::Entry},
     time::{SystemTime, UNIX_EPOCH},
 };
 
@@ -54,7 +54,7 @@ pub(super) async fn run(args: &CaptureArgs, color: bool) -> anyhow::Result<Outco
     let mut session = tokio::select! {
         session = Session::start(places, options) => session?,
         () = signals.next() => {
-            sink.finish(&[])?;
+            sink.finish(&[], &[])?;
             return Ok(Outcome::Fine);
         }
     };
@@ -66,7 +66,7 @@ pub(super) async fn run(args: &CaptureArgs, color: bool) -> anyhow::Result<Outco
         while outcome.is_ok() && drain(&mut session, &mut sink)? == BATCH {}
     }
     // Before the programs are detached, for which the kernel takes its time.
-    sink.finish(&session.tallies()?)?;
+    sink.finish(&session.tallies()?, &session.losses()?)?;
     outcome.map(|()| Outcome::Fine)
 }
 
@@ -114,12 +114,23 @@ fn say(session: &Session, hooks: &BTreeSet<Hook>, snaplen: u32) {
     );
 }
 
+/// Host, interface and hook.
+type Key = (String, String, Hook);
+
+/// An interface of a file.
+struct Written {
+    /// Its number there.
+    number: usize,
+    /// Packets that were written.
+    packets: u64,
+}
+
 /// What becomes of packets.
 struct Sink {
     lines: Option<Lines>,
     journeys: Option<Journeys>,
     files: Option<Files>,
-    interfaces: BTreeMap<(String, String, Hook), usize>,
+    interfaces: BTreeMap<Key, Written>,
     only_drops: bool,
     color: bool,
     snaplen: u32,
@@ -206,14 +217,15 @@ impl Sink {
     fn write(&mut self, sighting: &Sighting<'_>, packet: &Packet<'_>) -> anyhow::Result<bool> {
         let Some(files) = &mut self.files else { return Ok(true) };
         let key = (sighting.host.to_owned(), sighting.interface.to_owned(), sighting.hook);
-        let interface = match self.interfaces.get(&key) {
-            Some(interface) => *interface,
-            None => {
-                let number = files.interface(&interface(sighting, self.snaplen))?;
-                self.interfaces.insert(key, number);
-                number
+        let interface = match self.interfaces.entry(key) {
+            Entry::Occupied(entry) => entry.into_mut(),
+            Entry::Vacant(entry) => {
+                let number = files.interface(&interface(entry.key(), self.snaplen))?;
+                entry.insert(Written { number, packets: 0 })
             }
         };
+        interface.packets += 1;
+        let interface = interface.number;
         let direction = match sighting.hook.is_inbound() {
             Some(true) => Direction::Inbound,
             Some(false) => Direction::Outbound,
@@ -238,7 +250,11 @@ impl Sink {
     }
 
     /// Completes files and says what was captured and what was lost.
-    fn finish(mut self, tallies: &[Tally]) -> anyhow::Result<()> {
+    fn finish(
+        mut self,
+        tallies: &[Tally],
+        losses: &[(&str, &str, Hook, u64)],
+    ) -> anyhow::Result<()> {
         self.idle()?;
         let left = self.left();
         if let Some(journeys) = self.journeys.take() {
@@ -248,16 +264,19 @@ impl Sink {
         let mut all = Tally::default();
         tallies.iter().for_each(|tally| all.merge(tally));
         if let Some(mut files) = self.files.take() {
-            for ((_, _, hook), interface) in &self.interfaces {
-                let tally = tallies[*hook as usize];
+            for ((host, interface, hook), Written { number, packets }) in &self.interfaces {
+                let here = losses
+                    .iter()
+                    .filter(|loss| (loss.0, loss.1, loss.2) == (host, interface, *hook));
+                let dropped = here.map(|loss| loss.3).sum();
                 files.rotating().statistics(
-                    *interface,
+                    *number,
                     Statistics {
                         start: self.began,
                         end: now(),
-                        received: Some(tally.accepted + tally.rejected),
-                        dropped: Some(tally.lost),
-                        accepted: Some(tally.accepted),
+                        received: None,
+                        dropped: Some(dropped),
+                        accepted: Some(packets + dropped),
                     },
                 )?;
             }
@@ -276,12 +295,12 @@ impl Sink {
     }
 }
 
-fn interface(sighting: &Sighting<'_>, snaplen: u32) -> Interface {
-    let words = [sighting.host, sighting.interface, sighting.hook.name()];
+fn interface((host, interface, hook): &Key, snaplen: u32) -> Interface {
+    let words = [host, interface, hook.name()];
     let words: Vec<_> = words.into_iter().filter(|word| !word.is_empty()).collect();
     Interface {
         name: words.join("/"),
-        description: Some(sighting.hook.description().to_owned()),
+        description: Some(hook.description().to_owned()),
         link: LinkType::ETHERNET,
         snaplen,
     }

@@ -33,7 +33,6 @@ const AT_A_TIME: usize = 3;
 
 /// Where each kind of hook is, and no more: a capture begins the sooner.
 const HOSTS: &str = "client,node-1,node-2";
-const INTERFACES: &str = "eth0,cni0,flannel.1,flannel-v6.1";
 
 const NODE_V6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0x172, 0x18, 0, 0, 0, 0, 2);
 
@@ -57,16 +56,20 @@ fn live_equals_read(mode: Mode, hook: Hook) {
     let lab = Lab::up(mode, hook);
     let tcpdump = have("tcpdump");
     dialogue(&lab);
+    let interfaces = match mode {
+        Mode::Vxlan => "eth0,cni0,flannel.1,flannel-v6.1",
+        Mode::HostGw => "eth0,cni0",
+    };
     for round in expressions(mode).chunks(AT_A_TIME) {
-        one_round(&lab, round, tcpdump);
+        one_round(&lab, interfaces, round, tcpdump);
     }
 }
 
-fn one_round(lab: &Lab, round: &[Expression], tcpdump: bool) {
+fn one_round(lab: &Lab, interfaces: &str, round: &[Expression], tcpdump: bool) {
     let directory = tempfile::tempdir().unwrap();
     let path = |name: String| directory.path().join(name);
     let begin = |file: &Path, args: &[String]| {
-        let common = ["--node", HOSTS, "-i", INTERFACES, "-w", file.to_str().unwrap()];
+        let common = ["--node", HOSTS, "-i", interfaces, "-w", file.to_str().unwrap()];
         let common = common.map(str::to_owned);
         Capture::begin(lab, &[&common[..], args].concat())
     };
