@@ -6,7 +6,7 @@ use netlab_common::event::hook;
 use crate::{
     kernel::SkBuff,
     maps::{Buffer, Use, is_selected, namespace, settings},
-    offer::{Sighting, send, wanted},
+    offer::{send, wanted},
 };
 
 /// A drop anywhere in the namespaces that are captured in.
@@ -25,11 +25,9 @@ fn look(packet: &SkBuff, location: u64, reason: u32) -> Option<()> {
     if !is_selected(settings, namespace, ifindex) {
         return None;
     }
-    let sight = packet.look(&settings.layout)?;
+    let (bytes, extent) = packet.look(&settings.layout)?;
     let buffer = Buffer::borrow(Use::Drop)?;
-    let (len, readable, front) = (sight.len, sight.readable, sight.front);
-    let seen = Sighting { hook: hook::DROP, len, readable, front };
-    if !wanted(buffer, settings, &sight.start, &seen) {
+    if !wanted(buffer, settings, &bytes, hook::DROP, extent) {
         return None;
     }
     buffer.record.namespace = namespace;

@@ -6,7 +6,7 @@
 use aya_ebpf::helpers::generated::bpf_probe_read_kernel;
 use netlab_common::event::Layout;
 
-use crate::source::{Front, Source};
+use crate::source::{Extent, Front, Source};
 
 /// Bytes in one piece of the kernel's memory.
 pub struct Linear(pub u64);
@@ -31,18 +31,6 @@ pub fn read<T: Copy + Default>(address: u64, offset: u32) -> Option<T> {
     (result == 0).then_some(value)
 }
 
-/// A packet, and how much of it can be read.
-pub struct Sight {
-    /// Where it begins.
-    pub start: Linear,
-    /// Its length.
-    pub len: u32,
-    /// Bytes of it from `start` on that can be read.
-    pub readable: u32,
-    /// What makes it a frame.
-    pub front: Front,
-}
-
 /// A socket buffer, by the address of its `sk_buff`.
 pub struct SkBuff(pub u64);
 
@@ -55,7 +43,7 @@ impl SkBuff {
     /// The packet wherever it is on its way: it begins with its Ethernet header, if it has
     /// one, and with its network header otherwise.
     #[inline(always)]
-    pub fn look(&self, layout: &Layout) -> Option<Sight> {
+    pub fn look(&self, layout: &Layout) -> Option<(Linear, Extent)> {
         let head: u64 = read(self.0, layout.skb_head)?;
         let data: u64 = read(self.0, layout.skb_data)?;
         let mac: u16 = read(self.0, layout.skb_mac_header)?;
@@ -69,7 +57,13 @@ impl SkBuff {
     }
 
     #[inline(always)]
-    fn sight(&self, layout: &Layout, start: u64, data: u64, headerless: bool) -> Option<Sight> {
+    fn sight(
+        &self,
+        layout: &Layout,
+        start: u64,
+        data: u64,
+        headerless: bool,
+    ) -> Option<(Linear, Extent)> {
         let [len, elsewhere]: [u32; 2] = read(self.0, layout.skb_len)?;
         // Layers pull what they have read from the data.
         let pulled = (data as u32).wrapping_sub(start as u32);
@@ -83,7 +77,7 @@ impl SkBuff {
         } else {
             self.tag(layout)?
         };
-        Some(Sight { start: Linear(start), len, readable, front })
+        Some((Linear(start), Extent { len, readable, front }))
     }
 
     /// Above the longest packet: GRO and GSO make packets of up to 8 times 64 KiB.

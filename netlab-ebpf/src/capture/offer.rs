@@ -10,7 +10,7 @@ use netlab_common::{
 
 use crate::{
     maps::{Buffer, RING, count_loss, tally},
-    source::{Front, Source},
+    source::{Extent, Front, Source},
 };
 
 /// Addresses of an Ethernet header, in bytes.
@@ -21,18 +21,6 @@ const WAKE: u64 = 2;
 /// `BPF_RB_AVAIL_DATA` of linux/bpf.h.
 const AVAILABLE: u64 = 0;
 
-/// What is known of a packet before its bytes are read.
-pub struct Sighting {
-    /// One of [`netlab_common::event::hook`].
-    pub hook: u8,
-    /// Length of the source's packet, in bytes.
-    pub len: u32,
-    /// Of these, how many can be read.
-    pub readable: u32,
-    /// What makes it a frame.
-    pub front: Front,
-}
-
 /// Reads as much as the filter needs, and asks it. True where the packet is wanted; all of it
 /// that is to be kept is then in the buffer.
 #[inline(always)]
@@ -40,23 +28,25 @@ pub fn wanted(
     buffer: &mut Buffer,
     settings: &Settings,
     source: &impl Source,
-    seen: &Sighting,
+    hook: u8,
+    extent: Extent,
 ) -> bool {
-    let readable = seen.front.len() + seen.readable;
-    buffer.record.wire_len = seen.front.len() + seen.len;
+    let Extent { len, readable, front } = extent;
+    let readable = front.len() + readable;
+    buffer.record.wire_len = front.len() + len;
     let glance = least(readable, settings.reach);
-    if !read(buffer, source, seen.front, glance) {
-        tally(seen.hook, |tally| tally.unreadable += 1);
+    if !read(buffer, source, front, glance) {
+        tally(hook, |tally| tally.unreadable += 1);
         return false;
     }
     buffer.record.captured = glance;
     if netlab_filter((&raw const buffer.record.captured).cast()) == 0 {
-        tally(seen.hook, |tally| tally.rejected += 1);
+        tally(hook, |tally| tally.rejected += 1);
         return false;
     }
     let kept = least(readable, settings.snaplen);
-    if kept > glance && !read(buffer, source, seen.front, kept) {
-        tally(seen.hook, |tally| tally.unreadable += 1);
+    if kept > glance && !read(buffer, source, front, kept) {
+        tally(hook, |tally| tally.unreadable += 1);
         return false;
     }
     buffer.record.captured = kept;

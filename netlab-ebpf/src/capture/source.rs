@@ -36,3 +36,14 @@ impl Front {
         }
     }
 }
+
+/// How much of a packet there is.
+#[derive(Clone, Copy)]
+pub struct Extent {
+    /// Length of the source's packet, in bytes.
+    pub len: u32,
+    /// Of these, how many can be read.
+    pub readable: u32,
+    /// What makes it a frame.
+    pub front: Front,
+}

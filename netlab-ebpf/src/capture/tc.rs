@@ -20,8 +20,8 @@ use netlab_common::{
 
 use crate::{
     maps::{Buffer, TC_STAGES, TC_STEPS, Use, call_next, is_selected, note_job, settings, trace},
-    offer::{Sighting, send, wanted},
-    source::{Front, Source},
+    offer::{send, wanted},
+    source::{Extent, Front, Source},
 };
 
 /// An interface's way in.
@@ -127,7 +127,7 @@ fn look(skb: *mut __sk_buff, buffer: &mut Buffer) -> Option<()> {
     }
     let hook = buffer.job.hook as u8;
     let front = front(skb, buffer.job.headerless != 0);
-    if !wanted(buffer, settings, &Skb(skb), &Sighting { hook, len, readable: len, front }) {
+    if !wanted(buffer, settings, &Skb(skb), hook, Extent { len, readable: len, front }) {
         return None;
     }
     buffer.record.ifindex = ifindex;

@@ -21,8 +21,8 @@ use netlab_common::{
 
 use crate::{
     maps::{Buffer, Use, XDP_STAGES, XDP_STEPS, call_next, is_selected, note_job, settings, trace},
-    offer::{Sighting, send, wanted},
-    source::{Front, Source},
+    offer::{send, wanted},
+    source::{Extent, Front, Source},
 };
 
 /// What the datapath is about to look at.
@@ -113,8 +113,8 @@ fn look(ctx: &XdpContext, buffer: &mut Buffer) -> Option<()> {
     // SAFETY: takes the program's context.
     let len = unsafe { bpf_xdp_get_buff_len(ctx.as_ptr().cast()) } as u32;
     let hook = buffer.job.hook as u8;
-    let seen = Sighting { hook, len, readable: len, front: Front::Nothing };
-    if !wanted(buffer, settings, &Frame(ctx), &seen) {
+    let extent = Extent { len, readable: len, front: Front::Nothing };
+    if !wanted(buffer, settings, &Frame(ctx), hook, extent) {
         return None;
     }
     let traced = buffer.job.traced != 0;

@@ -104,7 +104,7 @@ fn lasting(packet: &Packet) -> [u64; 5] {
     }
 }
 
-/// How sure an equal [`print`] makes that two packets are copies.
+/// How sure an equal [`print()`] makes that two packets are copies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Strength {
     /// Equal requests of two clients have it too.
