@@ -1,5 +1,5 @@
 //! Packets as people look at them: which ones ([`filter`]), as lines ([`mod@print`]), in files
-//! ([`file`]).
+//! ([`mod@file`]).
 //!
 //! Nothing here knows where a packet comes from: the kernel and a file give the same
 //! [`Packet`], so that a filter, a line and a file mean the same for both.

@@ -134,6 +134,21 @@ impl Event {
     }
 }
 
+impl Event {
+    /// Protocol and sockets of the packet, as it came and as it went on, that the datapath
+    /// tells of.
+    pub fn sockets(&self) -> impl Iterator<Item = (u8, SocketAddr)> {
+        let (came, went) = match self {
+            Self::Forward { from, to, .. } => (Some(from), Some(to)),
+            Self::Answer(_, flow) | Self::Drop(_, flow) => (Some(flow), None),
+            Self::KernelDrop { .. } => (None, None),
+        };
+        came.into_iter()
+            .chain(went)
+            .flat_map(|flow| [destination(flow), source(flow)].map(|socket| (flow.proto, socket)))
+    }
+}
+
 /// VNI and destination of the VXLAN packet in an Ethernet frame: the datapath's own, which has
 /// neither a VLAN tag nor IP options.
 fn outer(bytes: &[u8]) -> Option<(u32, Addr)> {

@@ -3,7 +3,7 @@
 //! libpcap compiles an expression to classic BPF (`classic`). In user space that is
 //! interpreted; for the kernel it becomes eBPF (`ebpf`), one function for the whole filter.
 //! An expression with the word `vxlan`, which libpcap 1.10 does not know, is taken apart
-//! (`apart`) into programs that run on the outer frame or on one inside ([`vxlan`]).
+//! (`apart`) into programs that run on the outer frame or on one inside (`vxlan`).
 //!
 //! Nothing here touches the kernel, or prints.
 //!

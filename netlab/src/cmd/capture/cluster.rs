@@ -1,5 +1,7 @@
 //! The lab's objects, for names and for Services.
 
+use std::{collections::BTreeMap, net::SocketAddr};
+
 use anyhow::Context as _;
 use netlab::{
     capture::service,
@@ -42,6 +44,16 @@ impl Cluster {
         Ok(service::filter(&self.spec, name)?)
     }
 
+    /// Whose the sockets are.
+    pub fn services(&self) -> BTreeMap<(u8, SocketAddr), String> {
+        let sockets = |service| {
+            let sockets = service::sockets(&self.spec, service).into_iter();
+            sockets
+                .map(|(protocol, socket)| ((protocol.number(), socket), service.name.to_string()))
+        };
+        self.spec.services.iter().flat_map(sockets).collect()
+    }
+
     /// Tells a follower whose addresses are whose, and which translations are known.
     pub fn introduce(&self, follower: &mut Follower) {
         for host in &self.topology.hosts {
@@ -49,10 +61,8 @@ impl Cluster {
                 follower.locate(address.net.addr(), &host.name);
             }
         }
-        for service in &self.spec.services {
-            for (protocol, socket) in service::sockets(&self.spec, service) {
-                follower.name(protocol.number(), socket, &service.name.to_string());
-            }
+        for ((protocol, socket), name) in self.services() {
+            follower.name(protocol, socket, &name);
         }
         for host in self.topology.hosts.iter().filter(|host| host.role == Role::Node) {
             // A node without an agent has no table.

@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, btree_map::Entry},
+    net::SocketAddr,
     time::{SystemTime, UNIX_EPOCH},
 };
 
@@ -11,13 +12,15 @@ use netlab::{
         LinkType, Packet,
         file::{Comments, Direction, Format, Interface, Note, Statistics},
     },
-    trace::{Hook, Options, Session, Sighting},
+    trace::{Event, Hook, Options, Session, Sighting},
 };
 use netlab_common::event::{CAPACITY, Tally};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::{
-    Outcome, expression,
+    Outcome,
+    cluster::Cluster,
+    expression,
     follow::Journeys,
     output::{Files, Lines, counted, packets},
     place,
@@ -131,6 +134,8 @@ struct Sink {
     journeys: Option<Journeys>,
     files: Option<Files>,
     interfaces: BTreeMap<Key, Written>,
+    /// Whose sockets are whose, for comments.
+    services: BTreeMap<(u8, SocketAddr), String>,
     only_drops: bool,
     color: bool,
     snaplen: u32,
@@ -161,6 +166,10 @@ impl Sink {
             journeys: Journeys::new(args, color)?,
             files,
             interfaces: BTreeMap::new(),
+            services: match Cluster::of(args)? {
+                Some(cluster) if args.file.write.is_some() => cluster.services(),
+                _ => BTreeMap::new(),
+            },
             only_drops: place::only_drops(args),
             color,
             snaplen,
@@ -232,7 +241,10 @@ impl Sink {
             None => Direction::Unknown,
         };
         let event = sighting.event.as_ref().map(ToString::to_string);
-        let comments: Vec<&str> = event.iter().map(String::as_str).collect();
+        let mut sockets = sighting.event.iter().flat_map(Event::sockets);
+        let service = sockets.find_map(|socket| self.services.get(&socket));
+        let service = service.map(|service| format!("service {service}"));
+        let comments: Vec<&str> = event.iter().chain(&service).map(String::as_str).collect();
         files.packet(interface, packet, &Note { direction, comments: Comments::new(&comments) })
     }
 
