@@ -29,7 +29,6 @@ retransmissions: write one hook (--hook tc-in,tc-out is what tcpdump sees), or t
 
 /// Flags of `capture`.
 #[derive(Debug, Args)]
-#[expect(clippy::struct_excessive_bools, reason = "they are independent switches")]
 pub struct CaptureArgs {
     /// Which packets; words are joined by spaces. See pcap-filter(7) [default: all].
     #[arg(value_name = "FILTER")]

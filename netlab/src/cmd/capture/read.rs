@@ -1,6 +1,9 @@
 //! Packets from a file: the same filters, lines and files as live.
 
-use std::{collections::BTreeMap, path::Path};
+use std::{
+    collections::{BTreeMap, btree_map::Entry},
+    path::Path,
+};
 
 use netlab::capture::{
     LinkType, Packet,
@@ -63,10 +66,11 @@ fn accepts(
     args: &CaptureArgs,
     packet: &Packet<'_>,
 ) -> anyhow::Result<bool> {
-    if !filters.contains_key(&packet.link) {
-        filters.insert(packet.link, filter(args, packet.link)?);
-    }
-    Ok(filters.get(&packet.link).is_some_and(|filter| filter.accepts(packet)))
+    let filter = match filters.entry(packet.link) {
+        Entry::Occupied(entry) => entry.into_mut(),
+        Entry::Vacant(entry) => entry.insert(filter(args, packet.link)?),
+    };
+    Ok(filter.accepts(packet))
 }
 
 /// Says what tcpdump says of a file.
