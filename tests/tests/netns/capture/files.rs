@@ -45,7 +45,7 @@ fn wireshark_reads_where_packets_were_and_what_happened_to_them() {
     let file = directory.path().join("all.pcapng");
     let args = ["--node", "client,node-1", "-i", "eth0", "-w", file.to_str().unwrap()];
     let capture = Capture::start(&lab, &args);
-    dial(&lab, 16);
+    dial(&lab, 32);
     let told = capture.end().statistics();
     let fields = ["frame.interface_name", "frame.comment", "tcp.dstport", "vxlan.vni"];
     let fields = fields.iter().flat_map(|field| ["-e", field]);

@@ -3,9 +3,7 @@
 use std::{
     collections::BTreeSet,
     net::{IpAddr, SocketAddr},
-    panic::resume_unwind,
     process::{Child, Stdio},
-    thread,
 };
 
 use etherparse::{NetSlice, SlicedPacket, TransportSlice};
@@ -15,7 +13,7 @@ use netlab::{
 };
 use netlab_tests::{
     capture::{Capture, Seen, packets},
-    lab::{CELLS, Lab, NODES, WEB, masquerade_address},
+    lab::{Lab, NODES, WEB, masquerade_address},
     poll::until,
     privilege::require_lab,
 };
@@ -38,33 +36,43 @@ struct Segment {
 }
 
 #[test]
-fn every_hop_of_a_connection_is_seen_in_every_mode_and_hook() {
-    if !require_lab() {
-        return;
-    }
-    thread::scope(|scope| {
-        let cells = CELLS.map(|(mode, hook)| scope.spawn(move || every_hop_is_seen(mode, hook)));
-        for cell in cells {
-            cell.join().unwrap_or_else(|panic| resume_unwind(panic));
-        }
-    });
+fn every_hop_is_seen_in_host_gw_through_xdp() {
+    every_hop_is_seen(Mode::HostGw, Hook::Xdp);
+}
+
+#[test]
+fn every_hop_is_seen_in_host_gw_through_tc() {
+    every_hop_is_seen(Mode::HostGw, Hook::Tc);
+}
+
+#[test]
+fn every_hop_is_seen_in_vxlan_through_xdp() {
+    every_hop_is_seen(Mode::Vxlan, Hook::Xdp);
+}
+
+#[test]
+fn every_hop_is_seen_in_vxlan_through_tc() {
+    every_hop_is_seen(Mode::Vxlan, Hook::Tc);
 }
 
 fn every_hop_is_seen(mode: Mode, hook: Hook) {
+    if !require_lab() {
+        return;
+    }
     let lab = Lab::up(mode, hook);
     // XDP leaves a packet to the stack as long as the neighbor is not known.
-    dial(&lab, 12);
+    dial(&lab, 24);
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("all.pcapng");
     let capture = Capture::start(&lab, &["--node", "all", "-w", file.to_str().unwrap(), EVERY_HOP]);
     let others = if hook == Hook::Xdp { tcpdump(&lab) } else { None };
-    let answers = lab.dials(Protocol::Tcp, (NODES[0].1, WEB), 64, 12);
+    let answers = lab.dials(Protocol::Tcp, (NODES[0].1, WEB), 64, 24);
     println!("{mode} {hook}: {:?} until it saw packets", capture.start);
     let ended = capture.end();
     assert_eq!(ended.statistics().dropped, 0);
     let seen = packets(&file);
-    let near = answers.iter().find(|answer| answer.node == "node-1").expect("one of twelve");
-    let far = answers.iter().find(|answer| answer.node == "node-2").expect("one of twelve");
+    let near = answers.iter().find(|answer| answer.node == "node-1").expect("one of many");
+    let far = answers.iter().find(|answer| answer.node == "node-2").expect("one of many");
     a_near_pod(&seen, near, hook);
     a_far_pod(&seen, far, mode, hook);
     if let Some(tcpdump) = others {
