@@ -1,0 +1,123 @@
+//! A capturing program at work: started, listened to, stopped, and asked for its counts.
+
+use std::{
+    fs,
+    io::{BufRead as _, BufReader},
+    os::unix::process::CommandExt as _,
+    process::{Child, ChildStderr, Command, Stdio},
+    sync::mpsc,
+    thread::{self, JoinHandle},
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, Result, anyhow, bail};
+use nix::{
+    sys::{
+        prctl::set_pdeathsig,
+        signal::{Signal, kill},
+    },
+    unistd::Pid,
+};
+
+/// How long a program may take to start or to stop.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A capture that has said that it listens.
+pub struct Running {
+    child: Child,
+    words: JoinHandle<String>,
+    started: Duration,
+}
+
+/// What a program said at its end, and how long it took to begin and to end.
+#[derive(Clone, Copy, Debug)]
+pub struct Outcome {
+    /// Packets that came to its filter and passed.
+    pub received: u64,
+    /// Of these, lost for lack of room.
+    pub dropped: u64,
+    /// From exec to the word that it listens.
+    pub start: Duration,
+    /// From SIGINT to the end of its process.
+    pub stop: Duration,
+}
+
+impl Running {
+    /// Starts a capture and waits until it listens.
+    pub fn start(mut command: Command) -> Result<Self> {
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        // SAFETY: between fork and exec, one system call that allocates nothing.
+        unsafe {
+            command.pre_exec(|| set_pdeathsig(Signal::SIGKILL).map_err(Into::into));
+        }
+        let begun = Instant::now();
+        let mut child = command.spawn().with_context(|| format!("cannot start {command:?}"))?;
+        let errors = child.stderr.take().context("no standard error")?;
+        let (tell, told) = mpsc::channel();
+        let words = thread::spawn(move || listen(errors, &tell));
+        let listening = told.recv_timeout(PATIENCE);
+        let running = Self { child, words, started: begun.elapsed() };
+        if listening.is_err() {
+            let words = running.end(Signal::SIGKILL).map(|(words, _)| words);
+            bail!("{command:?} does not listen: {}", words.unwrap_or_default().trim());
+        }
+        Ok(running)
+    }
+
+    /// Most memory that its process ever had resident, in KiB.
+    pub fn memory(&self) -> Result<u64> {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let number = line.and_then(|line| line.split_whitespace().next());
+        Ok(number.context("no VmHWM")?.parse()?)
+    }
+
+    /// Tells it to end and reads its counts.
+    pub fn stop(self) -> Result<Outcome> {
+        let start = self.started;
+        let (words, stop) = self.end(Signal::SIGINT)?;
+        let count = |what: &str| {
+            words
+                .lines()
+                .find(|line| line.contains(what))
+                .and_then(|line| line.split_whitespace().next()?.parse().ok())
+                .ok_or_else(|| anyhow!("nothing about {what} in: {words}"))
+        };
+        Ok(Outcome {
+            received: count("received by filter")?,
+            // "by kernel" of tcpdump, "by the ring" of netlab.
+            dropped: count("dropped by")?,
+            start,
+            stop,
+        })
+    }
+
+    fn end(mut self, signal: Signal) -> Result<(String, Duration)> {
+        let told = Instant::now();
+        kill(Pid::from_raw(i32::try_from(self.child.id())?), signal)?;
+        while self.child.try_wait()?.is_none() {
+            if told.elapsed() > PATIENCE {
+                self.child.kill()?;
+                self.child.wait()?;
+                bail!("a capture did not end when told to");
+            }
+            thread::sleep(Duration::from_millis(1));
+        }
+        let took = told.elapsed();
+        Ok((self.words.join().map_err(|_| anyhow!("nobody listened"))?, took))
+    }
+}
+
+/// Reads all, and tells when it listens.
+fn listen(errors: ChildStderr, tell: &mpsc::Sender<()>) -> String {
+    let mut all = String::new();
+    for line in BufReader::new(errors).lines().map_while(Result::ok) {
+        if line.contains("listening on") {
+            // Who does not wait any more does not want to know.
+            let _ = tell.send(());
+        }
+        all.push_str(&line);
+        all.push('\n');
+    }
+    all
+}
