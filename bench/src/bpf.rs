@@ -11,8 +11,9 @@ use aya_obj::generated::{
 
 /// `BPF_FUNC_redirect` of linux/bpf.h.
 const REDIRECT: i32 = 23;
-/// `XDP_DROP` of linux/bpf.h.
+/// `XDP_DROP` and `XDP_PASS` of linux/bpf.h.
 const XDP_DROP: i32 = 1;
+const XDP_PASS: i32 = 2;
 /// Offsets in `struct xdp_md`.
 const DATA: i16 = 0;
 const DATA_END: i16 = 4;
@@ -43,9 +44,14 @@ pub fn redirect(ifindex: i32) -> Vec<bpf_insn> {
     ]
 }
 
-/// Writes a frame, whose length is a multiple of eight, over whatever comes, and sends it to
-/// an interface. All of it, since frames come back as their last receiver left them.
-pub fn emit(frame: &[u8], ifindex: i32) -> Vec<bpf_insn> {
+/// Lets everything pass at XDP.
+pub fn pass() -> Vec<bpf_insn> {
+    answer(XDP_PASS)
+}
+
+/// Writes a frame, whose length is a multiple of eight, over whatever comes, and then does as
+/// `then` says. All of the frame, since frames come back as their last receiver left them.
+pub fn emit(frame: &[u8], then: Vec<bpf_insn>) -> Vec<bpf_insn> {
     let (words, _) = frame.as_chunks::<8>();
     let length = i32::try_from(words.len() * 8).unwrap_or(0);
     let mut code = vec![
@@ -63,7 +69,7 @@ pub fn emit(frame: &[u8], ifindex: i32) -> Vec<bpf_insn> {
         code.push(instruction(0, 0, 0, 0, i32::from_ne_bytes([e, f, g, h])));
         code.push(instruction(0x7b, 2, 5, at, 0));
     }
-    code.extend(redirect(ifindex));
+    code.extend(then);
     code
 }
 
@@ -81,7 +87,7 @@ pub fn load(kind: bpf_prog_type, instructions: &[bpf_insn]) -> io::Result<OwnedF
         .map(|fd| unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
-/// Attaches a program at tc of an interface of the calling thread's namespace, behind what is
+/// Attaches a program at tc or XDP of an interface of the calling thread's namespace, behind what is
 /// there, for as long as the descriptor is open.
 pub fn attach(program: &OwnedFd, ifindex: i32, at: bpf_attach_type) -> io::Result<OwnedFd> {
     let mut attr = zeroed();
@@ -95,17 +101,26 @@ pub fn attach(program: &OwnedFd, ifindex: i32, at: bpf_attach_type) -> io::Resul
         .map(|fd| unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
-/// Sends `count` frames from an XDP program: it runs once for each, and what it redirects
-/// travels. In the calling thread's namespace.
-pub fn send(program: impl AsFd, room: &[u8], count: u32) -> io::Result<()> {
+/// Sends `count` frames from an XDP program: it runs once for each, as if the frame had come
+/// to `ifindex` of the calling thread's namespace, or to loopback without one. What it
+/// redirects travels, and what it lets pass is received there.
+pub fn send(program: impl AsFd, room: &[u8], ifindex: Option<u32>, count: u32) -> io::Result<()> {
     /// Frames a batch: what NAPI takes at once.
     const BATCH: u32 = 64;
+    let length = u32::try_from(room.len()).map_err(io::Error::other)?;
+    // `struct xdp_md` of linux/bpf.h: data, data_end, data_meta, ingress_ifindex,
+    // rx_queue_index, egress_ifindex.
+    let context = [0, length, 0, ifindex.unwrap_or(0), 0, 0];
     let mut attr = zeroed();
     // SAFETY: the member of the union that BPF_PROG_TEST_RUN reads.
     let test = unsafe { &mut attr.test };
     test.prog_fd = program.as_fd().as_raw_fd().cast_unsigned();
     test.data_in = room.as_ptr() as u64;
-    test.data_size_in = u32::try_from(room.len()).map_err(io::Error::other)?;
+    test.data_size_in = length;
+    if ifindex.is_some() {
+        test.ctx_in = context.as_ptr() as u64;
+        test.ctx_size_in = u32::try_from(size_of_val(&context)).map_err(io::Error::other)?;
+    }
     test.repeat = count;
     test.flags = BPF_F_TEST_XDP_LIVE_FRAMES;
     test.batch_size = BATCH;

@@ -1,8 +1,9 @@
 //! An open-loop generator: one CPU sends frames at a rate, whatever becomes of them.
 //!
-//! Frames leave an XDP program by BPF_PROG_TEST_RUN and enter the receiving interface as if
-//! from a wire. The receiver's NAPI runs on the sender's CPU, so its ring never overflows: a
-//! receiver that is slow slows the sender, and what was not sent is not counted as lost.
+//! Frames come out of an XDP program by BPF_PROG_TEST_RUN. Over a wire, they enter the
+//! interface at its other end. Without one, they are received by an interface behind its XDP
+//! hook, on the sender's CPU: no queue lies between, so each that is sent arrives, and a
+//! receiver that is slow slows the sender.
 
 use std::{
     fs, io,
@@ -12,16 +13,17 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail};
-use aya_obj::generated::bpf_prog_type::BPF_PROG_TYPE_XDP;
+use aya_obj::generated::{
+    bpf_attach_type::BPF_XDP, bpf_insn, bpf_prog_type::BPF_PROG_TYPE_XDP,
+};
 use etherparse::PacketBuilder;
 use netlab::netlink::Netns;
 use nix::{
-    errno::Errno,
     sched::{CpuSet, sched_setaffinity},
     unistd::Pid,
 };
 
-use crate::{bpf, interrupt};
+use crate::{bpf, interrupt, schedule::hurry};
 
 /// Length of the frames, without their checksum: small packets.
 pub const FRAME: usize = 64;
@@ -43,19 +45,38 @@ pub struct Flow {
     pub ports: [u16; 2],
 }
 
-/// Where packets are sent from and where they arrive.
+/// An interface that receives nothing, for the generator's program to be attached to.
+///
+/// Law: a generator's program is attached somewhere. The kernel calls XDP programs through a
+/// dispatcher, which it patches for every test run of a program that is not in it yet, and that
+/// takes it milliseconds on all cores.
+#[derive(Clone, Debug)]
+pub struct Berth {
+    /// Its namespace.
+    pub netns: Netns,
+    /// Its number there.
+    pub ifindex: u32,
+}
+
+/// A way for frames.
 pub struct Generator {
     program: OwnedFd,
-    from: Netns,
-    to: Netns,
-    receiver: String,
+    _attached: OwnedFd,
+    way: Way,
     cpu: usize,
+}
+
+enum Way {
+    /// Received by an interface, by its number, of a namespace.
+    Injected { to: Netns, ifindex: u32 },
+    /// Sent in one namespace, received by an interface, by its name, of another.
+    Sent { from: Netns, to: Netns, receiver: String },
 }
 
 /// What was sent.
 #[derive(Clone, Copy, Debug)]
 pub struct Flood {
-    /// Frames that the receiving interface counted.
+    /// Frames that arrived.
     pub arrived: u64,
     /// How long sending took.
     pub took: Duration,
@@ -69,38 +90,70 @@ impl Flood {
 }
 
 impl Generator {
-    /// Sends `flow` from the interface `sender`, a number in the namespace `from`, on the last
-    /// CPU; `receiver` is the interface in the namespace `to` at the other end.
-    pub fn new(flow: &Flow, from: &Netns, sender: u32, to: &Netns, receiver: &str) -> Result<Self> {
-        let code = bpf::emit(&frame(flow)?, i32::try_from(sender)?);
+    /// Lets an interface, by its number, receive `flow`. It has to run an XDP program, which
+    /// these frames do not see.
+    pub fn inject(flow: &Flow, berth: &Berth, to: &Netns, ifindex: u32) -> Result<Self> {
+        Self::new(flow, berth, bpf::pass(), Way::Injected { to: to.clone(), ifindex })
+    }
+
+    /// Sends `flow` from the interface `sender`, a number in the namespace `from`, to the
+    /// interface `receiver` in the namespace `to` at the other end of its wire.
+    pub fn send(
+        flow: &Flow,
+        berth: &Berth,
+        (from, sender): (&Netns, u32),
+        (to, receiver): (&Netns, &str),
+    ) -> Result<Self> {
+        let (from, to, receiver) = (from.clone(), to.clone(), receiver.to_owned());
+        Self::new(flow, berth, bpf::redirect(i32::try_from(sender)?), Way::Sent { from, to, receiver })
+    }
+
+    fn new(flow: &Flow, berth: &Berth, then: Vec<bpf_insn>, way: Way) -> Result<Self> {
+        let code = bpf::emit(&frame(flow)?, then);
         let program = bpf::load(BPF_PROG_TYPE_XDP, &code).context("cannot load the generator")?;
+        let ifindex = i32::try_from(berth.ifindex)?;
+        let attached = berth.netns.run(|| bpf::attach(&program, ifindex, BPF_XDP))?;
+        let attached = attached.context("cannot attach the generator")?;
+        // The last CPU: the first is the one that others prefer too.
         let cpu = thread::available_parallelism()?.get() - 1;
-        Ok(Self { program, from: from.clone(), to: to.clone(), receiver: receiver.to_owned(), cpu })
+        Ok(Self { program, _attached: attached, way, cpu })
     }
 
     /// Sends for a time, at a rate in packets per second or, without one, as fast as it goes.
     pub fn flood(&self, rate: Option<f64>, time: Duration) -> Result<Flood> {
         interrupt::check()?;
-        let before = self.arrived()?;
-        let took = self.from.run(|| self.send(rate, time))?.context("cannot send")?;
+        let (arrived, took) = match &self.way {
+            Way::Injected { to, ifindex } => to.run(|| self.pace(rate, time, Some(*ifindex)))??,
+            Way::Sent { from, to, receiver } => {
+                let before = received(to, receiver)?;
+                let (_, took) = from.run(|| self.pace(rate, time, None))??;
+                (received(to, receiver)? - before, took)
+            }
+        };
         interrupt::check()?;
-        let arrived = self.arrived()? - before;
         if arrived == 0 {
-            bail!("no packet arrived at {} of {}", self.receiver, self.to.name());
+            bail!("no packet arrived");
         }
         Ok(Flood { arrived, took })
     }
 
-    fn send(&self, rate: Option<f64>, time: Duration) -> Result<Duration> {
+    /// How many frames were sent, and how long that took.
+    fn pace(
+        &self,
+        rate: Option<f64>,
+        time: Duration,
+        ifindex: Option<u32>,
+    ) -> Result<(u64, Duration)> {
         let mut cpus = CpuSet::new();
         cpus.set(self.cpu)?;
         sched_setaffinity(Pid::from_raw(0), &cpus)?;
+        hurry(0)?;
         let room = [0; FRAME];
         let started = Instant::now();
-        let mut sent = 0.0;
+        let mut sent = 0_u64;
         while started.elapsed() < time && interrupt::check().is_ok() {
             let due = rate.map_or(f64::from(MOST), |rate| {
-                (rate * started.elapsed().as_secs_f64() - sent).clamp(0.0, f64::from(MOST))
+                (rate * started.elapsed().as_secs_f64() - sent as f64).clamp(0.0, f64::from(MOST))
             });
             #[expect(
                 clippy::cast_possible_truncation,
@@ -112,23 +165,20 @@ impl Generator {
                 thread::sleep(TICK);
                 continue;
             }
-            match bpf::send(&self.program, &room, count) {
-                Err(error) if error.raw_os_error() == Some(Errno::EINTR as i32) => {}
-                outcome => outcome?,
-            }
-            sent += f64::from(count);
+            bpf::send(&self.program, &room, ifindex, count).context("cannot send")?;
+            sent += u64::from(count);
         }
-        Ok(started.elapsed())
+        Ok((sent, started.elapsed()))
     }
+}
 
-    /// Packets that the receiving interface has counted.
-    fn arrived(&self) -> Result<u64> {
-        let text = self.to.run(|| fs::read_to_string("/proc/thread-self/net/dev"))??;
-        let line = text.lines().find_map(|line| line.trim().strip_prefix(&self.receiver));
-        // NAME: bytes packets ...
-        let packets = line.and_then(|rest| rest.strip_prefix(':')?.split_whitespace().nth(1));
-        Ok(packets.ok_or(io::Error::from(io::ErrorKind::NotFound))?.parse()?)
-    }
+/// Packets that an interface has counted.
+fn received(netns: &Netns, interface: &str) -> Result<u64> {
+    let text = netns.run(|| fs::read_to_string("/proc/thread-self/net/dev"))??;
+    let line = text.lines().find_map(|line| line.trim().strip_prefix(interface));
+    // NAME: bytes packets ...
+    let packets = line.and_then(|rest| rest.strip_prefix(':')?.split_whitespace().nth(1));
+    Ok(packets.ok_or(io::Error::from(io::ErrorKind::NotFound))?.parse()?)
 }
 
 /// The frame, padded with payload to its length.

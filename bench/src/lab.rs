@@ -8,7 +8,7 @@ use std::{
 use anyhow::{Context as _, Result, bail};
 use netlab::netlink::{Connection, Netns};
 
-use crate::generator::{Flow, Generator};
+use crate::generator::{Berth, Flow, Generator};
 
 /// Its name, which its namespaces begin with.
 pub const NAME: &str = "nlbench";
@@ -57,7 +57,7 @@ impl Lab {
     }
 
     /// Dials a node port of the first node as the client would.
-    pub async fn generator(&self) -> Result<Generator> {
+    pub async fn generator(&self, berth: &Berth) -> Result<Generator> {
         let (node, fabric) = (self.node()?, Netns::open(&format!("{NAME}-fabric"))?);
         let uplink = Connection::open(&node)?.link(UPLINK).await?;
         let port = uplink.peer.context("the uplink has no peer")?;
@@ -69,7 +69,7 @@ impl Lab {
         };
         let flow =
             Flow { macs: [source, destination], addresses: [CLIENT, NODE], ports: PORTS };
-        Generator::new(&flow, &fabric, port.index, &node, UPLINK)
+        Generator::send(&flow, berth, (&fabric, port.index), (&node, UPLINK))
     }
 }
 

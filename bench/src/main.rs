@@ -15,6 +15,7 @@ mod capture;
 mod generator;
 mod interrupt;
 mod lab;
+mod schedule;
 mod statistics;
 mod tool;
 mod wire;

@@ -19,6 +19,8 @@ use nix::{
     unistd::Pid,
 };
 
+use crate::schedule::hurry;
+
 /// How long a program may take to start or to stop.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -62,6 +64,12 @@ impl Running {
             bail!("{command:?} does not listen: {}", words.unwrap_or_default().trim());
         }
         Ok(running)
+    }
+
+    /// Ahead of what else runs on the machine.
+    pub fn hurry(self) -> Result<Self> {
+        hurry(i32::try_from(self.child.id())?)?;
+        Ok(self)
     }
 
     /// Most memory that its process ever had resident, in KiB.

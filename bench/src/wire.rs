@@ -1,10 +1,16 @@
 //! Two namespaces and a wire between them, and nothing else: what arrives is dropped, since
 //! it is for another Ethernet address.
 
-use anyhow::{Context as _, Result};
-use netlab::netlink::{Connection, Netns, VethEnd, ethtool, sysctl};
+use std::os::fd::OwnedFd;
 
-use crate::generator::{Flow, Generator};
+use anyhow::{Context as _, Result};
+use aya_obj::generated::{bpf_attach_type::BPF_XDP, bpf_prog_type::BPF_PROG_TYPE_XDP};
+use netlab::netlink::{Connection, Netns, VethEnd, sysctl};
+
+use crate::{
+    bpf,
+    generator::{Berth, Flow, Generator},
+};
 
 const FROM: &str = "nlbench-from";
 const TO: &str = "nlbench-to";
@@ -19,12 +25,14 @@ const FLOW: Flow = Flow {
 
 /// The wire; its namespaces go with it.
 pub struct Wire {
-    from: Netns,
     /// Where packets arrive.
     pub to: Netns,
-    sender: u32,
+    /// Its other end.
+    pub berth: Berth,
     /// Index of the interface at which they arrive.
     pub receiver: u32,
+    /// A program at XDP, which lets everything pass: only so can frames be injected.
+    _pass: OwnedFd,
 }
 
 impl Wire {
@@ -51,18 +59,20 @@ impl Wire {
         let (near, far) = (Connection::open(&from)?, Connection::open(&to)?);
         let end = |name| VethEnd { name, mac: None, mtu: MTU };
         near.create_veth(&end(Self::SENDER), &end(Self::RECEIVER), &to).await?;
-        // Without NAPI, a veth takes no frames from XDP.
-        ethtool::set(&to, Self::RECEIVER, ethtool::Offload::Gro, true)?;
         let sender = near.link(Self::SENDER).await?.index;
         let receiver = far.link(Self::RECEIVER).await?.index;
         near.set_up(sender).await?;
         far.set_up(receiver).await?;
-        Ok(Self { from, to, sender, receiver })
+        let pass = bpf::load(BPF_PROG_TYPE_XDP, &bpf::pass())?;
+        let ifindex = i32::try_from(receiver)?;
+        let pass = to.run(|| bpf::attach(&pass, ifindex, BPF_XDP))??;
+        let berth = Berth { netns: from, ifindex: sender };
+        Ok(Self { to, berth, receiver, _pass: pass })
     }
 
-    /// Sends over it.
+    /// Floods its end.
     pub fn generator(&self) -> Result<Generator> {
-        Generator::new(&FLOW, &self.from, self.sender, &self.to, Self::RECEIVER)
+        Generator::inject(&FLOW, &self.berth, &self.to, self.receiver)
     }
 }
 

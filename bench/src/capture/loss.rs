@@ -129,7 +129,7 @@ impl Field<'_> {
     }
 
     fn flood(&self, who: Contestant, rate: Option<f64>) -> Result<(Outcome, Flood)> {
-        let running = self.contestants.write(who, &self.wire.to, Wire::RECEIVER)?;
+        let running = self.contestants.write(who, &self.wire.to, Wire::RECEIVER)?.hurry()?;
         let flood = self.generator.flood(rate, self.scale.flood)?;
         let outcome = running.stop()?;
         if outcome.received != flood.arrived {

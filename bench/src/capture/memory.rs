@@ -32,7 +32,7 @@ pub fn measure(
     Contestant::ALL
         .into_iter()
         .map(|who| {
-            let running = contestants.write(who, &wire.to, Wire::RECEIVER)?;
+            let running = contestants.write(who, &wire.to, Wire::RECEIVER)?.hurry()?;
             let before = running.memory()?;
             generator.flood(Some(rate), FIRST)?;
             let first = running.memory()?;

@@ -72,12 +72,12 @@ pub fn run(args: &Args) -> Result<String> {
     eprintln!("rejected packets at tc");
     let mut rejects = reject::at_tc(&contestants, &wire, &generator, &scale)?;
     let throughput = reject::by_throughput(&contestants, &wire, &generator, &scale)?;
-    drop(wire);
+    drop(generator);
 
     eprintln!("a lab");
     let lab = Lab::up(&args.netlab)?;
     eprintln!("rejected packets around XDP");
-    rejects.extend(runtime.block_on(reject::around_xdp(&contestants, &lab, &scale))?);
+    rejects.extend(runtime.block_on(reject::around_xdp(&contestants, &lab, &wire.berth, &scale))?);
     eprintln!("start and stop, all of a lab");
     let everywhere = start::everywhere(&contestants, &lab, &scale)?;
     drop(lab);
@@ -114,7 +114,8 @@ fn conditions(
     )?;
     writeln!(report, "| BPF JIT | {} |", jit.trim())?;
     writeln!(report, "| tcpdump | {} |", contestants.tcpdump_version())?;
-    writeln!(report, "| packets | UDP, one flow, {FRAME} bytes, MTU 1500, veth with NAPI |")?;
+    writeln!(report, "| packets | UDP, one flow, {FRAME} bytes, into a veth of MTU 1500, no GRO |")?;
+    writeln!(report, "| scheduling | generator on its own core; it and the captures real-time |")?;
     writeln!(report, "| files | pcap on tmpfs, all of each packet, no filter |")?;
     writeln!(
         report,

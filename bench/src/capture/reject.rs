@@ -22,7 +22,13 @@ use super::{
     contestant::{Contestant, Contestants},
     verdict,
 };
-use crate::{bpf, generator::Generator, lab::Lab, statistics::Estimate, wire::Wire};
+use crate::{
+    bpf,
+    generator::{Berth, Generator},
+    lab::Lab,
+    statistics::Estimate,
+    wire::Wire,
+};
 
 /// Nanoseconds a packet may cost.
 const TARGET: f64 = 60.0;
@@ -83,13 +89,14 @@ pub fn at_tc(
 pub async fn around_xdp(
     contestants: &Contestants,
     lab: &Lab,
+    berth: &Berth,
     scale: &Scale,
 ) -> Result<Vec<Cost>> {
     /// Far from what the lab can take, so that there is no queue anywhere.
     const RATE: f64 = 50e3;
     const HOOKS: [&str; 2] = ["xdp-in", "xdp-out"];
     let _statistics = statistics()?;
-    let (node, xdp, generator) = (lab.node()?, lab.xdp().await?, lab.generator().await?);
+    let (node, xdp, generator) = (lab.node()?, lab.xdp().await?, lab.generator(berth).await?);
     let flood = || -> Result<f64> {
         let before = program(xdp)?;
         generator.flood(Some(RATE), scale.flood)?;
