@@ -25,9 +25,6 @@ use nix::{
 
 use crate::{bpf, interrupt, schedule::hurry};
 
-/// Length of the frames, without their checksum: small packets.
-pub const FRAME: usize = 64;
-
 /// How long to rest when no frame is due.
 const TICK: Duration = Duration::from_micros(50);
 
@@ -43,6 +40,8 @@ pub struct Flow {
     pub addresses: [[u8; 4]; 2],
     /// UDP source and destination.
     pub ports: [u16; 2],
+    /// Length, without the checksum: a multiple of eight.
+    pub length: usize,
 }
 
 /// An interface that receives nothing, for the generator's program to be attached to.
@@ -61,6 +60,8 @@ pub struct Berth {
 /// A way for frames.
 pub struct Generator {
     program: OwnedFd,
+    /// As long as the frames.
+    room: Vec<u8>,
     _attached: OwnedFd,
     way: Way,
     cpu: usize,
@@ -116,7 +117,8 @@ impl Generator {
         let attached = attached.context("cannot attach the generator")?;
         // The last CPU: the first is the one that others prefer too.
         let cpu = thread::available_parallelism()?.get() - 1;
-        Ok(Self { program, _attached: attached, way, cpu })
+        let room = vec![0; flow.length];
+        Ok(Self { program, room, _attached: attached, way, cpu })
     }
 
     /// Sends for a time, at a rate in packets per second or, without one, as fast as it goes.
@@ -148,7 +150,6 @@ impl Generator {
         cpus.set(self.cpu)?;
         sched_setaffinity(Pid::from_raw(0), &cpus)?;
         hurry(0)?;
-        let room = [0; FRAME];
         let started = Instant::now();
         let mut sent = 0_u64;
         while started.elapsed() < time && interrupt::check().is_ok() {
@@ -165,7 +166,7 @@ impl Generator {
                 thread::sleep(TICK);
                 continue;
             }
-            bpf::send(&self.program, &room, ifindex, count).context("cannot send")?;
+            bpf::send(&self.program, &self.room, ifindex, count).context("cannot send")?;
             sent += u64::from(count);
         }
         Ok((sent, started.elapsed()))
@@ -185,11 +186,11 @@ fn received(netns: &Netns, interface: &str) -> Result<u64> {
 fn frame(flow: &Flow) -> Result<Vec<u8>> {
     const HEADERS: usize = 14 + 20 + 8;
     const TTL: u8 = 64;
-    let Flow { macs: [source, destination], addresses: [from, to], ports } = *flow;
+    let Flow { macs: [source, destination], addresses: [from, to], ports, length } = *flow;
     let builder =
         PacketBuilder::ethernet2(source, destination).ipv4(from, to, TTL).udp(ports[0], ports[1]);
-    let mut frame = Vec::with_capacity(FRAME);
-    builder.write(&mut frame, &[0; FRAME - HEADERS])?;
+    let mut frame = Vec::with_capacity(length);
+    builder.write(&mut frame, &vec![0; length.saturating_sub(HEADERS)])?;
     Ok(frame)
 }
 
@@ -203,10 +204,10 @@ mod tests {
             macs: [[2, 0, 0, 0, 0, 1], [2, 0, 0, 0, 0, 2]],
             addresses: [[10, 0, 0, 1], [10, 0, 0, 2]],
             ports: [1, 2],
+            length: 64,
         };
         let frame = frame(&flow).unwrap();
-        assert_eq!(frame.len(), FRAME);
-        assert_eq!(FRAME % 8, 0);
+        assert_eq!(frame.len(), flow.length);
         assert_eq!(&frame[..6], &[2, 0, 0, 0, 0, 2]);
     }
 }

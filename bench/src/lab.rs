@@ -68,7 +68,7 @@ impl Lab {
             bail!("the wire has no Ethernet addresses");
         };
         let flow =
-            Flow { macs: [source, destination], addresses: [CLIENT, NODE], ports: PORTS };
+            Flow { macs: [source, destination], addresses: [CLIENT, NODE], ports: PORTS, length: 64 };
         Generator::send(&flow, berth, (&fabric, port.index), (&node, UPLINK))
     }
 }

@@ -30,11 +30,6 @@ impl Estimate {
         let at = |part: usize| medians.get((RESAMPLES - 1) * part / 1_000).copied();
         Some(Self { median: median(rounds)?, low: at(25)?, high: at(975)? })
     }
-
-    /// With every number passed through `f`, which keeps their order.
-    pub fn map(self, f: impl Fn(f64) -> f64) -> Self {
-        Self { median: f(self.median), low: f(self.low), high: f(self.high) }
-    }
 }
 
 impl fmt::Display for Estimate {

@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    io::{BufRead as _, BufReader},
+    io::{self, BufRead as _, BufReader},
     os::unix::process::CommandExt as _,
     process::{Child, ChildStderr, Command, Stdio},
     sync::mpsc,
@@ -42,6 +42,8 @@ pub struct Outcome {
     pub start: Duration,
     /// From SIGINT to the end of its process.
     pub stop: Duration,
+    /// Processor time that its process took, from its beginning to its end.
+    pub processor: Duration,
 }
 
 impl Running {
@@ -60,7 +62,7 @@ impl Running {
         let listening = told.recv_timeout(PATIENCE);
         let running = Self { child, words, started: begun.elapsed() };
         if listening.is_err() {
-            let words = running.end(Signal::SIGKILL).map(|(words, _)| words);
+            let words = running.end(Signal::SIGKILL).map(|(words, ..)| words);
             bail!("{command:?} does not listen: {}", words.unwrap_or_default().trim());
         }
         Ok(running)
@@ -83,7 +85,7 @@ impl Running {
     /// Tells it to end and reads its counts.
     pub fn stop(self) -> Result<Outcome> {
         let start = self.started;
-        let (words, stop) = self.end(Signal::SIGINT)?;
+        let (words, stop, processor) = self.end(Signal::SIGINT)?;
         let count = |what: &str| {
             words
                 .lines()
@@ -97,22 +99,49 @@ impl Running {
             dropped: count("dropped by")?,
             start,
             stop,
+            processor,
         })
     }
 
-    fn end(mut self, signal: Signal) -> Result<(String, Duration)> {
+    fn end(self, signal: Signal) -> Result<(String, Duration, Duration)> {
+        let process = i32::try_from(self.child.id())?;
         let told = Instant::now();
-        kill(Pid::from_raw(i32::try_from(self.child.id())?), signal)?;
-        while self.child.try_wait()?.is_none() {
-            if told.elapsed() > PATIENCE {
-                self.child.kill()?;
-                self.child.wait()?;
-                bail!("a capture did not end when told to");
+        kill(Pid::from_raw(process), signal)?;
+        let mut signalled = false;
+        let processor = loop {
+            if let Some(processor) = reap(process)? {
+                break processor;
+            }
+            if !signalled && told.elapsed() > PATIENCE {
+                kill(Pid::from_raw(process), Signal::SIGKILL)?;
+                signalled = true;
             }
             thread::sleep(Duration::from_millis(1));
+        };
+        if signalled {
+            bail!("a capture did not end when told to");
         }
         let took = told.elapsed();
-        Ok((self.words.join().map_err(|_| anyhow!("nobody listened"))?, took))
+        let words = self.words.join().map_err(|_| anyhow!("nobody listened"))?;
+        Ok((words, took, processor))
+    }
+}
+
+/// The processor time of a child that has ended; none of one that has not.
+fn reap(process: i32) -> io::Result<Option<Duration>> {
+    // SAFETY: plain numbers, of which zero is one.
+    let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
+    // SAFETY: the kernel writes the structure.
+    match unsafe { libc::wait4(process, std::ptr::null_mut(), libc::WNOHANG, &raw mut usage) } {
+        0 => Ok(None),
+        ended if ended < 0 => Err(io::Error::last_os_error()),
+        _ => {
+            let time = |time: libc::timeval| {
+                let micros = time.tv_sec * 1_000_000 + time.tv_usec;
+                Duration::from_micros(u64::try_from(micros).unwrap_or(0))
+            };
+            Ok(Some(time(usage.ru_utime) + time(usage.ru_stime)))
+        }
     }
 }
 

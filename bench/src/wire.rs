@@ -21,6 +21,7 @@ const FLOW: Flow = Flow {
     macs: [[2, 0, 0, 0, 0, 1], [2, 0, 0, 0, 0, 2]],
     addresses: [[192, 0, 2, 1], [192, 0, 2, 2]],
     ports: [4000, 4001],
+    length: 64,
 };
 
 /// The wire; its namespaces go with it.
@@ -70,9 +71,10 @@ impl Wire {
         Ok(Self { to, berth, receiver, _pass: pass })
     }
 
-    /// Floods its end.
-    pub fn generator(&self) -> Result<Generator> {
-        Generator::inject(&FLOW, &self.berth, &self.to, self.receiver)
+    /// Floods its end with frames of a length.
+    pub fn generator(&self, length: usize) -> Result<Generator> {
+        let flow = Flow { length, ..FLOW };
+        Generator::inject(&flow, &self.berth, &self.to, self.receiver)
     }
 }
 

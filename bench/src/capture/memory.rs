@@ -20,13 +20,12 @@ pub struct Memory {
     time: Duration,
 }
 
-/// Each contestant through a flood at twice the rate at which tcpdump loses.
+/// Each contestant through a flood as fast as it goes.
 pub fn measure(
     contestants: &Contestants,
     wire: &Wire,
     generator: &Generator,
     scale: &Scale,
-    rate: f64,
 ) -> Result<Vec<Memory>> {
     const FIRST: Duration = Duration::from_secs(1);
     Contestant::ALL
@@ -34,9 +33,9 @@ pub fn measure(
         .map(|who| {
             let running = contestants.write(who, &wire.to, Wire::RECEIVER)?.hurry()?;
             let before = running.memory()?;
-            generator.flood(Some(rate), FIRST)?;
+            generator.flood(None, FIRST)?;
             let first = running.memory()?;
-            let flood = generator.flood(Some(rate), scale.long.saturating_sub(FIRST))?;
+            let flood = generator.flood(None, scale.long.saturating_sub(FIRST))?;
             let last = running.memory()?;
             running.stop()?;
             Ok(Memory { who, at: [before, first, last], rate: flood.rate(), time: scale.long })

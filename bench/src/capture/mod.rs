@@ -13,12 +13,16 @@ use contestant::Contestants;
 
 use crate::{
     Args,
-    generator::{FRAME, Generator},
+    generator::Generator,
     interrupt,
     lab::Lab,
     statistics::Estimate,
     wire::Wire,
 };
+
+/// Lengths of packets, in bytes without the checksum.
+const SMALL: usize = 64;
+const LARGE: usize = 1_512;
 
 /// How thoroughly to measure.
 #[derive(Clone, Copy, Debug)]
@@ -57,18 +61,21 @@ pub fn run(args: &Args) -> Result<String> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let contestants = Contestants::new(&args.netlab)?;
     let wire = runtime.block_on(Wire::up())?;
-    let generator = wire.generator()?;
     let mut report = String::new();
 
-    eprintln!("the generator's own ceiling");
-    let ceiling = ceiling(&generator, &scale)?;
-    conditions(&mut report, &contestants, &scale, ceiling)?;
+    conditions(&mut report, &contestants, &scale)?;
     eprintln!("start and stop, one interface");
     let alone = start::alone(&contestants, &wire, &scale)?;
-    eprintln!("loss");
-    let onset = loss::measure(&mut report, &contestants, &wire, &generator, &scale, ceiling)?;
+    loss::introduce(&mut report)?;
+    for length in [SMALL, LARGE] {
+        eprintln!("loss of packets of {length} bytes");
+        let generator = wire.generator(length)?;
+        let ceiling = ceiling(&generator, &scale)?;
+        loss::measure(&mut report, &contestants, &wire, &generator, &scale, (length, ceiling))?;
+    }
+    let generator = wire.generator(SMALL)?;
     eprintln!("memory");
-    let memory = memory::measure(&contestants, &wire, &generator, &scale, 2.0 * onset)?;
+    let memory = memory::measure(&contestants, &wire, &generator, &scale)?;
     eprintln!("rejected packets at tc");
     let mut rejects = reject::at_tc(&contestants, &wire, &generator, &scale)?;
     let throughput = reject::by_throughput(&contestants, &wire, &generator, &scale)?;
@@ -98,7 +105,6 @@ fn conditions(
     report: &mut String,
     contestants: &Contestants,
     scale: &Scale,
-    ceiling: f64,
 ) -> Result<()> {
     let kernel = fs::read_to_string("/proc/sys/kernel/osrelease")?;
     let cpus = fs::read_to_string("/proc/cpuinfo")?;
@@ -114,7 +120,8 @@ fn conditions(
     )?;
     writeln!(report, "| BPF JIT | {} |", jit.trim())?;
     writeln!(report, "| tcpdump | {} |", contestants.tcpdump_version())?;
-    writeln!(report, "| packets | UDP, one flow, {FRAME} bytes, into a veth of MTU 1500, no GRO |")?;
+    writeln!(report, "| packets | UDP, one flow, {SMALL} bytes where nothing is said, received by a \
+        veth of MTU 1500, no GRO |")?;
     writeln!(report, "| scheduling | generator on its own core; it and the captures real-time |")?;
     writeln!(report, "| files | pcap on tmpfs, all of each packet, no filter |")?;
     writeln!(
@@ -123,7 +130,7 @@ fn conditions(
         scale.rounds,
         scale.flood.as_millis()
     )?;
-    writeln!(report, "| generator's ceiling | {} packets/s |\n", thousands(ceiling))?;
+    writeln!(report)?;
     Ok(())
 }
 
