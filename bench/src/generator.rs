@@ -13,9 +13,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail};
-use aya_obj::generated::{
-    bpf_attach_type::BPF_XDP, bpf_insn, bpf_prog_type::BPF_PROG_TYPE_XDP,
-};
+use aya_obj::generated::{bpf_attach_type::BPF_XDP, bpf_insn, bpf_prog_type::BPF_PROG_TYPE_XDP};
 use etherparse::PacketBuilder;
 use netlab::netlink::Netns;
 use nix::{
@@ -106,7 +104,12 @@ impl Generator {
         (to, receiver): (&Netns, &str),
     ) -> Result<Self> {
         let (from, to, receiver) = (from.clone(), to.clone(), receiver.to_owned());
-        Self::new(flow, berth, bpf::redirect(i32::try_from(sender)?), Way::Sent { from, to, receiver })
+        Self::new(
+            flow,
+            berth,
+            bpf::redirect(i32::try_from(sender)?),
+            Way::Sent { from, to, receiver },
+        )
     }
 
     fn new(flow: &Flow, berth: &Berth, then: Vec<bpf_insn>, way: Way) -> Result<Self> {

@@ -67,8 +67,12 @@ impl Lab {
         let (Some(source), Some(destination)) = (mac(port), mac(&uplink)) else {
             bail!("the wire has no Ethernet addresses");
         };
-        let flow =
-            Flow { macs: [source, destination], addresses: [CLIENT, NODE], ports: PORTS, length: 64 };
+        let flow = Flow {
+            macs: [source, destination],
+            addresses: [CLIENT, NODE],
+            ports: PORTS,
+            length: 64,
+        };
         Generator::send(&flow, berth, (&fabric, port.index), (&node, UPLINK))
     }
 }

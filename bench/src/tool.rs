@@ -29,6 +29,8 @@ pub struct Running {
     child: Child,
     words: JoinHandle<String>,
     started: Duration,
+    /// Processor time that this took.
+    starting: Duration,
 }
 
 /// What a program said at its end, and how long it took to begin and to end.
@@ -42,7 +44,7 @@ pub struct Outcome {
     pub start: Duration,
     /// From SIGINT to the end of its process.
     pub stop: Duration,
-    /// Processor time that its process took, from its beginning to its end.
+    /// Processor time that its process took, from when it listened to its end.
     pub processor: Duration,
 }
 
@@ -60,7 +62,9 @@ impl Running {
         let (tell, told) = mpsc::channel();
         let words = thread::spawn(move || listen(errors, &tell));
         let listening = told.recv_timeout(PATIENCE);
-        let running = Self { child, words, started: begun.elapsed() };
+        let started = begun.elapsed();
+        let starting = processor_time(child.id()).unwrap_or_default();
+        let running = Self { child, words, started, starting };
         if listening.is_err() {
             let words = running.end(Signal::SIGKILL).map(|(words, ..)| words);
             bail!("{command:?} does not listen: {}", words.unwrap_or_default().trim());
@@ -84,7 +88,7 @@ impl Running {
 
     /// Tells it to end and reads its counts.
     pub fn stop(self) -> Result<Outcome> {
-        let start = self.started;
+        let (start, starting) = (self.started, self.starting);
         let (words, stop, processor) = self.end(Signal::SIGINT)?;
         let count = |what: &str| {
             words
@@ -99,7 +103,7 @@ impl Running {
             dropped: count("dropped by")?,
             start,
             stop,
-            processor,
+            processor: processor.saturating_sub(starting),
         })
     }
 
@@ -125,6 +129,13 @@ impl Running {
         let words = self.words.join().map_err(|_| anyhow!("nobody listened"))?;
         Ok((words, took, processor))
     }
+}
+
+/// The processor time of a process with one thread.
+fn processor_time(process: u32) -> Option<Duration> {
+    let text = fs::read_to_string(format!("/proc/{process}/schedstat")).ok()?;
+    // Nanoseconds on a processor, nanoseconds waiting for one, time slices.
+    Some(Duration::from_nanos(text.split_whitespace().next()?.parse().ok()?))
 }
 
 /// The processor time of a child that has ended; none of one that has not.

@@ -51,7 +51,8 @@ impl Contestants {
     pub fn new(netlab: &Path) -> Result<Self> {
         const TMPFS: &str = "/dev/shm";
         let prefix = tempfile::Builder::new();
-        let files = if Path::new(TMPFS).is_dir() { prefix.tempdir_in(TMPFS) } else { prefix.tempdir() };
+        let files =
+            if Path::new(TMPFS).is_dir() { prefix.tempdir_in(TMPFS) } else { prefix.tempdir() };
         Ok(Self { netlab: netlab.to_owned(), files: files.context("no room for files")? })
     }
 

@@ -11,14 +11,7 @@ use std::{fmt::Write as _, fs, time::Duration};
 use anyhow::{Context as _, Result};
 use contestant::Contestants;
 
-use crate::{
-    Args,
-    generator::Generator,
-    interrupt,
-    lab::Lab,
-    statistics::Estimate,
-    wire::Wire,
-};
+use crate::{Args, generator::Generator, interrupt, lab::Lab, statistics::Estimate, wire::Wire};
 
 /// Lengths of packets, in bytes without the checksum.
 const SMALL: usize = 64;
@@ -84,7 +77,12 @@ pub fn run(args: &Args) -> Result<String> {
     eprintln!("a lab");
     let lab = Lab::up(&args.netlab)?;
     eprintln!("rejected packets around XDP");
-    rejects.extend(runtime.block_on(reject::around_xdp(&contestants, &lab, &wire.berth, &scale))?);
+    rejects.extend(runtime.block_on(reject::around_xdp(
+        &contestants,
+        &lab,
+        &wire.berth,
+        &scale,
+    ))?);
     eprintln!("start and stop, all of a lab");
     let everywhere = start::everywhere(&contestants, &lab, &scale)?;
     drop(lab);
@@ -101,11 +99,7 @@ fn ceiling(generator: &Generator, scale: &Scale) -> Result<f64> {
     Ok(Estimate::of(&rates).context("no rounds")?.median)
 }
 
-fn conditions(
-    report: &mut String,
-    contestants: &Contestants,
-    scale: &Scale,
-) -> Result<()> {
+fn conditions(report: &mut String, contestants: &Contestants, scale: &Scale) -> Result<()> {
     let kernel = fs::read_to_string("/proc/sys/kernel/osrelease")?;
     let cpus = fs::read_to_string("/proc/cpuinfo")?;
     let model = cpus.lines().find_map(|line| line.strip_prefix("model name")?.split(": ").nth(1));
@@ -120,8 +114,11 @@ fn conditions(
     )?;
     writeln!(report, "| BPF JIT | {} |", jit.trim())?;
     writeln!(report, "| tcpdump | {} |", contestants.tcpdump_version())?;
-    writeln!(report, "| packets | UDP, one flow, {SMALL} bytes where nothing is said, received by a \
-        veth of MTU 1500, no GRO |")?;
+    writeln!(
+        report,
+        "| packets | UDP, one flow, {SMALL} bytes where nothing is said, received by a \
+        veth of MTU 1500, no GRO |"
+    )?;
     writeln!(report, "| scheduling | generator on its own core; it and the captures real-time |")?;
     writeln!(report, "| files | pcap on tmpfs, all of each packet, no filter |")?;
     writeln!(

@@ -155,16 +155,22 @@ pub fn by_throughput(
 
 /// Tables of both ways to measure.
 pub fn report(report: &mut String, hooks: &[Cost], throughput: &[Cost]) -> Result<()> {
-    writeln!(report, "## Rejected packets\n\nNanoseconds for a packet that the filter `{}` rejects, \
+    writeln!(
+        report,
+        "## Rejected packets\n\nNanoseconds for a packet that the filter `{}` rejects, \
         median [95%]; by the kernel's run-time statistics of the hook's program:\n",
-        super::contestant::NOTHING)?;
+        super::contestant::NOTHING
+    )?;
     writeln!(report, "| | ns | at most {TARGET} |\n| --- | --- | --- |")?;
     for Cost { what, rounds } in hooks {
         let cost = Estimate::of(rounds).context("no rounds")?;
         writeln!(report, "| {what} | {cost:.0} | {} |", verdict(cost.median <= TARGET))?;
     }
-    writeln!(report, "\nThe same by the difference of throughput, with and without a capture, which \
-        has the call and the caches in it:\n")?;
+    writeln!(
+        report,
+        "\nThe same by the difference of throughput, with and without a capture, which \
+        has the call and the caches in it:\n"
+    )?;
     writeln!(report, "| | ns |\n| --- | --- |")?;
     for Cost { what, rounds } in throughput {
         writeln!(report, "| {what} | {:.0} |", Estimate::of(rounds).context("no rounds")?)?;

@@ -62,8 +62,11 @@ fn gather<const N: usize>(
 /// A table of both.
 pub fn report(report: &mut String, alone: &[Times], everywhere: &[Times]) -> Result<()> {
     const TARGET: Duration = Duration::from_secs(1);
-    writeln!(report, "## Start and stop\n\nMilliseconds, from exec to the word that it listens, and \
-        from SIGINT to the end of the process; median [95%]:\n")?;
+    writeln!(
+        report,
+        "## Start and stop\n\nMilliseconds, from exec to the word that it listens, and \
+        from SIGINT to the end of the process; median [95%]:\n"
+    )?;
     writeln!(report, "| | start | stop | each within a second |\n| --- | --- | --- | --- |")?;
     for Times { what, rounds } in alone.iter().chain(everywhere) {
         let of = |f: fn(&Outcome) -> Duration| {
