@@ -111,7 +111,9 @@ fn say(session: &Session, hooks: &BTreeSet<Hook>, snaplen: u32) {
 struct Sink {
     lines: Option<Lines>,
     files: Option<Files>,
-    interfaces: BTreeMap<(String, String, Hook), usize>,
+    /// Numbers in the file by host, interface and hook. Nested, so that looking one up for
+    /// each packet makes no key.
+    interfaces: BTreeMap<String, BTreeMap<String, BTreeMap<Hook, usize>>>,
     only_drops: bool,
     color: bool,
     snaplen: u32,
@@ -174,12 +176,15 @@ impl Sink {
     /// False where no more are wanted.
     fn write(&mut self, sighting: &Sighting<'_>, packet: &Packet<'_>) -> anyhow::Result<bool> {
         let Some(files) = &mut self.files else { return Ok(true) };
-        let key = (sighting.host.to_owned(), sighting.interface.to_owned(), sighting.hook);
-        let interface = match self.interfaces.get(&key) {
+        let known =
+            self.interfaces.get(sighting.host).and_then(|host| host.get(sighting.interface));
+        let interface = match known.and_then(|hooks| hooks.get(&sighting.hook)) {
             Some(interface) => *interface,
             None => {
                 let number = files.interface(&interface(sighting, self.snaplen))?;
-                self.interfaces.insert(key, number);
+                let host = self.interfaces.entry(sighting.host.to_owned()).or_default();
+                let hooks = host.entry(sighting.interface.to_owned()).or_default();
+                hooks.insert(sighting.hook, number);
                 number
             }
         };
@@ -204,7 +209,8 @@ impl Sink {
         let mut all = Tally::default();
         tallies.iter().for_each(|tally| all.merge(tally));
         if let Some(mut files) = self.files.take() {
-            for ((_, _, hook), interface) in &self.interfaces {
+            let hosts = self.interfaces.values().flat_map(BTreeMap::values);
+            for (hook, interface) in hosts.flatten() {
                 let tally = tallies[*hook as usize];
                 files.rotating().statistics(
                     *interface,

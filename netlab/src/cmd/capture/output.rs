@@ -88,6 +88,8 @@ fn options(args: &CaptureArgs) -> Options {
 pub(super) struct Files {
     rotating: Rotating,
     pub format: Format,
+    /// Whether files end with time, which then has to be asked for with each packet.
+    timed: bool,
 }
 
 impl Files {
@@ -113,7 +115,7 @@ impl Files {
             zone: TimeZone::system(),
         };
         let rotating = Rotating::create(rotation, format, link, snaplen, now())?;
-        Ok(Some(Self { rotating, format }))
+        Ok(Some(Self { rotating, format, timed: args.file.every.is_some() }))
     }
 
     /// Adds an interface; its number.
@@ -128,7 +130,8 @@ impl Files {
         packet: &Packet<'_>,
         note: &Note<'_>,
     ) -> anyhow::Result<bool> {
-        Ok(self.rotating.packet(now(), interface, packet, note)? == Progress::Written)
+        let now = if self.timed { now() } else { 0 };
+        Ok(self.rotating.packet(now, interface, packet, note)? == Progress::Written)
     }
 
     /// The series itself, for its end.
