@@ -1,8 +1,9 @@
-//! Set-up, build, tests, demo and checks of netlab: one file a verb.
+//! Set-up, build, tests, demo, benchmarks and checks of netlab: one file a verb.
 //!
 //! A convenience, not a gate: once `setup` has run, plain `cargo build` and
 //! `cargo test` work too.
 
+mod bench;
 mod build;
 mod ci;
 mod demo;
@@ -34,6 +35,8 @@ enum Verb {
     Test(test::Args),
     /// Bring the lab up in each mode, dial its node ports, and show what happened
     Demo,
+    /// Measure netlab beside the programs that people use today, as root
+    Bench(bench::Args),
     /// Check formatting, lints on the host and on the BPF target, and dependencies
     Lint(lint::Args),
     /// Do what CI does
@@ -46,6 +49,7 @@ fn main() -> ExitCode {
         Verb::Build => build::run(),
         Verb::Test(args) => test::run(&args),
         Verb::Demo => demo::run(),
+        Verb::Bench(args) => bench::run(&args),
         Verb::Lint(args) => lint::run(args),
         Verb::Ci => ci::run(),
     };

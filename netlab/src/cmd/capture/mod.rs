@@ -3,6 +3,7 @@
 //! What was typed becomes a filter ([`expression`]), places ([`place`]) and outputs
 //! ([`output`]); packets then come from the kernel ([`live`]) or from a file ([`read`]).
 
+mod archive;
 mod cluster;
 mod expression;
 mod follow;
@@ -11,6 +12,8 @@ mod output;
 mod place;
 mod read;
 mod remark;
+mod signals;
+mod sink;
 
 use anyhow::Context as _;
 use netlab::capture::LinkType;

@@ -89,6 +89,8 @@ pub(super) struct Files {
     rotating: Rotating,
     pub format: Format,
     is_stream: bool,
+    /// Whether files end with time, which then has to be asked for with each packet.
+    timed: bool,
 }
 
 impl Files {
@@ -113,9 +115,9 @@ impl Files {
             packet_buffered: args.file.packet_buffered,
             zone: TimeZone::system(),
         };
-        let rotating = Rotating::create(rotation, format, link, snaplen, now())?;
+        let rotating = Rotating::create(rotation, format, link, snaplen, seconds())?;
         let is_stream = path.as_os_str() == STANDARD_STREAM;
-        Ok(Some(Self { rotating, format, is_stream }))
+        Ok(Some(Self { rotating, format, is_stream, timed: args.file.every.is_some() }))
     }
 
     /// Adds an interface; its number.
@@ -130,7 +132,8 @@ impl Files {
         packet: &Packet<'_>,
         note: &Note<'_>,
     ) -> anyhow::Result<bool> {
-        Ok(self.rotating.packet(now(), interface, packet, note)? == Progress::Written)
+        let now = if self.timed { seconds() } else { 0 };
+        Ok(self.rotating.packet(now, interface, packet, note)? == Progress::Written)
     }
 
     /// There is time: whoever reads standard output gets what has been held back.
@@ -149,9 +152,15 @@ impl Files {
     }
 }
 
+/// Nanoseconds since 1970.
+pub(super) fn now() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(now.as_nanos()).unwrap_or(u64::MAX)
+}
+
 /// Seconds since 1970.
-fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
+fn seconds() -> u64 {
+    now() / 1_000_000_000
 }
 
 fn format(args: &CaptureArgs, path: &Path) -> Format {

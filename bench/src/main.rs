@@ -1,0 +1,63 @@
+//! Measures netlab beside the programs that people use today.
+//!
+//! Law: only ratios and differences taken in one run mean anything, so contestants take turns
+//! in every round; the first round is a warm-up and is thrown away; what is reported is the
+//! median over the others with its 95% bootstrap interval. Packets travel only in namespaces
+//! that are made here, which go again whatever happens.
+
+#![expect(
+    clippy::cast_precision_loss,
+    reason = "counts and nanoseconds of a benchmark are far below 2^52"
+)]
+
+mod bpf;
+mod capture;
+mod generator;
+mod interrupt;
+mod lab;
+mod schedule;
+mod statistics;
+mod tool;
+mod wire;
+
+use std::{path::PathBuf, process::ExitCode};
+
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(about, disable_help_subcommand = true)]
+struct Cli {
+    #[command(subcommand)]
+    subject: Subject,
+}
+
+#[derive(Subcommand)]
+enum Subject {
+    /// `netlab capture` beside tcpdump
+    Capture(Args),
+}
+
+/// How to measure.
+#[derive(Clone, Debug, clap::Args)]
+struct Args {
+    /// The netlab binary
+    #[arg(long, value_name = "FILE")]
+    netlab: PathBuf,
+    /// Fewer rounds and shorter ones
+    #[arg(long)]
+    quick: bool,
+}
+
+fn main() -> ExitCode {
+    let Subject::Capture(args) = Cli::parse().subject;
+    match interrupt::catch().and_then(|()| capture::run(&args)) {
+        Ok(report) => {
+            print!("{report}");
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::from(2)
+        }
+    }
+}

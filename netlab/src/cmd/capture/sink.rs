@@ -1,0 +1,134 @@
+//! What becomes of the packets of a live capture.
+
+use netlab::{
+    capture::{LinkType, Packet},
+    trace::{Hook, Sighting},
+};
+use netlab_common::event::Tally;
+
+use super::{
+    archive::Archive,
+    follow::Journeys,
+    output::{Lines, counted, now, packets},
+    place,
+    remark::{is_drop, remark},
+};
+use crate::cli::CaptureArgs;
+
+/// Lines, journeys or files, as was asked for, and how many packets they got.
+pub(super) struct Sink {
+    lines: Option<Lines>,
+    journeys: Option<Journeys>,
+    archive: Option<Archive>,
+    only_drops: bool,
+    color: bool,
+    wanted: Option<u64>,
+    /// Packets that were dealt with.
+    seen: u64,
+    /// Packets, or journeys, that were shown.
+    shown: u64,
+    truncated: u64,
+    /// Whether more are wanted.
+    pub goes_on: bool,
+}
+
+impl Sink {
+    /// Opens files and learns what journeys have to be told by.
+    pub fn new(args: &CaptureArgs, color: bool, snaplen: u32) -> anyhow::Result<Self> {
+        let silent = args.file.only_count || args.print.follow;
+        Ok(Self {
+            lines: if silent { None } else { Lines::new(args) },
+            journeys: Journeys::new(args, color)?,
+            archive: Archive::new(args, snaplen)?,
+            only_drops: place::only_drops(args),
+            color,
+            wanted: args.choice.count.map(Into::into),
+            seen: 0,
+            shown: 0,
+            truncated: 0,
+            goes_on: true,
+        })
+    }
+
+    /// Deals with a packet.
+    pub fn packet(&mut self, sighting: &Sighting<'_>) -> anyhow::Result<()> {
+        if self.only_drops && !sighting.event.as_ref().is_some_and(is_drop) {
+            return Ok(());
+        }
+        self.seen += 1;
+        self.truncated += u64::from(sighting.bytes.len() < sighting.wire_len as usize);
+        let left = self.left();
+        if let Some(journeys) = &mut self.journeys {
+            let shown = journeys.see(sighting, left)?;
+            self.count(shown);
+            return Ok(());
+        }
+        let packet = Packet {
+            time: sighting.time,
+            link: LinkType::ETHERNET,
+            wire_len: sighting.wire_len,
+            bytes: sighting.bytes,
+        };
+        if let Some(lines) = &mut self.lines {
+            lines.packet(&packet, Some(&remark(sighting, self.color)))?;
+        }
+        if let Some(archive) = &mut self.archive {
+            self.goes_on = archive.write(sighting, &packet)?;
+        }
+        self.count(1);
+        Ok(())
+    }
+
+    /// So many more of what was asked for have been shown.
+    fn count(&mut self, shown: u64) {
+        self.shown += shown;
+        self.goes_on &= self.wanted.is_none_or(|wanted| self.shown < wanted);
+    }
+
+    /// How many more are wanted.
+    fn left(&self) -> u64 {
+        self.wanted.map_or(u64::MAX, |wanted| wanted.saturating_sub(self.shown))
+    }
+
+    /// There is time: what has been held back is handed on.
+    pub fn idle(&mut self) -> anyhow::Result<()> {
+        let left = self.left();
+        if let Some(journeys) = &mut self.journeys {
+            let shown = journeys.advance(now(), left)?;
+            self.count(shown);
+        }
+        if let Some(archive) = &mut self.archive {
+            archive.idle()?;
+        }
+        self.lines.as_mut().map_or(Ok(()), Lines::flush)
+    }
+
+    /// Completes files and says what was captured and what was lost.
+    pub fn finish(
+        mut self,
+        tallies: &[Tally],
+        losses: &[(&str, &str, Hook, u64)],
+    ) -> anyhow::Result<()> {
+        self.idle()?;
+        let left = self.left();
+        if let Some(journeys) = self.journeys.take() {
+            self.shown += journeys.finish(left)?;
+            eprintln!("{} shown", counted(self.shown, "journey"));
+        }
+        if let Some(archive) = self.archive.take() {
+            archive.finish(losses)?;
+        }
+        let mut all = Tally::default();
+        tallies.iter().for_each(|tally| all.merge(tally));
+        eprintln!("{} captured", packets(self.seen));
+        eprintln!("{} received by filter", packets(all.accepted));
+        eprintln!("{} dropped by the ring", packets(all.lost));
+        if self.truncated > 0 {
+            eprintln!("{} truncated", packets(self.truncated));
+        }
+        if all.unreadable > 0 {
+            eprintln!("{} could not be read", packets(all.unreadable));
+        }
+        Ok(())
+    }
+}
