@@ -8,7 +8,7 @@ use netlab::{
         LinkType, Packet,
         file::{Comments, Direction, Format, Interface, Note, Statistics},
     },
-    trace::{Event, Hook, Sighting},
+    trace::{Hook, Sighting},
 };
 
 use super::{
