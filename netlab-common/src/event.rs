@@ -163,18 +163,20 @@ impl Trace {
     }
 }
 
-/// What the programs of a capture must know. 72 bytes.
+/// What the programs of a capture must know. 76 bytes.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Settings {
-    /// Most bytes to keep of a packet; at most [`CAPACITY`].
+    /// Most bytes to keep of a packet; at most [`MAX_SNAPLEN`].
     pub snaplen: u32,
-    /// How many bytes the filter may look at; at most [`CAPACITY`].
+    /// How many bytes the filter may look at; at most [`MAX_SNAPLEN`].
     pub reach: u32,
     /// Bytes waiting in the ring from which on the reader is woken.
     pub wake_at: u32,
     /// Not zero: only interfaces in the map INTERFACES.
     pub selected: u32,
+    /// Not zero: of what the datapath did with packets, only drops are of interest.
+    pub only_drops: u32,
     /// Zero until all programs are attached, so that no packet is seen at half of its hooks, and
     /// again when the capture is over.
     pub running: u32,
@@ -277,6 +279,9 @@ pub const CAPACITY: u32 = 65_600;
 
 const _: () = assert!(CAPACITY as usize == filter_input::CAPACITY);
 
+/// Most bytes to keep of a packet: what is put in front of one may move it by so much.
+pub const MAX_SNAPLEN: u32 = CAPACITY - 16;
+
 // The end of a record and the bytes behind it are a filter's input.
 const _: () = {
     let input = core::mem::offset_of!(Record, captured);
@@ -333,7 +338,7 @@ macro_rules! sizes {
 sizes! {
     Record: 40,
     Trace: 88,
-    Settings: 72,
+    Settings: 76,
     Layout: 52,
     Instance: 16,
     InterfaceKey: 8,

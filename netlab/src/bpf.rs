@@ -152,6 +152,14 @@ pub(crate) fn program_by_id(id: u32) -> io::Result<OwnedFd> {
     call(bpf_cmd::BPF_PROG_GET_FD_BY_ID, &mut attr).map(owned)
 }
 
+/// The number of a program, by which others can ask about it.
+pub(crate) fn program_id(program: &OwnedFd) -> io::Result<u32> {
+    // SAFETY: plain numbers, of which zero is one.
+    let mut info: bpf_prog_info = unsafe { std::mem::zeroed() };
+    ask(program, &mut info)?;
+    Ok(info.id)
+}
+
 /// Numbers of the maps that a program uses, or that were bound to it.
 pub(crate) fn maps_of(program: &OwnedFd) -> io::Result<Vec<u32>> {
     // SAFETY: plain numbers, of which zero is one.

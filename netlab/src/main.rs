@@ -3,7 +3,10 @@
 mod cli;
 mod cmd;
 
-use std::{io, process::ExitCode};
+use std::{
+    io::{self, Write as _},
+    process::ExitCode,
+};
 
 use clap::Parser as _;
 use nix::sys::signal::SigSet;
@@ -21,7 +24,8 @@ fn main() -> ExitCode {
         Ok(cmd::Outcome::Findings) => ExitCode::from(1),
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("netlab: {}", chain(&error));
+            // Nobody may be listening: then the exit status has to do.
+            let _ = writeln!(io::stderr(), "netlab: {}", chain(&error));
             ExitCode::from(2)
         }
     }

@@ -73,7 +73,11 @@ impl SkBuff {
             return None;
         }
         let front = if headerless {
-            Front::Header(read(self.0, layout.skb_protocol)?)
+            match read::<[u8; 2]>(self.0, layout.skb_protocol)? {
+                // No packet of a network: netlink and unix sockets have buffers too.
+                [0, 0] => return None,
+                ethertype => Front::Header(ethertype),
+            }
         } else {
             self.tag(layout)?
         };

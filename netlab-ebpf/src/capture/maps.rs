@@ -104,7 +104,10 @@ pub fn instance() -> Option<&'static Instance> {
 /// this instance's own. None where there is nothing to look for.
 #[inline(always)]
 pub fn note_job(hook: u8, known: Option<&Trace>, next: Option<u32>) -> Option<()> {
-    settings()?;
+    let settings = settings()?;
+    if settings.only_drops != 0 && known.is_some_and(|trace| trace.class != Trace::DROP) {
+        return None;
+    }
     let instance = instance()?;
     let buffer = Buffer::borrow(Use::Hook)?;
     buffer.job = Job {

@@ -1,5 +1,7 @@
 //! Where the bytes of a packet are read from.
 
+use netlab_common::event::{CAPACITY, MAX_SNAPLEN};
+
 /// Bytes that only a helper of the kernel can reach.
 pub trait Source {
     /// Copies `len` bytes, from the packet's byte `from` on, to `to`; false where that fails.
@@ -24,7 +26,7 @@ pub enum Front {
 
 impl Front {
     /// Most bytes that one adds, and the addresses before a tag.
-    pub const MOST: usize = 16;
+    pub const MOST: usize = (CAPACITY - MAX_SNAPLEN) as usize;
 
     /// Bytes that it adds.
     #[inline(always)]

@@ -131,7 +131,7 @@ pub async fn run(options: Options) -> Result<()> {
                 collection = Some(agent.start_collection());
                 agent.retry().await?;
             }
-            _ = evictions.tick() => agent.programs.evict()?,
+            _ = evictions.tick() => agent.evict(),
             outcome = finished(&mut collection) => agent.on_collected(outcome)?,
         }
     }
@@ -231,6 +231,13 @@ impl Agent {
     async fn on_network_change(&mut self) -> Result<()> {
         debug!("the network changed");
         self.agree_or_say().await
+    }
+
+    /// Captures are no reason to stop answering node ports.
+    fn evict(&mut self) {
+        if let Err(error) = self.programs.evict() {
+            debug!("cannot make room for captures: {error}");
+        }
     }
 
     async fn retry(&mut self) -> Result<()> {

@@ -122,10 +122,15 @@ pub struct PrintArgs {
     /// With --follow: one JSON object a line.
     #[arg(long, requires = "follow")]
     pub json: bool,
+    /// tcpdump's: netlab never makes an interface promiscuous, is never slow to hand packets
+    /// on, and always optimises filters.
+    #[arg(short = 'p', long = "no-promiscuous-mode", alias = "immediate-mode", hide = true,
+          action = ArgAction::Count)]
+    pub ignored: u8,
     /// Addresses and ports as numbers. The default; for tcpdump's sake.
     #[arg(short = 'n', action = ArgAction::Count)]
     pub numeric: u8,
-    /// Names instead of addresses and ports.
+    /// Names instead of addresses and ports; not what it means to tcpdump.
     #[arg(short = 'N', long = "names")]
     pub names: bool,
     /// The link-layer header.
@@ -173,7 +178,7 @@ pub struct FileArgs {
           conflicts_with_all = ["nodes", "namespaces", "interfaces", "hooks", "drops", "follow"])]
     pub read: Option<PathBuf>,
     /// Print how many packets there are, not the packets.
-    #[arg(long = "count", conflicts_with = "write")]
+    #[arg(long = "count", requires = "read", conflicts_with = "write")]
     pub only_count: bool,
     /// Write packets to a file instead of printing them; - for standard output.
     #[arg(short, long, value_name = "FILE", conflicts_with = "follow")]

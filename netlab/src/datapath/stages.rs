@@ -1,8 +1,8 @@
 //! The room around the datapath's programs, in which captures are called.
 //!
 //! Law: whoever takes a slot first writes down, as its tenant, the number of a BPF link that
-//! ends with the capture. So everybody, the agent or another capture, can tell a slot whose
-//! capture is gone, however it went, and empty it.
+//! ends with the capture. So the agent can tell a slot whose capture is gone, however it went,
+//! and empty it.
 //!
 //! Nothing is pinned: the kernel empties program arrays that no process holds, so what is in
 //! them ends with the agent too.
@@ -107,8 +107,10 @@ impl Stages {
     }
 
     /// Takes a free slot for the capture with which the link ends. None where all are taken.
+    ///
+    /// Who evicts looks at a tenant and removes it in two steps. So this does not evict: that is
+    /// for the agent alone, which does it several times a second.
     pub(crate) fn claim(&mut self, link: u32) -> Result<Option<u32>> {
-        self.evict()?;
         for slot in 0..stage::CAPTURES {
             match self.tenants.insert(slot, link, NEW) {
                 Ok(()) => return Ok(Some(slot)),
@@ -131,6 +133,11 @@ impl Stages {
         Ok(())
     }
 
+    /// Whether the slot is still that of the capture with which the link ends.
+    pub(crate) fn has(&self, slot: u32, link: u32) -> bool {
+        self.tenants.get(&slot, 0).is_ok_and(|tenant| tenant == link)
+    }
+
     /// Empties a slot.
     pub(crate) fn leave(&mut self, slot: u32) -> Result<()> {
         for stages in [&self.xdp, &self.tc] {
@@ -148,7 +155,7 @@ impl Stages {
         }
     }
 
-    /// Empties the slots whose captures are gone.
+    /// Empties the slots whose captures are gone. For the agent alone.
     ///
     /// # Errors
     ///

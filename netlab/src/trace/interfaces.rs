@@ -7,6 +7,7 @@ use std::{
     panic::resume_unwind,
     sync::Arc,
     thread::{self, ScopedJoinHandle},
+    time::Duration,
 };
 
 use aya_obj::generated::bpf_attach_type;
@@ -14,7 +15,7 @@ use netlab_common::event::Instance;
 
 use super::{
     Error, Hook, Result,
-    object::{About, Linked, Program},
+    object::{About, Linked, Program, Steps},
     session::Options,
 };
 use crate::{
@@ -59,11 +60,32 @@ pub(super) enum Attached {
 pub(super) struct Tenancy {
     stages: Stages,
     slot: u32,
-    _programs: Tenant,
+    token: u32,
+    steps: Steps,
+    programs: Tenant,
+}
+
+impl Tenancy {
+    /// None where there is no room, also after the agent has had the time to make some.
+    fn claim(mut stages: Stages, token: u32, linked: &Linked) -> Result<Option<Self>> {
+        const TRIES: u32 = 6;
+        const PAUSE: Duration = Duration::from_millis(100);
+        let Some(steps) = linked.steps()? else { return Ok(None) };
+        for _ in 0..TRIES {
+            if let Some(slot) = stages.claim(token)? {
+                return Ok(Some(Self { stages, slot, token, steps, programs: Tenant::default() }));
+            }
+            thread::sleep(PAUSE);
+        }
+        Ok(None)
+    }
 }
 
 impl Drop for Tenancy {
     fn drop(&mut self) {
+        if !self.stages.has(self.slot, self.token) {
+            return;
+        }
         if let Err(error) = self.stages.leave(self.slot) {
             // The agent does it as soon as this process has ended.
             log::debug!("{error}");
@@ -114,11 +136,39 @@ impl Watch {
         let wanted: Vec<&Link> =
             links.iter().filter(|link| options.interfaces.contains(link)).collect();
         self.interfaces.retain(|index, _| wanted.iter().any(|link| link.index == *index));
+        self.let_go_of_misplaced(&wanted)?;
         let is_new = |link: &&&Link| !self.interfaces.contains_key(&link.index);
         let new: Vec<&Link> = wanted.iter().filter(is_new).copied().collect();
         self.attach(linked, options, &new)?;
         if options.hooks.iter().any(|hook| hook.is_of_datapath()) {
             self.visit_datapaths(linked, options, &wanted, token)?;
+        }
+        Ok(())
+    }
+
+    /// Lets go of interfaces where another program has come in front of the capture's on the
+    /// way in, or behind it on the way out: a restarted agent's, for instance.
+    fn let_go_of_misplaced(&mut self, links: &[&Link]) -> Result<()> {
+        let own = |hook: Hook, link: &Link| {
+            let program = self.classifiers.get(&(!link.ethernet, hook))?;
+            bpf::program_id(program).ok()
+        };
+        let attached = links.iter().filter(|link| self.interfaces.contains_key(&link.index));
+        let expected: Vec<_> = attached
+            .map(|link| (link.index, own(Hook::TcIn, link), own(Hook::TcOut, link)))
+            .collect();
+        let misplaced: Vec<u32> = self.connection.netns().run(|| {
+            let is_misplaced = |(index, first, last): &(u32, Option<u32>, Option<u32>)| {
+                let at = |attach| bpf::programs_at(*index, attach).unwrap_or_default();
+                let ingress = at(bpf_attach_type::BPF_TCX_INGRESS);
+                let egress = at(bpf_attach_type::BPF_TCX_EGRESS);
+                first.is_some_and(|own| ingress.contains(&own) && ingress.first() != Some(&own))
+                    || last.is_some_and(|own| egress.contains(&own) && egress.last() != Some(&own))
+            };
+            expected.into_iter().filter(is_misplaced).map(|(index, ..)| index).collect()
+        })?;
+        for index in misplaced {
+            self.interfaces.remove(&index);
         }
         Ok(())
     }
@@ -228,13 +278,12 @@ impl Watch {
             program => program
                 .map_err(|source| Error::Read { what: format!("BPF program {id}"), source })?,
         };
-        let Some(mut stages) = Stages::of_program(&program) else { return Ok(None) };
-        let Some(slot) = stages.claim(token)? else {
-            return Err(Error::Full { host: self.name.to_string() });
-        };
-        let first = linked.next_datapath();
+        let Some(stages) = Stages::of_program(&program) else { return Ok(None) };
+        let full = || Error::Full { host: self.name.to_string() };
+        let mut tenancy = Tenancy::claim(stages, token, linked)?.ok_or_else(full)?;
+        let (slot, first) = (tenancy.slot, tenancy.steps.first);
         let instance = Instance { namespace: self.number, headerless: 0, slot, step: first };
-        let about = About { instance, stages: Some(&stages) };
+        let about = About { instance, stages: Some(&tenancy.stages) };
         let load = |hook: Hook, program: Program, on: Program, step: u32| {
             if !options.hooks.contains(&hook) {
                 return Ok(None);
@@ -242,7 +291,7 @@ impl Watch {
             linked.set_step_of(on, step, about)?;
             linked.load(program, about).map(Some)
         };
-        let programs = Tenant {
+        tenancy.programs = Tenant {
             xdp: [
                 load(Hook::XdpIn, Program::XdpIn, Program::XdpInOn, first)?,
                 load(Hook::XdpOut, Program::XdpOut, Program::XdpOutOn, first + 1)?,
@@ -252,10 +301,10 @@ impl Watch {
                 load(Hook::NatOut, Program::NatOut, Program::NatOutOn, first + 1)?,
             ],
         };
-        stages.enter(slot, &programs).map_err(|source| Error::Attach {
+        tenancy.stages.enter(slot, &tenancy.programs).map_err(|source| Error::Attach {
             subject: format!("the datapath of {}", self.name),
             source,
         })?;
-        Ok(Some(Tenancy { stages, slot, _programs: programs }))
+        Ok(Some(tenancy))
     }
 }

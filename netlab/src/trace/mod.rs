@@ -12,6 +12,7 @@ pub mod event;
 pub mod follow;
 
 mod btf;
+mod clock;
 mod interfaces;
 mod layout;
 mod object;

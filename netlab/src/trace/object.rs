@@ -9,9 +9,9 @@
 //! map or two.
 
 use std::{
-    cell::Cell,
-    collections::{HashMap, HashSet},
+    collections::{BTreeSet, HashMap, HashSet},
     os::fd::{AsFd, AsRawFd, OwnedFd},
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use aya::{
@@ -107,10 +107,32 @@ const WATCHED: [&str; 3] = [map::XDP_STAGES, map::TC_STAGES, map::TRACE];
 pub(super) struct Linked {
     object: Object,
     shared: HashMap<&'static str, MapData>,
-    /// How many datapaths have been watched so far.
-    datapaths: Cell<u32>,
+    /// The first of each pair of steps that no datapath has.
+    free: Arc<Mutex<BTreeSet<u32>>>,
     /// For programs that watch no datapath: they never read these maps, but have to have them.
     unwatched: [MapData; WATCHED.len()],
+}
+
+/// A pair of steps of one datapath. They are empty and free again when this is dropped.
+pub(super) struct Steps {
+    /// The first of them.
+    pub first: u32,
+    free: Arc<Mutex<BTreeSet<u32>>>,
+    arrays: [OwnedFd; 2],
+}
+
+impl Drop for Steps {
+    fn drop(&mut self) {
+        for array in &self.arrays {
+            for step in [self.first, self.first + 1] {
+                if let Err(error) = bpf::clear_slot(array.as_fd(), step) {
+                    // Never to be used again, then.
+                    return log::debug!("cannot empty step {step}: {error}");
+                }
+            }
+        }
+        self.free.lock().unwrap_or_else(PoisonError::into_inner).insert(self.first);
+    }
 }
 
 /// What a program instance is about.
@@ -143,7 +165,9 @@ impl Linked {
         let [xdp, tc, trace] = WATCHED;
         let unwatched =
             [self::make(&object, xdp)?, self::make(&object, tc)?, self::make(&object, trace)?];
-        let linked = Self { object, shared, datapaths: Cell::new(0), unwatched };
+        let pairs = (0..step::DATAPATHS).map(|number| step::FIRST + 2 * number);
+        let free = Arc::new(Mutex::new(pairs.collect()));
+        let linked = Self { object, shared, free, unwatched };
         linked.set(settings)?;
         linked.set_step(Program::TcLook, step::LOOK)?;
         linked.set_step(Program::XdpLook, step::LOOK)?;
@@ -199,12 +223,17 @@ impl Linked {
         self.load_by_name(program.name(), program.kind(), about)
     }
 
-    /// The first of a pair of steps for a datapath. After very many, those of the first are
-    /// taken again.
-    pub fn next_datapath(&self) -> u32 {
-        let number = self.datapaths.get();
-        self.datapaths.set((number + 1) % step::DATAPATHS);
-        step::FIRST + 2 * number
+    /// A pair of steps for a datapath; None where all are taken.
+    pub fn steps(&self) -> Result<Option<Steps>> {
+        let array = |name: &'static str| {
+            let data = self.shared.get(name).ok_or(Error::Object(name))?;
+            let fd = data.fd().as_fd().try_clone_to_owned();
+            fd.map_err(|source| Error::Read { what: name.to_owned(), source })
+        };
+        let arrays = [array(map::XDP_STEPS)?, array(map::TC_STEPS)?];
+        let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(first) = free.pop_first() else { return Ok(None) };
+        Ok(Some(Steps { first, free: Arc::clone(&self.free), arrays }))
     }
 
     /// Loads the program for drops; `tracepoint` is the number of its typedef.

@@ -5,21 +5,20 @@ use std::{
     fs, io,
     os::fd::{AsFd as _, OwnedFd},
     thread,
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::Duration,
 };
 
 use aya::maps::{MapData, RingBuf};
 use aya_obj::generated::bpf_insn;
 use futures_util::{StreamExt as _, stream::SelectAll};
 use netlab_common::event::{
-    CAPACITY, InterfaceKey, Record, Settings, Tally, Trace, hook::COUNT as HOOKS,
+    InterfaceKey, MAX_SNAPLEN, Record, Settings, Tally, Trace, hook::COUNT as HOOKS,
 };
-use nix::time::{ClockId, clock_gettime};
 use tokio::io::unix::AsyncFd;
 
 use super::{
-    Error, Event, Hook, Result, Sighting, btf::Btf, interfaces::Watch, layout::layout,
-    object::Linked, reasons::Reasons,
+    Error, Event, Hook, Result, Sighting, btf::Btf, clock::Clock, interfaces::Watch,
+    layout::layout, object::Linked, reasons::Reasons,
 };
 use crate::{
     bpf::{self, Kind},
@@ -48,7 +47,9 @@ pub struct Options {
     pub hooks: BTreeSet<Hook>,
     /// On which interfaces.
     pub interfaces: Interfaces,
-    /// Most bytes to keep of a packet.
+    /// Of what the datapath did with packets, only drops.
+    pub only_drops: bool,
+    /// Most bytes to keep of a packet; at most [`MAX_SNAPLEN`].
     pub snaplen: u32,
     /// Size of the ring, in bytes; rounded up to a power of two pages.
     pub ring: u32,
@@ -101,8 +102,9 @@ pub struct Session {
     filling: AsyncFd<OwnedFd>,
     places: Vec<Watch>,
     reasons: Option<Reasons>,
-    /// What must be added to CLOCK_MONOTONIC to get the time of day, in nanoseconds.
-    since_epoch: u64,
+    clock: Clock,
+    /// What could not be attached to, and was told.
+    told: BTreeSet<String>,
     changes: SelectAll<futures_util::stream::BoxStream<'static, usize>>,
     /// A link by whose number others can tell whether this capture is still there.
     _token: OwnedFd,
@@ -111,7 +113,7 @@ pub struct Session {
 }
 
 impl Session {
-    /// Loads and attaches. From the return on, packets go to the ring.
+    /// Loads and attaches. No packet is looked at before [`Session::begin`].
     ///
     /// # Errors
     ///
@@ -119,10 +121,11 @@ impl Session {
     pub async fn start(places: Vec<Place>, options: Options) -> Result<Self> {
         let btf = Btf::of_kernel()?;
         let settings = Settings {
-            snaplen: options.snaplen.min(CAPACITY),
-            reach: options.reach.min(CAPACITY),
+            snaplen: options.snaplen.min(MAX_SNAPLEN),
+            reach: options.reach.min(MAX_SNAPLEN),
             wake_at: options.ring / 4,
             selected: u32::from(options.interfaces.are_named()),
+            only_drops: options.only_drops.into(),
             running: 0,
             layout: layout(&btf)?,
         };
@@ -141,7 +144,8 @@ impl Session {
             filling,
             places: Vec::new(),
             reasons: None,
-            since_epoch: since_epoch(),
+            clock: Clock::new(),
+            told: BTreeSet::new(),
             changes: SelectAll::new(),
             options,
             token: bpf::link_id(&token)
@@ -157,9 +161,17 @@ impl Session {
         }
         session.find_interfaces()?;
         session.select()?;
-        session.settings.running = 1;
-        session.linked.set(session.settings)?;
         Ok(session)
+    }
+
+    /// From the return on, packets go to the ring.
+    ///
+    /// # Errors
+    ///
+    /// Where the map cannot be written.
+    pub fn begin(&mut self) -> Result<()> {
+        self.settings.running = 1;
+        self.linked.set(self.settings)
     }
 
     /// Where it listens, in words: `eth0, lo of node-1` for instance.
@@ -199,20 +211,34 @@ impl Session {
                 Ok(())
             }
             Some(place) = self.changes.next() => {
-                if let Some(watch) = self.places.get_mut(place) {
-                    watch.agree(&self.linked, &self.options, self.token).await?;
-                }
-                self.select()
+                self.keep_up(place).await
+
             }
         }
     }
 
+    /// Attaches to what has come. What cannot be attached to is told once: the rest of the
+    /// capture goes on.
+    async fn keep_up(&mut self, place: usize) -> Result<()> {
+        self.clock.follow();
+        if let Some(watch) = self.places.get_mut(place)
+            && let Err(error) = watch.agree(&self.linked, &self.options, self.token).await
+        {
+            let told = error.to_string();
+            if !self.told.contains(&told) {
+                log::warn!("{told}; the capture goes on without");
+                self.told.insert(told);
+            }
+        }
+        self.select()
+    }
+
     /// Hands over what is in the ring, at most `most` packets, and says how many there were.
     pub fn drain(&mut self, most: usize, mut see: impl FnMut(&Sighting<'_>)) -> usize {
-        let Self { ring, places, reasons, since_epoch, .. } = self;
+        let Self { ring, places, reasons, clock, .. } = self;
         for count in 0..most {
             let Some(item) = ring.next() else { return count };
-            if let Some(sighting) = sighting(&item, places, reasons.as_mut(), *since_epoch) {
+            if let Some(sighting) = sighting(&item, places, reasons.as_mut(), clock) {
                 see(&sighting);
             }
         }
@@ -353,7 +379,7 @@ fn sighting<'a>(
     item: &'a [u8],
     places: &'a [Watch],
     reasons: Option<&mut Reasons>,
-    since_epoch: u64,
+    clock: &Clock,
 ) -> Option<Sighting<'a>> {
     let (trace, rest) = match item.first()? {
         0 => (None, item),
@@ -372,7 +398,7 @@ fn sighting<'a>(
         _ => None,
     };
     Some(Sighting {
-        time: record.time.wrapping_add(since_epoch),
+        time: clock.time_of_day(record.time),
         host: watch.host(),
         interface: watch.name(record.ifindex).map_or("", |name| name),
         hook,
@@ -399,11 +425,4 @@ fn cpus() -> Result<u32> {
     let last = text.trim().rsplit(['-', ',']).next().and_then(|last| last.parse::<u32>().ok());
     let last = last.ok_or_else(|| read(io::ErrorKind::InvalidData.into()))?;
     Ok(last + 1)
-}
-
-/// The time of day at which CLOCK_MONOTONIC was zero, in nanoseconds.
-fn since_epoch() -> u64 {
-    let monotonic = clock_gettime(ClockId::CLOCK_MONOTONIC).map(Duration::from).unwrap_or_default();
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(now.saturating_sub(monotonic).as_nanos()).unwrap_or(0)
 }

@@ -50,7 +50,7 @@ impl Archive {
                 );
             }
         }
-        let services = Cluster::of(args)?.map_or_else(BTreeMap::new, |cluster| cluster.services());
+        let services = Cluster::of(args).map_or_else(BTreeMap::new, |cluster| cluster.services());
         Ok(Some(Self { files, interfaces: BTreeMap::new(), services, snaplen, began: now() }))
     }
 

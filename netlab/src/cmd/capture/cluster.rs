@@ -22,10 +22,14 @@ pub(super) struct Cluster {
 }
 
 impl Cluster {
-    /// The lab that hosts were named of; None where none were.
-    pub fn of(args: &CaptureArgs) -> anyhow::Result<Option<Self>> {
-        let is_meant = !args.place.nodes.is_empty() || args.choice.service.is_some();
-        if is_meant { Self::named(args).map(Some) } else { Ok(None) }
+    /// The lab that hosts were named of; None where none were. Manifests that are broken cost
+    /// the names, not the capture.
+    pub fn of(args: &CaptureArgs) -> Option<Self> {
+        if args.place.nodes.is_empty() && args.choice.service.is_none() {
+            return None;
+        }
+        let cluster = Self::named(args);
+        cluster.inspect_err(|error| log::warn!("{error:#}; Services are not named")).ok()
     }
 
     /// The lab that was named, or the default one.

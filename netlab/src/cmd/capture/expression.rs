@@ -40,10 +40,29 @@ pub(super) fn vxlan_ports(args: &CaptureArgs) -> Vec<u16> {
 
 fn expression(args: &CaptureArgs) -> anyhow::Result<Option<String>> {
     let text = match &args.choice.filter_file {
-        Some(file) => fs::read_to_string(file)
-            .with_context(|| format!("cannot read the filter {}", file.display()))?,
+        Some(file) => one_line(
+            &fs::read_to_string(file)
+                .with_context(|| format!("cannot read the filter {}", file.display()))?,
+        ),
         None => args.filter.join(" "),
     };
     let text = text.trim();
     Ok((!text.is_empty()).then(|| text.to_owned()))
+}
+
+/// A filter of several lines as one, so that a caret has something to stand under; without what
+/// is behind a `#`, as tcpdump reads it.
+fn one_line(text: &str) -> String {
+    let lines = text.lines().map(|line| line.split('#').next().unwrap_or_default().trim());
+    lines.filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn comments_and_line_ends_in_a_filter_file_mean_nothing() {
+        assert_eq!(one_line("tcp and # what\n\n# why\n  port 80\n"), "tcp and port 80");
+    }
 }

@@ -18,17 +18,17 @@ pub(super) struct Journeys {
 
 impl Journeys {
     /// None where journeys are not asked for.
-    pub fn new(args: &CaptureArgs, color: bool) -> anyhow::Result<Option<Self>> {
+    pub fn new(args: &CaptureArgs, color: bool) -> Option<Self> {
         if !args.print.follow {
-            return Ok(None);
+            return None;
         }
         let options = Options { vxlan_ports: vxlan_ports(args), ..Options::default() };
         let mut follower = Follower::new(options);
-        if let Some(cluster) = Cluster::of(args)? {
+        if let Some(cluster) = Cluster::of(args) {
             cluster.introduce(&mut follower);
         }
         let style = Style { color, zone: TimeZone::system() };
-        Ok(Some(Self { follower, style, json: args.print.json }))
+        Some(Self { follower, style, json: args.print.json })
     }
 
     /// Takes a sighting; how many journeys were printed.

@@ -1,33 +1,41 @@
 //! Packets from the kernel.
 
-use std::collections::BTreeSet;
+use std::{
+    collections::BTreeSet,
+    time::{Duration, Instant},
+};
 
 use anyhow::bail;
 use netlab::{
     capture::LinkType,
     trace::{Hook, Options, Session},
 };
-use netlab_common::event::CAPACITY;
+use netlab_common::event::MAX_SNAPLEN;
 
-use super::{Outcome, expression, place, signals::Signals, sink::Sink};
+use super::{Outcome, expression, output::tell, place, signals::Signals, sink::Sink};
 use crate::cli::CaptureArgs;
 
 /// Packets that are dealt with before a signal is looked for again.
 const BATCH: usize = 4096;
 
+/// How long packets are dealt with before interfaces and clocks have their turn.
+const TURN: Duration = Duration::from_millis(50);
+
 /// Captures until it is told to end, or has seen as many packets as were asked for.
 pub(super) async fn run(args: &CaptureArgs, color: bool) -> anyhow::Result<Outcome> {
     let filter = expression::filter(args, LinkType::ETHERNET)?;
     let mut signals = Signals::new()?;
+    Signals::end_at_second()?;
     let snaplen = match args.choice.snaplen {
-        0 => CAPACITY,
-        wanted => wanted.min(CAPACITY),
+        0 => MAX_SNAPLEN,
+        wanted => wanted.min(MAX_SNAPLEN),
     };
     let hooks = place::hooks(args);
     let instructions = filter.instructions()?;
     let options = Options {
         hooks: hooks.clone(),
         interfaces: place::interfaces(args),
+        only_drops: place::only_drops(args),
         snaplen,
         ring: (args.place.buffer << 10).next_power_of_two(),
         filter: instructions.into_iter().map(Into::into).collect(),
@@ -37,14 +45,13 @@ pub(super) async fn run(args: &CaptureArgs, color: bool) -> anyhow::Result<Outco
         bail!("no hook is left to capture at: -Q leaves out all that --hook names");
     }
     let places = place::places(args)?;
-    let mut sink = Sink::new(args, color, snaplen)?;
     let mut session = tokio::select! {
         session = Session::start(places, options) => session?,
-        () = signals.next() => {
-            sink.finish(&[], &[])?;
-            return Ok(Outcome::Fine);
-        }
+        () = signals.next() => return Ok(Outcome::Fine),
     };
+    // Now that nothing else can fail: a file that is there already is overwritten.
+    let mut sink = Sink::new(args, color, snaplen)?;
+    session.begin()?;
     say(&session, &hooks, snaplen);
     let outcome = follow_on(&mut session, &mut signals, &mut sink).await;
     session.end()?;
@@ -67,7 +74,8 @@ async fn follow_on(
             () = signals.next() => return Ok(()),
             outcome = session.wait() => outcome?,
         }
-        while drain(session, sink)? == BATCH {
+        let began = Instant::now();
+        while drain(session, sink)? == BATCH && began.elapsed() < TURN {
             tokio::task::yield_now().await;
             if !sink.goes_on || signals.came().await {
                 return Ok(());
@@ -94,9 +102,9 @@ fn drain(session: &mut Session, sink: &mut Sink) -> anyhow::Result<usize> {
 /// Says where packets are listened for, as tcpdump does.
 fn say(session: &Session, hooks: &BTreeSet<Hook>, snaplen: u32) {
     let hooks: Vec<_> = hooks.iter().map(|hook| hook.name()).collect();
-    eprintln!(
+    tell(format_args!(
         "netlab: listening on {}, hooks {}, snapshot length {snaplen} bytes",
         session.description(),
         hooks.join(" ")
-    );
+    ));
 }

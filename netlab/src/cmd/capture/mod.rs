@@ -29,7 +29,7 @@ use crate::cli::CaptureArgs;
 pub fn run(args: &CaptureArgs, color: bool) -> anyhow::Result<Outcome> {
     if args.choice.dump {
         let filter = expression::filter(args, LinkType::ETHERNET)?;
-        return print(&filter.to_string());
+        return print(&format!("{}\n", filter.to_string().trim_end()));
     }
     if args.place.list {
         return place::list(args);

@@ -55,6 +55,11 @@ pub(super) fn write(text: &str) -> anyhow::Result<()> {
     stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()).context("cannot print")
 }
 
+/// Tells people something beside the packets. Nobody listening is no reason to end.
+pub(super) fn tell(text: std::fmt::Arguments<'_>) {
+    let _ = writeln!(io::stderr(), "{text}");
+}
+
 fn options(args: &CaptureArgs) -> Options {
     let print = &args.print;
     let dump = [

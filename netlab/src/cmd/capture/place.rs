@@ -95,6 +95,10 @@ pub(super) fn hooks(args: &CaptureArgs) -> BTreeSet<Hook> {
     if args.place.drops {
         hooks.insert(Hook::Drop);
     }
+    if only_drops(args) {
+        // What came in is told to be dropped behind the program that did it.
+        return hooks;
+    }
     match args.choice.direction {
         Some(Way::In) => hooks.retain(|hook| hook.is_inbound() != Some(false)),
         Some(Way::Out) => hooks.retain(|hook| hook.is_inbound() != Some(true)),
@@ -117,7 +121,7 @@ pub(super) fn list(args: &CaptureArgs) -> anyhow::Result<Outcome> {
             for link in Connection::open(&place.netns)?.links().await? {
                 let state = if link.up { "up" } else { "down" };
                 let host = if place.name.is_empty() { "" } else { &format!("{} ", place.name) };
-                lines += &format!("{host}{}. {} [{state}]\n", link.index, link.name);
+                lines += &format!("{host}{} [{state}]\n", link.name);
             }
         }
         anyhow::Ok(lines)

@@ -7,17 +7,17 @@ use std::{
 
 use netlab::capture::{
     LinkType, Packet,
-    file::{Interface, MAX_SNAPLEN, Reader, Record},
+    file::{Direction, Interface, MAX_SNAPLEN, Reader, Record},
     filter::Filter,
 };
 
 use super::{
     Outcome,
     expression::filter,
-    output::{Files, Lines, packets},
+    output::{Files, Lines, packets, tell},
     print,
 };
-use crate::cli::CaptureArgs;
+use crate::cli::{CaptureArgs, capture::Way};
 
 /// Reads a file. What comes before a damage is dealt with before the damage is told.
 pub(super) fn run(args: &CaptureArgs, path: &Path) -> anyhow::Result<Outcome> {
@@ -29,24 +29,7 @@ pub(super) fn run(args: &CaptureArgs, path: &Path) -> anyhow::Result<Outcome> {
     let mut copy = Copy::new(args, &reader, link)?;
     let mut lines = if args.file.only_count { None } else { Lines::new(args) };
     let mut count = 0;
-    let outcome = loop {
-        let record = match reader.next() {
-            Ok(Some(record)) => record,
-            Ok(None) => break Ok(()),
-            Err(error) => break Err(error),
-        };
-        if !accepts(&mut filters, args, &record.packet)? {
-            continue;
-        }
-        count += 1;
-        if let Some(lines) = &mut lines {
-            lines.packet(&record.packet, None)?;
-        }
-        let goes_on = copy.as_mut().map_or(Ok(true), |copy| copy.packet(&record))?;
-        if !goes_on || args.choice.count.is_some_and(|wanted| count >= wanted.get()) {
-            break Ok(());
-        }
-    };
+    let outcome = deal_with(args, &mut reader, &mut filters, &mut lines, &mut copy, &mut count);
     if let Some(lines) = &mut lines {
         lines.flush()?;
     }
@@ -58,6 +41,43 @@ pub(super) fn run(args: &CaptureArgs, path: &Path) -> anyhow::Result<Outcome> {
     }
     outcome?;
     Ok(Outcome::Fine)
+}
+
+/// Packet after packet, until the end, a damage, or as many as were asked for.
+fn deal_with(
+    args: &CaptureArgs,
+    reader: &mut Reader,
+    filters: &mut BTreeMap<LinkType, Filter>,
+    lines: &mut Option<Lines>,
+    copy: &mut Option<Copy>,
+    count: &mut u64,
+) -> anyhow::Result<()> {
+    while let Some(record) = reader.next()? {
+        if !is_way(args, record.note.direction) || !accepts(filters, args, &record.packet)? {
+            continue;
+        }
+        if let Some(copy) = copy
+            && !copy.packet(&record)?
+        {
+            return Ok(());
+        }
+        *count += 1;
+        if let Some(lines) = lines {
+            lines.packet(&record.packet, None)?;
+        }
+        if args.choice.count.is_some_and(|wanted| *count >= wanted.get()) {
+            return Ok(());
+        }
+    }
+    Ok(())
+}
+
+/// Whether `-Q` asks for it. Where a file does not tell, all is asked for.
+const fn is_way(args: &CaptureArgs, direction: Direction) -> bool {
+    !matches!(
+        (args.choice.direction, direction),
+        (Some(Way::In), Direction::Outbound) | (Some(Way::Out), Direction::Inbound)
+    )
 }
 
 /// Whether the filter, as it is for the packet's link type, accepts it.
@@ -81,10 +101,10 @@ fn say(reader: &Reader, path: &Path, link: LinkType) {
         known.get_description().map_or_else(|_| String::new(), |it| format!(" ({it})"));
     let snaplen = reader.interfaces().first().map_or(0, |interface| interface.snaplen);
     let snaplen = if snaplen == 0 { MAX_SNAPLEN } else { snaplen };
-    eprintln!(
+    tell(format_args!(
         "reading from file {}, link-type {name}{description}, snapshot length {snaplen}",
         path.display()
-    );
+    ));
 }
 
 /// The packets' way to another file.

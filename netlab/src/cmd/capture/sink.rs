@@ -9,7 +9,7 @@ use netlab_common::event::Tally;
 use super::{
     archive::Archive,
     follow::Journeys,
-    output::{Lines, counted, now, packets},
+    output::{Lines, counted, now, packets, tell},
     place,
     remark::{is_drop, remark},
 };
@@ -35,10 +35,9 @@ pub(super) struct Sink {
 impl Sink {
     /// Opens files and learns what journeys have to be told by.
     pub fn new(args: &CaptureArgs, color: bool, snaplen: u32) -> anyhow::Result<Self> {
-        let silent = args.file.only_count || args.print.follow;
         Ok(Self {
-            lines: if silent { None } else { Lines::new(args) },
-            journeys: Journeys::new(args, color)?,
+            lines: if args.print.follow { None } else { Lines::new(args) },
+            journeys: Journeys::new(args, color),
             archive: Archive::new(args, snaplen)?,
             only_drops: place::only_drops(args),
             color,
@@ -55,11 +54,10 @@ impl Sink {
         if self.only_drops && !sighting.event.as_ref().is_some_and(is_drop) {
             return Ok(());
         }
-        self.seen += 1;
-        self.truncated += u64::from(sighting.bytes.len() < sighting.wire_len as usize);
         let left = self.left();
         if let Some(journeys) = &mut self.journeys {
             let shown = journeys.see(sighting, left)?;
+            self.took(sighting);
             self.count(shown);
             return Ok(());
         }
@@ -69,14 +67,24 @@ impl Sink {
             wire_len: sighting.wire_len,
             bytes: sighting.bytes,
         };
+        if let Some(archive) = &mut self.archive
+            && !archive.write(sighting, &packet)?
+        {
+            // The files that were asked for are full: this packet is in none.
+            self.goes_on = false;
+            return Ok(());
+        }
         if let Some(lines) = &mut self.lines {
             lines.packet(&packet, Some(&remark(sighting, self.color)))?;
         }
-        if let Some(archive) = &mut self.archive {
-            self.goes_on = archive.write(sighting, &packet)?;
-        }
+        self.took(sighting);
         self.count(1);
         Ok(())
+    }
+
+    fn took(&mut self, sighting: &Sighting<'_>) {
+        self.seen += 1;
+        self.truncated += u64::from(sighting.bytes.len() < sighting.wire_len as usize);
     }
 
     /// So many more of what was asked for have been shown.
@@ -103,32 +111,31 @@ impl Sink {
         self.lines.as_mut().map_or(Ok(()), Lines::flush)
     }
 
-    /// Completes files and says what was captured and what was lost.
+    /// Completes everything, and says what was captured and what was lost. What cannot be
+    /// completed does not keep the rest from it.
     pub fn finish(
         mut self,
         tallies: &[Tally],
         losses: &[(&str, &str, Hook, u64)],
     ) -> anyhow::Result<()> {
-        self.idle()?;
+        let printed = self.idle();
         let left = self.left();
-        if let Some(journeys) = self.journeys.take() {
-            self.shown += journeys.finish(left)?;
-            eprintln!("{} shown", counted(self.shown, "journey"));
-        }
-        if let Some(archive) = self.archive.take() {
-            archive.finish(losses)?;
+        let journeys = self.journeys.take().map_or(Ok(None), |it| it.finish(left).map(Some));
+        let written = self.archive.take().map_or(Ok(()), |archive| archive.finish(losses));
+        if let Ok(Some(shown)) = journeys {
+            tell(format_args!("{} shown", counted(self.shown + shown, "journey")));
         }
         let mut all = Tally::default();
         tallies.iter().for_each(|tally| all.merge(tally));
-        eprintln!("{} captured", packets(self.seen));
-        eprintln!("{} received by filter", packets(all.accepted));
-        eprintln!("{} dropped by the ring", packets(all.lost));
+        tell(format_args!("{} captured", packets(self.seen)));
+        tell(format_args!("{} received by filter", packets(all.accepted)));
+        tell(format_args!("{} dropped by the ring", packets(all.lost)));
         if self.truncated > 0 {
-            eprintln!("{} truncated", packets(self.truncated));
+            tell(format_args!("{} truncated", packets(self.truncated)));
         }
         if all.unreadable > 0 {
-            eprintln!("{} could not be read", packets(all.unreadable));
+            tell(format_args!("{} could not be read", packets(all.unreadable)));
         }
-        Ok(())
+        printed.and(journeys.map(drop)).and(written)
     }
 }

@@ -127,7 +127,19 @@ fn same(own: Vec<Seen>, others: Vec<Seen>, host: &str) {
     for (source, own) in own {
         let others = &others[&source];
         let differ = own.iter().zip(others).position(|(own, other)| own != other);
-        if let Some(at) = differ { for (a, b) in own.iter().zip(others).skip(at).take(3) { eprintln!("{} {} {:02x?}\n{} {} {:02x?}", a.1, a.0.len(), &a.0[..66.min(a.0.len())], b.1, b.0.len(), &b.0[..66.min(b.0.len())]); } }
+        if let Some(at) = differ {
+            for (a, b) in own.iter().zip(others).skip(at).take(3) {
+                eprintln!(
+                    "{} {} {:02x?}\n{} {} {:02x?}",
+                    a.1,
+                    a.0.len(),
+                    &a.0[..66.min(a.0.len())],
+                    b.1,
+                    b.0.len(),
+                    &b.0[..66.min(b.0.len())]
+                );
+            }
+        }
         assert_eq!((differ, own.len()), (None, others.len()), "{host}, from {source:02x?}");
     }
 }
