@@ -50,11 +50,11 @@ struct Args {
 
 fn main() -> ExitCode {
     let Subject::Capture(args) = Cli::parse().subject;
-    match interrupt::catch().and_then(|()| capture::run(&args)) {
-        Ok(report) => {
-            print!("{report}");
-            ExitCode::SUCCESS
-        }
+    let mut report = String::new();
+    let outcome = interrupt::catch().and_then(|()| capture::run(&args, &mut report));
+    print!("{report}");
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error:#}");
             ExitCode::from(2)

@@ -76,11 +76,11 @@ pub fn measure(
             "| {name} | {mark}{rate} | {ratio:.2} | {arrived} | {lost:.2} | {processor} |"
         )?;
     }
-    let tcpdump: Vec<_> = rounds.iter().map(|round| round[0].loses_at).collect();
-    let tcpdump: Option<Vec<_>> = tcpdump.into_iter().collect();
-    match tcpdump.as_deref().and_then(median) {
+    let tcpdump: Vec<_> =
+        rounds.iter().map(|round| round[0].loses_at.unwrap_or(f64::INFINITY)).collect();
+    match median(&tcpdump).filter(|rate| rate.is_finite()) {
         Some(tcpdump) => field.at_rates(report, tcpdump)?,
-        None => writeln!(report, "\ntcpdump lost nothing at any rate in some round.\n")?,
+        None => writeln!(report, "\ntcpdump lost nothing at any rate in most rounds.\n")?,
     }
     Ok(())
 }

@@ -48,27 +48,26 @@ impl Scale {
     }
 }
 
-/// Measures all, and says in Markdown what came of it.
-pub fn run(args: &Args) -> Result<String> {
+/// Measures all, and says in Markdown what came of it; also of what came before an error.
+pub fn run(args: &Args, report: &mut String) -> Result<()> {
     let scale = if args.quick { Scale::QUICK } else { Scale::FULL };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let contestants = Contestants::new(&args.netlab)?;
     let wire = runtime.block_on(Wire::up())?;
-    let mut report = String::new();
 
-    conditions(&mut report, &contestants, &scale)?;
+    conditions(report, &contestants, &scale)?;
     eprintln!("start and stop, one interface");
     let alone = start::alone(&contestants, &wire, &scale)?;
-    loss::introduce(&mut report)?;
+    loss::introduce(report)?;
     for length in [SMALL, LARGE] {
         eprintln!("loss of packets of {length} bytes");
         let generator = wire.generator(length)?;
         let ceiling = ceiling(&generator, &scale)?;
-        loss::measure(&mut report, &contestants, &wire, &generator, &scale, (length, ceiling))?;
+        loss::measure(report, &contestants, &wire, &generator, &scale, (length, ceiling))?;
     }
     let generator = wire.generator(SMALL)?;
     eprintln!("memory");
-    let memory = memory::measure(&contestants, &wire, &generator, &scale)?;
+    memory::report(report, &memory::measure(&contestants, &wire, &generator, &scale)?)?;
     eprintln!("rejected packets at tc");
     let mut rejects = reject::at_tc(&contestants, &wire, &generator, &scale)?;
     let throughput = reject::by_throughput(&contestants, &wire, &generator, &scale)?;
@@ -87,10 +86,9 @@ pub fn run(args: &Args) -> Result<String> {
     let everywhere = start::everywhere(&contestants, &lab, &scale)?;
     drop(lab);
 
-    reject::report(&mut report, &rejects, &throughput)?;
-    start::report(&mut report, &alone, &everywhere)?;
-    memory::report(&mut report, &memory)?;
-    Ok(report)
+    reject::report(report, &rejects, &throughput)?;
+    start::report(report, &alone, &everywhere)?;
+    Ok(())
 }
 
 /// Packets per second that arrive where nobody captures.

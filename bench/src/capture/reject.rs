@@ -92,8 +92,8 @@ pub async fn around_xdp(
     berth: &Berth,
     scale: &Scale,
 ) -> Result<Vec<Cost>> {
-    /// Far from what the lab can take, so that there is no queue anywhere.
-    const RATE: f64 = 50e3;
+    /// Below what the lab's first hop can take, and enough to keep the caches warm, as at tc.
+    const RATE: f64 = 100e3;
     const HOOKS: [&str; 2] = ["xdp-in", "xdp-out"];
     let _statistics = statistics()?;
     let (node, xdp, generator) = (lab.node()?, lab.xdp().await?, lab.generator(berth).await?);
