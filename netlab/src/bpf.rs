@@ -160,6 +160,16 @@ pub(crate) fn program_id(program: &OwnedFd) -> io::Result<u32> {
     Ok(info.id)
 }
 
+/// The name of a program, by its number; None where there is no such program any more.
+pub(crate) fn program_name(id: u32) -> Option<String> {
+    let program = program_by_id(id).ok()?;
+    // SAFETY: plain numbers, of which zero is one.
+    let mut info: bpf_prog_info = unsafe { std::mem::zeroed() };
+    ask(&program, &mut info).ok()?;
+    let name = info.name.iter().map(|byte| byte.cast_unsigned()).take_while(|byte| *byte != 0);
+    String::from_utf8(name.collect()).ok()
+}
+
 /// Numbers of the maps that a program uses, or that were bound to it.
 pub(crate) fn maps_of(program: &OwnedFd) -> io::Result<Vec<u32>> {
     // SAFETY: plain numbers, of which zero is one.

@@ -15,7 +15,7 @@ use netlab_common::event::Instance;
 
 use super::{
     Error, Hook, Result,
-    object::{About, Linked, Program, Steps},
+    object::{self, About, Linked, Program, Steps},
     session::Options,
 };
 use crate::{
@@ -39,6 +39,22 @@ pub(super) struct Watch {
     /// that are not netlab's.
     datapaths: BTreeMap<u32, Option<Tenancy>>,
     names: BTreeMap<u32, Arc<str>>,
+}
+
+/// Whether programs that are no capture's come before `own`. Captures do not mind each other:
+/// they would change places for ever.
+fn is_behind_others<'a>(programs: impl Iterator<Item = &'a u32>, own: Option<u32>) -> bool {
+    let mut before = Vec::new();
+    for program in programs {
+        if Some(*program) == own {
+            let is_other = |id: &u32| {
+                bpf::program_name(*id).is_some_and(|name| !name.starts_with(object::PREFIX))
+            };
+            return before.iter().any(is_other);
+        }
+        before.push(*program);
+    }
+    false
 }
 
 /// Where tcpdump's point of view is.
@@ -162,8 +178,8 @@ impl Watch {
                 let at = |attach| bpf::programs_at(*index, attach).unwrap_or_default();
                 let ingress = at(bpf_attach_type::BPF_TCX_INGRESS);
                 let egress = at(bpf_attach_type::BPF_TCX_EGRESS);
-                first.is_some_and(|own| ingress.contains(&own) && ingress.first() != Some(&own))
-                    || last.is_some_and(|own| egress.contains(&own) && egress.last() != Some(&own))
+                is_behind_others(ingress.iter(), *first)
+                    || is_behind_others(egress.iter().rev(), *last)
             };
             expected.into_iter().filter(is_misplaced).map(|(index, ..)| index).collect()
         })?;

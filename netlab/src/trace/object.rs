@@ -32,6 +32,9 @@ static OBJECT: &[u8] = include_bytes_aligned!(concat!(env!("OUT_DIR"), "/netlab-
 /// The function whose place the filter takes.
 const FILTER: &str = "netlab_filter";
 
+/// What the names of all programs of captures begin with.
+pub(super) const PREFIX: &str = "capture_";
+
 /// The programs of the object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Program {

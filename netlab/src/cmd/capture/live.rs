@@ -12,7 +12,13 @@ use netlab::{
 };
 use netlab_common::event::MAX_SNAPLEN;
 
-use super::{Outcome, expression, output::tell, place, signals::Signals, sink::Sink};
+use super::{
+    Outcome, expression,
+    output::tell,
+    place,
+    signals::Signals,
+    sink::{Sink, tell_counts},
+};
 use crate::cli::CaptureArgs;
 
 /// Packets that are dealt with before a signal is looked for again.
@@ -47,7 +53,10 @@ pub(super) async fn run(args: &CaptureArgs, color: bool) -> anyhow::Result<Outco
     let places = place::places(args)?;
     let mut session = tokio::select! {
         session = Session::start(places, options) => session?,
-        () = signals.next() => return Ok(Outcome::Fine),
+        () = signals.next() => {
+            tell_counts(0, 0, &[]);
+            return Ok(Outcome::Fine);
+        }
     };
     // Now that nothing else can fail: a file that is there already is overwritten.
     let mut sink = Sink::new(args, color, snaplen)?;

@@ -125,17 +125,22 @@ impl Sink {
         if let Ok(Some(shown)) = journeys {
             tell(format_args!("{} shown", counted(self.shown + shown, "journey")));
         }
-        let mut all = Tally::default();
-        tallies.iter().for_each(|tally| all.merge(tally));
-        tell(format_args!("{} captured", packets(self.seen)));
-        tell(format_args!("{} received by filter", packets(all.accepted)));
-        tell(format_args!("{} dropped by the ring", packets(all.lost)));
-        if self.truncated > 0 {
-            tell(format_args!("{} truncated", packets(self.truncated)));
-        }
-        if all.unreadable > 0 {
-            tell(format_args!("{} could not be read", packets(all.unreadable)));
-        }
+        tell_counts(self.seen, self.truncated, tallies);
         printed.and(journeys.map(drop)).and(written)
+    }
+}
+
+/// The last lines of a capture, as tcpdump's.
+pub(super) fn tell_counts(captured: u64, truncated: u64, tallies: &[Tally]) {
+    let mut all = Tally::default();
+    tallies.iter().for_each(|tally| all.merge(tally));
+    tell(format_args!("{} captured", packets(captured)));
+    tell(format_args!("{} received by filter", packets(all.accepted)));
+    tell(format_args!("{} dropped by the ring", packets(all.lost)));
+    if truncated > 0 {
+        tell(format_args!("{} truncated", packets(truncated)));
+    }
+    if all.unreadable > 0 {
+        tell(format_args!("{} could not be read", packets(all.unreadable)));
     }
 }
