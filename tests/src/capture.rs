@@ -297,7 +297,7 @@ pub fn packets(path: &Path) -> Vec<Seen> {
             place: record.place.name.clone(),
             bytes: record.packet.bytes.to_vec(),
             wire_len: record.packet.wire_len,
-            event: record.note.comments.iter().collect::<Vec<_>>().join("; "),
+            event: record.note.comments.iter().next().unwrap_or_default().into_owned(),
             time: record.packet.time,
         });
     }

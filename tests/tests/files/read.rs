@@ -49,6 +49,25 @@ fn comments_of_other_programs_are_read() {
 }
 
 #[test]
+fn packets_longer_than_announced_are_cut_as_by_tcpdump() {
+    if !installed(&["tcpdump"]) {
+        return;
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let path = |name| directory.path().join(name);
+    write(&path("in"), Format::Pcap(Precision::Micro), &packets(20));
+    let mut file = fs::read(path("in")).unwrap();
+    for snaplen in [96_u32, 0, u32::MAX] {
+        file[16..20].copy_from_slice(&snaplen.to_ne_bytes());
+        fs::write(path("in"), &file).unwrap();
+        run(directory.path(), "tcpdump", &["-Z", "root", "-r", "in", "-w", "out"]);
+        let ours = read(&path("in"));
+        assert_eq!(ours.iter().all(|(_, _, bytes)| bytes.len() <= 96), snaplen == 96);
+        assert!(ours == read(&path("out")), "{snaplen}");
+    }
+}
+
+#[test]
 fn files_of_tcpdump_are_read() {
     if !installed(&["tcpdump"]) {
         return;

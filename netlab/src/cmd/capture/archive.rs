@@ -1,12 +1,12 @@
 //! Packets as they are written: an interface of the file for each place, what the datapath did
-//! as comments, and what was lost at the end.
+//! as comments, and what was lost at the end of each file.
 
 use std::{collections::BTreeMap, net::SocketAddr};
 
 use netlab::{
     capture::{
         LinkType, Packet,
-        file::{Comments, Direction, Format, Interface, Note, Statistics},
+        file::{Comments, Direction, Format, Interface, Note},
     },
     trace::{Hook, Sighting},
 };
@@ -21,26 +21,22 @@ use crate::cli::CaptureArgs;
 /// A file, or a series of them, that a live capture writes.
 pub(super) struct Archive {
     files: Files,
-    /// By host, interface and hook. Nested, so that looking one up for each packet makes no key.
-    interfaces: BTreeMap<String, BTreeMap<String, BTreeMap<Hook, Written>>>,
+    /// Their numbers in the files, by host, interface and hook. Nested, so that looking one up
+    /// for each packet makes no key.
+    interfaces: BTreeMap<String, BTreeMap<String, BTreeMap<Hook, usize>>>,
     /// Whose sockets are whose, for comments.
     services: BTreeMap<(u8, SocketAddr), String>,
     snaplen: u32,
-    began: u64,
-}
-
-/// An interface of a file.
-struct Written {
-    /// Its number there.
-    number: usize,
-    /// Packets that were written.
-    packets: u64,
+    /// Whether there may be several files, each with losses of its own.
+    pub is_series: bool,
 }
 
 impl Archive {
     /// None where packets are not to be written.
     pub fn new(args: &CaptureArgs, snaplen: u32) -> anyhow::Result<Option<Self>> {
-        let Some(files) = Files::new(args, LinkType::ETHERNET, snaplen)? else { return Ok(None) };
+        let Some(mut files) = Files::new(args, LinkType::ETHERNET, snaplen)? else {
+            return Ok(None);
+        };
         if matches!(files.format, Format::Pcap(_)) {
             let hooks = place::hooks(args);
             if hooks.len() > 1 && hooks != [Hook::TcIn, Hook::TcOut].into() {
@@ -51,12 +47,15 @@ impl Archive {
             }
         }
         let services = Cluster::of(args).map_or_else(BTreeMap::new, |cluster| cluster.services());
-        Ok(Some(Self { files, interfaces: BTreeMap::new(), services, snaplen, began: now() }))
+        // The capture begins.
+        files.rotating().lost(now(), []);
+        let is_series = args.file.size.is_some() || args.file.every.is_some();
+        Ok(Some(Self { files, interfaces: BTreeMap::new(), services, snaplen, is_series }))
     }
 
     /// Writes a packet. False where no more are wanted.
     pub fn write(&mut self, sighting: &Sighting<'_>, packet: &Packet<'_>) -> anyhow::Result<bool> {
-        let number = self.interface(sighting)?;
+        let number = self.interface(sighting.host, sighting.interface, sighting.hook)?;
         let direction = match sighting.hook.is_inbound() {
             Some(true) => Direction::Inbound,
             Some(false) => Direction::Outbound,
@@ -74,19 +73,30 @@ impl Archive {
         self.files.packet(number, packet, &note)
     }
 
-    /// The number of the place's interface, which gets one more packet.
-    fn interface(&mut self, sighting: &Sighting<'_>) -> anyhow::Result<usize> {
-        let hosts = self.interfaces.get_mut(sighting.host);
-        let hooks = hosts.and_then(|interfaces| interfaces.get_mut(sighting.interface));
-        if let Some(written) = hooks.and_then(|hooks| hooks.get_mut(&sighting.hook)) {
-            written.packets += 1;
-            return Ok(written.number);
+    /// The number of a place's interface, which is added where it is new.
+    fn interface(&mut self, host: &str, name: &str, hook: Hook) -> anyhow::Result<usize> {
+        let interfaces = self.interfaces.get(host);
+        let hooks = interfaces.and_then(|interfaces| interfaces.get(name));
+        if let Some(number) = hooks.and_then(|hooks| hooks.get(&hook)) {
+            return Ok(*number);
         }
-        let number = self.files.interface(&describe(sighting, self.snaplen))?;
-        let interfaces = self.interfaces.entry(sighting.host.to_owned()).or_default();
-        let hooks = interfaces.entry(sighting.interface.to_owned()).or_default();
-        hooks.insert(sighting.hook, Written { number, packets: 1 });
+        let number = self.files.interface(&describe(host, name, hook, self.snaplen))?;
+        let interfaces = self.interfaces.entry(host.to_owned()).or_default();
+        let hooks = interfaces.entry(name.to_owned()).or_default();
+        hooks.insert(hook, number);
         Ok(number)
+    }
+
+    /// Tells the files what was lost since the capture began, by host, interface and hook.
+    pub fn lost(&mut self, losses: &[(&str, &str, Hook, u64)]) -> anyhow::Result<()> {
+        let mut totals = BTreeMap::new();
+        for (host, name, hook, count) in losses.iter().filter(|loss| loss.3 > 0) {
+            // Not only places of packets: of some none is left.
+            let number = self.interface(host, name, *hook)?;
+            *totals.entry(number).or_default() += count;
+        }
+        self.files.rotating().lost(now(), totals);
+        Ok(())
     }
 
     /// There is time: what has been held back is handed on.
@@ -94,36 +104,19 @@ impl Archive {
         self.files.idle()
     }
 
-    /// Completes the last file. `losses` are by host, interface and hook.
+    /// Completes the last file. `losses` are as in [`Archive::lost`].
     pub fn finish(mut self, losses: &[(&str, &str, Hook, u64)]) -> anyhow::Result<()> {
-        for (host, interfaces) in &self.interfaces {
-            for (interface, hooks) in interfaces {
-                for (hook, written) in hooks {
-                    let here = |loss: &&(&str, &str, Hook, u64)| {
-                        (loss.0, loss.1, loss.2) == (host, interface, *hook)
-                    };
-                    let dropped = losses.iter().filter(here).map(|loss| loss.3).sum();
-                    let statistics = Statistics {
-                        start: self.began,
-                        end: now(),
-                        received: None,
-                        dropped: Some(dropped),
-                        accepted: Some(written.packets + dropped),
-                    };
-                    self.files.rotating().statistics(written.number, statistics)?;
-                }
-            }
-        }
+        self.lost(losses)?;
         self.files.finish()
     }
 }
 
-fn describe(sighting: &Sighting<'_>, snaplen: u32) -> Interface {
-    let words = [sighting.host, sighting.interface, sighting.hook.name()];
+fn describe(host: &str, name: &str, hook: Hook, snaplen: u32) -> Interface {
+    let words = [host, name, hook.name()];
     let words: Vec<_> = words.into_iter().filter(|word| !word.is_empty()).collect();
     Interface {
         name: words.join("/"),
-        description: Some(sighting.hook.description().to_owned()),
+        description: Some(hook.description().to_owned()),
         link: LinkType::ETHERNET,
         snaplen,
     }

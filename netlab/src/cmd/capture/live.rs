@@ -99,6 +99,10 @@ async fn follow_on(
 
 /// Deals with what is in the ring, a batch at most, and says how many packets it was.
 fn drain(session: &mut Session, sink: &mut Sink) -> anyhow::Result<usize> {
+    // Before the packets, with which another file may begin.
+    if sink.wants_losses() {
+        sink.lost(&session.losses()?)?;
+    }
     let mut outcome = Ok(());
     let count = session.drain(BATCH, |sighting| {
         if outcome.is_ok() && sink.goes_on {

@@ -116,9 +116,7 @@ struct Copy {
 
 impl Copy {
     fn new(args: &CaptureArgs, reader: &Reader, link: LinkType) -> anyhow::Result<Option<Self>> {
-        let snaplen = reader.interfaces().first().map_or(0, |interface| interface.snaplen);
-        let snaplen = if snaplen == 0 { MAX_SNAPLEN } else { snaplen };
-        let files = Files::new(args, link, snaplen)?;
+        let files = Files::new(args, link, reader.snaplen())?;
         Ok(files.map(|files| Self { files, interfaces: BTreeMap::new() }))
     }
 

@@ -98,6 +98,16 @@ impl Sink {
         self.wanted.map_or(u64::MAX, |wanted| wanted.saturating_sub(self.shown))
     }
 
+    /// Whether [`Sink::lost`] has to be told from time to time, not only the end.
+    pub fn wants_losses(&self) -> bool {
+        self.archive.as_ref().is_some_and(|archive| archive.is_series)
+    }
+
+    /// What was lost so far, by host, interface and hook.
+    pub fn lost(&mut self, losses: &[(&str, &str, Hook, u64)]) -> anyhow::Result<()> {
+        self.archive.as_mut().map_or(Ok(()), |archive| archive.lost(losses))
+    }
+
     /// There is time: what has been held back is handed on.
     pub fn idle(&mut self) -> anyhow::Result<()> {
         let left = self.left();

@@ -59,7 +59,10 @@ fn wireshark_reads_where_packets_were_and_what_happened_to_them() {
         ("client/eth0/tc-out\t\t", "30080"),
         ("node-1/eth0/xdp-in\t\t", "30080"),
         ("node-1/eth0/xdp-out\tdnat 172.18.0.2:30080 -> 10.244.1.", "8080"),
-        ("node-1/eth0/xdp-out\tsnat 172.18.255.10:", "encap vni 1 -> 172.18.0.3\t8080\t1"),
+        (
+            "node-1/eth0/xdp-out\tsnat 172.18.255.10:",
+            "encap vni 1 -> 172.18.0.3,service default/web\t8080\t1",
+        ),
         ("node-1/eth0/xdp-out\tdecap, snat 10.244.2.", ""),
         ("node-1/eth0/nat-out\tsnat 10.244.1.", "172.18.0.2:30080"),
     ] {

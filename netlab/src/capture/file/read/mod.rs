@@ -13,7 +13,8 @@ use std::{fs::File, io::Read, ops::Range, os::fd::AsFd as _, path::Path};
 use source::Source;
 
 use super::{
-    Comments, Direction, Error, Interface, Note, Precision, STANDARD_STREAM, order::Order,
+    Comments, Direction, Error, Interface, MAX_SNAPLEN, Note, Precision, STANDARD_STREAM,
+    order::Order,
 };
 use crate::capture::{LinkType, Packet};
 
@@ -119,6 +120,16 @@ impl Reader {
     #[must_use]
     pub fn link(&self) -> Option<LinkType> {
         self.interfaces.first().map(|interface| interface.link)
+    }
+
+    /// Most bytes that a copy in pcap has to keep of a packet: as many as a pcap file announces;
+    /// [`MAX_SNAPLEN`] for pcapng, whose interfaces differ and may be described at any time.
+    #[must_use]
+    pub fn snaplen(&self) -> u32 {
+        match (&self.format, self.interfaces.first()) {
+            (Format::Pcap(_), Some(interface)) if interface.snaplen != 0 => interface.snaplen,
+            _ => MAX_SNAPLEN,
+        }
     }
 
     /// The interfaces described so far, those of all sections behind each other. It grows

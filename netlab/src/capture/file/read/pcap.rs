@@ -21,6 +21,8 @@ pub(super) struct Pcap {
     link: LinkType,
     /// Longest packet possible.
     limit: u32,
+    /// Most bytes given of a packet.
+    snaplen: usize,
     first: First,
 }
 
@@ -68,7 +70,8 @@ impl Pcap {
             _ => First::Kept,
         };
         let limit = snaplen.clamp(MAX_SNAPLEN, MAX_BLOCK);
-        Ok(Some(Self { order, precision, link, limit, first }))
+        let snaplen = if snaplen == 0 { limit } else { snaplen } as usize;
+        Ok(Some(Self { order, precision, link, limit, snaplen, first }))
     }
 
     pub(super) fn precision(&self) -> Precision {
@@ -95,6 +98,8 @@ impl Pcap {
         }
         let length = PACKET_HEADER + kept as usize;
         source.need(length, "a packet")?;
+        // Some programs write more than they announced. libpcap gives as much as was announced.
+        let end = PACKET_HEADER + (kept as usize).min(self.snaplen);
         let fraction = match self.precision {
             Precision::Micro => fraction * 1000,
             Precision::Nano => fraction,
@@ -104,7 +109,7 @@ impl Pcap {
             link: self.link,
             wire_len,
             direction: Direction::Unknown,
-            bytes: PACKET_HEADER..length,
+            bytes: PACKET_HEADER..end,
             options: length..length,
             order: self.order,
             interface: 0,

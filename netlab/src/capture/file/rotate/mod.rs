@@ -1,6 +1,7 @@
 //! A series of capture files: when the next one begins, what it is called, and what is run on
 //! the one before. All of it is as tcpdump 4.99 does it (`-C`, `-G`, `-W`, `-z`, `-U`).
 
+mod account;
 mod command;
 mod names;
 
@@ -10,6 +11,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use account::{Account, Span};
 use command::Commands;
 use jiff::tz::TimeZone;
 
@@ -69,13 +71,15 @@ pub enum Progress {
 }
 
 /// A series of capture files that is being written. Each of them is complete: its headers,
-/// all interfaces added so far, and the statistics last given.
+/// all interfaces added so far, and, of a capture, statistics of what was lost meanwhile.
 pub struct Rotating {
     rotation: Rotation,
     format: Format,
     link: LinkType,
     snaplen: u32,
-    interfaces: Vec<(Interface, Option<Statistics>)>,
+    interfaces: Vec<(Interface, Account)>,
+    /// Of the current file; None where losses are nobody's concern.
+    span: Option<Span>,
     /// When the period began: seconds since 1970.
     began: u64,
     /// How many periods have ended.
@@ -113,6 +117,7 @@ impl Rotating {
             link,
             snaplen,
             interfaces: Vec::new(),
+            span: None,
             began: now,
             periods: 0,
             number: 0,
@@ -141,23 +146,24 @@ impl Rotating {
             Some(writer) => writer.add_interface(interface)?,
             None => self.interfaces.len(),
         };
-        self.interfaces.push((interface.clone(), None));
+        self.interfaces.push((interface.clone(), Account::default()));
         Ok(number)
     }
 
-    /// As [`Writer::statistics`], for this file and, until given again, all that follow.
+    /// Says how many packets were lost until `now`, in nanoseconds since 1970: interfaces by
+    /// number, and totals since the series was begun. Those left out have lost no more.
     ///
-    /// # Errors
-    ///
-    /// As there.
-    pub fn statistics(&mut self, interface: usize, statistics: Statistics) -> Result<(), Error> {
-        if let Some(writer) = &mut self.writer {
-            writer.statistics(interface, statistics)?;
+    /// What is new is charged to the current file, so losses have to be told from time to time
+    /// where there are several. The first time, which has to be before the first packet, says
+    /// when the capture began. A series that is told nothing tells nothing of losses, as becomes
+    /// the copy of a file.
+    pub fn lost(&mut self, now: u64, totals: impl IntoIterator<Item = (usize, u64)>) {
+        self.span.get_or_insert(Span::new(now)).told(now);
+        for (interface, total) in totals {
+            if let Some((_, account)) = self.interfaces.get_mut(interface) {
+                account.lost(total);
+            }
         }
-        if let Some((_, last)) = self.interfaces.get_mut(interface) {
-            *last = Some(statistics);
-        }
-        Ok(())
     }
 
     /// Writes a packet, to another file if that is due `now`, in seconds since 1970.
@@ -173,12 +179,18 @@ impl Rotating {
         note: &Note<'_>,
     ) -> Result<Progress, Error> {
         let at_once = self.rotation.packet_buffered;
+        if let Some(span) = &mut self.span {
+            span.packet(packet.time);
+        }
         let Some(writer) = self.current(now)? else {
             return Ok(Progress::Complete);
         };
         writer.packet(interface, packet, note)?;
         if at_once {
             writer.flush()?;
+        }
+        if let Some((_, account)) = self.interfaces.get_mut(interface) {
+            account.written();
         }
         Ok(Progress::Written)
     }
@@ -200,7 +212,10 @@ impl Rotating {
     /// If it cannot be written.
     pub fn finish(mut self) -> Result<(), Error> {
         self.commands.reap();
-        self.writer.take().map_or(Ok(()), Writer::finish)
+        if let Some(span) = &mut self.span {
+            span.finish();
+        }
+        self.complete_file().map(|_| ())
     }
 
     /// The file that a packet goes to; None where the series is complete. When time and size
@@ -240,11 +255,8 @@ impl Rotating {
         self.path = names::name(&self.rotation, self.began, self.number);
         let (output, name) = create(&self.path)?;
         let mut writer = Writer::new(self.format, output, name, self.link, self.snaplen)?;
-        for (interface, statistics) in &self.interfaces {
-            let number = writer.add_interface(interface)?;
-            if let Some(statistics) = statistics {
-                writer.statistics(number, *statistics)?;
-            }
+        for (interface, _) in &self.interfaces {
+            writer.add_interface(interface)?;
         }
         if self.rotation.packet_buffered {
             writer.flush()?;
@@ -255,15 +267,30 @@ impl Rotating {
 
     /// Completes the current file, which is not the last.
     fn end(&mut self) -> Result<(), Error> {
-        let Some(writer) = self.writer.take() else {
+        if !self.complete_file()? {
             return Ok(());
-        };
-        writer.finish()?;
+        }
         self.commands.reap();
         if let Some(command) = &self.rotation.command {
             self.commands.run(command, &self.path);
         }
         Ok(())
+    }
+
+    /// Writes what belongs at the end of the current file. False where there is none.
+    fn complete_file(&mut self) -> Result<bool, Error> {
+        let Some(mut writer) = self.writer.take() else {
+            return Ok(false);
+        };
+        if let Some(span) = &mut self.span {
+            for (number, (_, account)) in self.interfaces.iter_mut().enumerate() {
+                writer.statistics(number, account.statistics(*span))?;
+                account.next();
+            }
+            span.next();
+        }
+        writer.finish()?;
+        Ok(true)
     }
 }
 

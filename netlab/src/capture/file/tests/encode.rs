@@ -43,6 +43,15 @@ impl Bytes {
         self.u32(magic).u16(2).u16(minor).u32(0).u32(0).u32(65_535).u32(link)
     }
 
+    /// Another snapshot length in the header of a pcap file.
+    pub(super) fn pcap_snaplen(&mut self, snaplen: u32) -> &mut Self {
+        let order = self.order;
+        let value =
+            if order == Order::Little { snaplen.to_le_bytes() } else { snaplen.to_be_bytes() };
+        self.bytes[16..20].copy_from_slice(&value);
+        self
+    }
+
     pub(super) fn pcap_packet(
         &mut self,
         (seconds, fraction): (u32, u32),

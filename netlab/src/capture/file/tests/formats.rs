@@ -57,6 +57,21 @@ fn a_packet_longer_than_on_the_wire_was_that_long_on_the_wire() {
 }
 
 #[test]
+fn a_packet_longer_than_the_snapshot_length_of_its_pcap_file_is_cut() {
+    for order in ORDERS {
+        for (snaplen, kept) in [(2, 2), (3, 3), (4, 3), (0, 3), (u32::MAX, 3)] {
+            let mut file = Bytes::new(order);
+            file.pcap(Precision::Micro, 4, 1).pcap_snaplen(snaplen);
+            file.pcap_packet((1, 0), (3, 60), b"abc").pcap_packet((2, 0), (1, 1), b"d");
+            let (seen, error) = read(&file.bytes);
+            let first = Seen { wire_len: 60, ..Seen::new(SECOND, &b"abc"[..kept]) };
+            assert_eq!(seen, [first, Seen::new(2 * SECOND, b"d")], "{snaplen}");
+            assert!(error.is_none());
+        }
+    }
+}
+
+#[test]
 fn pcapng_is_read_with_everything_that_a_packet_can_say() {
     for order in ORDERS {
         let flags = if order == Order::Little { [1, 0, 0, 0] } else { [0, 0, 0, 1] };

@@ -149,6 +149,33 @@ fn what_was_read_can_be_written_with_its_note() {
 }
 
 #[test]
+fn a_copy_in_pcap_keeps_what_the_interface_with_the_longest_packets_kept() {
+    let copied = |file: &[u8]| {
+        let mut reader = Reader::new(std::io::Cursor::new(file.to_vec()), "x".into()).unwrap();
+        let (output, snaplen) = (Shared::default(), reader.snaplen());
+        let mut writer =
+            Writer::pcap(output.clone(), "y".into(), LINKS[0], snaplen, Precision::Nano).unwrap();
+        while let Some(record) = reader.next().unwrap() {
+            writer.packet(record.interface, &record.packet, &record.note).unwrap();
+        }
+        writer.finish().unwrap();
+        let lengths = read(&output.bytes()).0.iter().map(|seen| seen.bytes.len()).collect();
+        (snaplen, lengths)
+    };
+    let mut file = Bytes::new(Order::Little);
+    file.section().interface(1, 96, |_| ()).enhanced(0, 1, &[7; 96], |_| ());
+    file.interface(1, 65_535, |_| ()).enhanced(1, 2, &[7; 200], |_| ());
+    assert_eq!(copied(&file.bytes), (MAX_SNAPLEN, vec![96, 200]));
+    // A copy of pcap announces what its source does.
+    for (announced, snaplen) in [(0, MAX_SNAPLEN), (96, 96)] {
+        let mut file = Bytes::new(Order::Little);
+        file.pcap(Precision::Micro, 4, 1).pcap_snaplen(announced);
+        file.pcap_packet((1, 0), (96, 200), &[7; 96]);
+        assert_eq!(copied(&file.bytes), (snaplen, vec![96]));
+    }
+}
+
+#[test]
 fn packets_are_cut_to_the_snapshot_length() {
     let long = vec![7; MAX_SNAPLEN as usize + 5];
     for format in [Format::Pcapng, Format::Pcap(Precision::Nano)] {
