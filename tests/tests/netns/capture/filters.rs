@@ -108,7 +108,7 @@ fn one_round(lab: &Lab, interfaces: &str, round: &[Expression], tcpdump: bool) {
             all
         };
         let (live, wanted) = (within(packets(file)), within(wanted));
-        assert!(live.len() >= 8, "the dialogue has some: {expression:?}");
+        assert!(live.len() >= 2, "the dialogue has some: {expression:?}");
         assert!(live == wanted, "{expression:?}: {} live, {} read", live.len(), wanted.len());
     }
 }
