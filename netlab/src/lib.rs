@@ -1,7 +1,8 @@
 //! netlab as a library: everything the binary does, without flags and without printing.
 //!
 //! The direction of dependency is
-//! `cmd -> lab, agent, capture -> spec, plan, netlink, datapath, trace -> netlab_common`;
+//! `cmd -> lab, agent, capture -> spec, plan, netlink, datapath, trace -> netlab_common`, with
+//! `trace -> datapath, netlink -> bpf` among the last;
 //! see docs/architecture.md.
 
 pub mod agent;

@@ -1,10 +1,12 @@
 //! `netlab capture`, live: what it sees of real traffic, and what it leaves behind.
 
+mod command;
 mod drops;
 mod files;
 mod filters;
 mod hooks;
 mod interfaces;
+mod journeys;
 mod lifetime;
 mod loss;
 mod wire;

@@ -1,0 +1,66 @@
+//! What a shell and a person do to a capture.
+
+use std::{fs, process::Command};
+
+use netlab::lab::{Hook, Mode};
+use netlab_tests::{
+    binary::{self, netlab},
+    capture::{Capture, packets},
+    lab::Lab,
+    privilege::require_lab,
+};
+
+use super::dial;
+
+#[test]
+fn a_capture_survives_what_a_shell_does_to_it() {
+    if !require_lab() {
+        return;
+    }
+    let lab = Lab::up(Mode::HostGw, Hook::Xdp);
+    let name = lab.name().as_str();
+
+    // Nobody reads what it says at its end.
+    let script = format!(
+        "{} capture --name {name} --node node-1 -i eth0 -c 3 tcp 2>&1 | head -1; exit ${{PIPESTATUS[0]}}",
+        binary::path().display()
+    );
+    let piped = Command::new("bash").args(["-c", &script]).spawn().unwrap();
+    let count = dial_until_done(&lab, piped);
+    assert_eq!(count, Some(0));
+
+    // A file is not touched before the capture has begun.
+    let directory = tempfile::tempdir().unwrap();
+    let precious = directory.path().join("precious.pcap");
+    fs::write(&precious, "precious").unwrap();
+    let path = precious.to_str().unwrap();
+    let args = ["capture", "--name", name, "--node", "node-1", "-i", "nosuch", "-w", path];
+    assert!(netlab(&args).expect(2).stderr.contains("nosuch"));
+    assert_eq!(fs::read_to_string(&precious).unwrap(), "precious");
+
+    // Broken manifests cost names, not packets; and -Q means the same live and for files.
+    let file = directory.path().join("all.pcapng");
+    let pods = lab.manifest("pods.yaml");
+    lab.write_manifest("pods.yaml", "{");
+    let args = ["--node", "node-1", "-i", "eth0", "-w", file.to_str().unwrap()];
+    let capture = Capture::start(&lab, &args);
+    dial(&lab, 4);
+    let ended = capture.end();
+    lab.write_manifest("pods.yaml", &pods);
+    assert!(ended.ran.stderr.contains("Services are not named"), "{}", ended.ran.stderr);
+    let all = packets(&file);
+    let inbound = all.iter().filter(|packet| packet.place.ends_with("-in")).count();
+    assert!(0 < inbound && inbound < all.len());
+    let args = ["capture", "-r", file.to_str().unwrap(), "-Q", "in", "--count"];
+    let counted = netlab(&args).expect(0).stdout;
+    assert_eq!(counted, format!("{inbound} packets\n"));
+}
+
+/// Dials until the process has ended; its exit status.
+fn dial_until_done(lab: &Lab, mut process: std::process::Child) -> Option<i32> {
+    netlab_tests::poll::until("the capture to end", || {
+        dial(lab, 1);
+        process.try_wait().unwrap()
+    })
+    .code()
+}
