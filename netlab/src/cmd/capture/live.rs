@@ -99,17 +99,18 @@ async fn follow_on(
 
 /// Deals with what is in the ring, a batch at most, and says how many packets it was.
 fn drain(session: &mut Session, sink: &mut Sink) -> anyhow::Result<usize> {
-    // Before the packets, with which another file may begin.
-    if sink.wants_losses() {
-        sink.lost(&session.losses()?)?;
-    }
     let mut outcome = Ok(());
     let count = session.drain(BATCH, |sighting| {
         if outcome.is_ok() && sink.goes_on {
             outcome = sink.packet(sighting);
         }
     });
-    outcome.map(|()| count)
+    outcome?;
+    // Behind the packets: those that are lost come when the ring is full of earlier ones.
+    if sink.wants_losses() {
+        sink.lost(&session.losses()?)?;
+    }
+    Ok(count)
 }
 
 /// Says where packets are listened for, as tcpdump does.
