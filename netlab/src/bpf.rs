@@ -154,29 +154,21 @@ pub(crate) fn program_by_id(id: u32) -> io::Result<OwnedFd> {
 
 /// The number of a program, by which others can ask about it.
 pub(crate) fn program_id(program: &OwnedFd) -> io::Result<u32> {
-    // SAFETY: plain numbers, of which zero is one.
-    let mut info: bpf_prog_info = unsafe { std::mem::zeroed() };
-    ask(program, &mut info)?;
-    Ok(info.id)
+    Ok(program_info(program)?.id)
 }
 
 /// The name of a program, by its number; None where there is no such program any more.
 pub(crate) fn program_name(id: u32) -> Option<String> {
-    let program = program_by_id(id).ok()?;
-    // SAFETY: plain numbers, of which zero is one.
-    let mut info: bpf_prog_info = unsafe { std::mem::zeroed() };
-    ask(&program, &mut info).ok()?;
+    let info = program_by_id(id).and_then(|program| program_info(&program)).ok()?;
     let name = info.name.iter().map(|byte| byte.cast_unsigned()).take_while(|byte| *byte != 0);
     String::from_utf8(name.collect()).ok()
 }
 
 /// Numbers of the maps that a program uses, or that were bound to it.
 pub(crate) fn maps_of(program: &OwnedFd) -> io::Result<Vec<u32>> {
-    // SAFETY: plain numbers, of which zero is one.
-    let mut info: bpf_prog_info = unsafe { std::mem::zeroed() };
-    ask(program, &mut info)?;
+    let info = program_info(program)?;
     let mut maps = vec![0_u32; info.nr_map_ids as usize];
-    // SAFETY: as above.
+    // SAFETY: plain numbers, of which zero is one.
     let mut wanted: bpf_prog_info = unsafe { std::mem::zeroed() };
     (wanted.nr_map_ids, wanted.map_ids) = (info.nr_map_ids, maps.as_mut_ptr() as u64);
     ask(program, &mut wanted)?;
@@ -205,6 +197,14 @@ pub(crate) fn link_exists(id: u32) -> bool {
         }
         Err(error) => error.kind() != io::ErrorKind::NotFound,
     }
+}
+
+/// What the kernel tells of a program without being lent room for more.
+fn program_info(program: &OwnedFd) -> io::Result<bpf_prog_info> {
+    // SAFETY: plain numbers, of which zero is one.
+    let mut info: bpf_prog_info = unsafe { std::mem::zeroed() };
+    ask(program, &mut info)?;
+    Ok(info)
 }
 
 /// Fills `info`, whose type the kernel tells from what the descriptor is.

@@ -173,6 +173,9 @@ impl Watch {
         let expected: Vec<_> = attached
             .map(|link| (link.index, own(Hook::TcIn, link), own(Hook::TcOut, link)))
             .collect();
+        if expected.is_empty() {
+            return Ok(());
+        }
         let misplaced: Vec<u32> = self.connection.netns().run(|| {
             let is_misplaced = |(index, first, last): &(u32, Option<u32>, Option<u32>)| {
                 let at = |attach| bpf::programs_at(*index, attach).unwrap_or_default();

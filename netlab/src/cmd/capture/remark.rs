@@ -29,7 +29,7 @@ fn place(sighting: &Sighting<'_>) -> String {
 }
 
 /// Whether the packet ended there.
-pub(super) const fn is_drop(event: &Event) -> bool {
+const fn is_drop(event: &Event) -> bool {
     matches!(event, Event::Drop(..) | Event::KernelDrop { .. })
 }
 

@@ -10,8 +10,7 @@ use super::{
     archive::Archive,
     follow::Journeys,
     output::{Lines, counted, now, packets, tell},
-    place,
-    remark::{is_drop, remark},
+    remark::remark,
 };
 use crate::cli::CaptureArgs;
 
@@ -20,7 +19,6 @@ pub(super) struct Sink {
     lines: Option<Lines>,
     journeys: Option<Journeys>,
     archive: Option<Archive>,
-    only_drops: bool,
     color: bool,
     wanted: Option<u64>,
     /// Packets that were dealt with.
@@ -39,7 +37,6 @@ impl Sink {
             lines: if args.print.follow { None } else { Lines::new(args) },
             journeys: Journeys::new(args, color),
             archive: Archive::new(args, snaplen)?,
-            only_drops: place::only_drops(args),
             color,
             wanted: args.choice.count.map(Into::into),
             seen: 0,
@@ -51,9 +48,6 @@ impl Sink {
 
     /// Deals with a packet.
     pub fn packet(&mut self, sighting: &Sighting<'_>) -> anyhow::Result<()> {
-        if self.only_drops && !sighting.event.as_ref().is_some_and(is_drop) {
-            return Ok(());
-        }
         let left = self.left();
         if let Some(journeys) = &mut self.journeys {
             let shown = journeys.see(sighting, left)?;

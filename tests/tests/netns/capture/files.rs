@@ -23,7 +23,7 @@ use netlab_tests::{
 };
 
 use super::{
-    dial, have,
+    dial, have, listens,
     wire::{NEAR, Wire},
 };
 
@@ -158,16 +158,7 @@ fn tcpdump(lab: &Lab, host: &str, file: &Path) -> Child {
     command.args(["-Z", "root", "-i", "eth0", "-U", "--immediate-mode"]);
     command.args(["-B", "16384", "-s", SNAPLEN, "-w"]).arg(file);
     command.arg("tcp or udp").stdout(Stdio::null()).stderr(Stdio::piped());
-    let mut child = command.spawn().unwrap();
-    let mut stderr = BufReader::new(child.stderr.take().unwrap());
-    let mut line = String::new();
-    until("tcpdump", || {
-        line.clear();
-        stderr.read_line(&mut line).unwrap();
-        line.contains("listening on").then_some(())
-    });
-    child.stderr = Some(stderr.into_inner());
-    child
+    listens(command.spawn().unwrap())
 }
 
 fn end(child: Child) -> Output {

@@ -14,11 +14,10 @@ use netlab::{
 use netlab_tests::{
     capture::{Capture, Seen, packets},
     lab::{Lab, NODES, WEB, masquerade_address},
-    poll::until,
     privilege::require_lab,
 };
 
-use super::{dial, have};
+use super::{dial, have, listens};
 
 /// What has to be in a filter to see a dial at every hop.
 const EVERY_HOP: &str = "tcp port 30080 or tcp port 8080 or vxlan 1";
@@ -264,20 +263,7 @@ fn tcpdump(lab: &Lab) -> Option<Child> {
     let mut command = lab.netns("node-1").command("tcpdump");
     command.args(["-i", "eth0", "-nn", "-l", "-U", "tcp or udp port 8472"]);
     let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    listens(child)
-}
-
-fn listens(mut child: Child) -> Option<Child> {
-    use std::io::{BufRead as _, BufReader};
-    let mut stderr = BufReader::new(child.stderr.take().unwrap());
-    let mut line = String::new();
-    until("tcpdump", || {
-        line.clear();
-        stderr.read_line(&mut line).unwrap();
-        line.contains("listening on").then_some(())
-    });
-    child.stderr = Some(stderr.into_inner());
-    Some(child)
+    Some(listens(child))
 }
 
 /// It is blind to what XDP sends on itself.

@@ -11,11 +11,15 @@ mod lifetime;
 mod loss;
 mod wire;
 
-use std::process::Command;
+use std::{
+    io::{BufRead as _, BufReader},
+    process::{Child, Command},
+};
 
 use netlab::spec::model::Protocol;
 use netlab_tests::{
     lab::{Lab, NODES, WEB},
+    poll::until,
     privilege::skip,
 };
 
@@ -31,4 +35,17 @@ fn have(tool: &str) -> bool {
 /// Dials of the TCP service at node-1; all have to be answered.
 fn dial(lab: &Lab, count: usize) {
     let _ = lab.dials(Protocol::Tcp, (NODES[0].1, WEB), 64, count);
+}
+
+/// tcpdump, once it listens.
+fn listens(mut tcpdump: Child) -> Child {
+    let mut stderr = BufReader::new(tcpdump.stderr.take().unwrap());
+    let mut line = String::new();
+    until("tcpdump", || {
+        line.clear();
+        stderr.read_line(&mut line).unwrap();
+        line.contains("listening on").then_some(())
+    });
+    tcpdump.stderr = Some(stderr.into_inner());
+    tcpdump
 }
