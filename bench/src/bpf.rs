@@ -6,7 +6,8 @@ use std::{
 };
 
 use aya_obj::generated::{
-    BPF_F_TEST_XDP_LIVE_FRAMES, bpf_attach_type, bpf_attr, bpf_cmd, bpf_insn, bpf_prog_type,
+    BPF_F_TEST_XDP_LIVE_FRAMES, bpf_attach_type, bpf_attr, bpf_attr__bindgen_ty_7, bpf_cmd,
+    bpf_insn, bpf_prog_type,
 };
 
 /// `BPF_FUNC_redirect` of linux/bpf.h.
@@ -102,28 +103,42 @@ pub fn attach(program: &OwnedFd, ifindex: i32, at: bpf_attach_type) -> io::Resul
 }
 
 /// Sends `count` frames from an XDP program: it runs once for each, as if the frame had come
-/// to `ifindex` of the calling thread's namespace, or to loopback without one. What it
-/// redirects travels, and what it lets pass is received there.
-pub fn send(program: impl AsFd, room: &[u8], ifindex: Option<u32>, count: u32) -> io::Result<()> {
+/// to `ifindex` of the calling thread's namespace. What it lets pass is received there.
+pub fn send(program: impl AsFd, room: &[u8], ifindex: u32, count: u32) -> io::Result<()> {
     /// Frames a batch: what NAPI takes at once.
     const BATCH: u32 = 64;
-    let length = u32::try_from(room.len()).map_err(io::Error::other)?;
+    test_run(program, room, ifindex, |test| {
+        test.repeat = count;
+        test.flags = BPF_F_TEST_XDP_LIVE_FRAMES;
+        test.batch_size = BATCH;
+    })
+}
+
+/// Runs an XDP program `count` times on one copy of a frame, as if it had come to `ifindex` of
+/// the calling thread's namespace. Nothing travels.
+pub fn try_out(program: impl AsFd, frame: &[u8], ifindex: u32, count: u32) -> io::Result<()> {
+    test_run(program, frame, ifindex, |test| test.repeat = count)
+}
+
+fn test_run(
+    program: impl AsFd,
+    frame: &[u8],
+    ifindex: u32,
+    how: impl FnOnce(&mut bpf_attr__bindgen_ty_7),
+) -> io::Result<()> {
+    let length = u32::try_from(frame.len()).map_err(io::Error::other)?;
     // `struct xdp_md` of linux/bpf.h: data, data_end, data_meta, ingress_ifindex,
     // rx_queue_index, egress_ifindex.
-    let context = [0, length, 0, ifindex.unwrap_or(0), 0, 0];
+    let context = [0, length, 0, ifindex, 0, 0];
     let mut attr = zeroed();
     // SAFETY: the member of the union that BPF_PROG_TEST_RUN reads.
     let test = unsafe { &mut attr.test };
     test.prog_fd = program.as_fd().as_raw_fd().cast_unsigned();
-    test.data_in = room.as_ptr() as u64;
+    test.data_in = frame.as_ptr() as u64;
     test.data_size_in = length;
-    if ifindex.is_some() {
-        test.ctx_in = context.as_ptr() as u64;
-        test.ctx_size_in = u32::try_from(size_of_val(&context)).map_err(io::Error::other)?;
-    }
-    test.repeat = count;
-    test.flags = BPF_F_TEST_XDP_LIVE_FRAMES;
-    test.batch_size = BATCH;
+    test.ctx_in = context.as_ptr() as u64;
+    test.ctx_size_in = u32::try_from(size_of_val(&context)).map_err(io::Error::other)?;
+    how(test);
     call(bpf_cmd::BPF_PROG_TEST_RUN, &mut attr).map(drop)
 }
 

@@ -1,19 +1,18 @@
 //! An open-loop generator: one CPU sends frames at a rate, whatever becomes of them.
 //!
-//! Frames come out of an XDP program by BPF_PROG_TEST_RUN. Over a wire, they enter the
-//! interface at its other end. Without one, they are received by an interface behind its XDP
-//! hook, on the sender's CPU: no queue lies between, so each that is sent arrives, and a
-//! receiver that is slow slows the sender.
+//! Frames come out of an XDP program by BPF_PROG_TEST_RUN. They are received by an interface
+//! behind its XDP hook, on the sender's CPU: no queue lies between, so each that is sent
+//! arrives, and a receiver that is slow slows the sender.
 
 use std::{
-    fs, io,
-    os::fd::OwnedFd,
+    io,
+    os::fd::{BorrowedFd, OwnedFd},
     thread,
     time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, Result, bail};
-use aya_obj::generated::{bpf_attach_type::BPF_XDP, bpf_insn, bpf_prog_type::BPF_PROG_TYPE_XDP};
+use aya_obj::generated::{bpf_attach_type::BPF_XDP, bpf_prog_type::BPF_PROG_TYPE_XDP};
 use etherparse::PacketBuilder;
 use netlab::netlink::Netns;
 use nix::{
@@ -55,21 +54,15 @@ pub struct Berth {
     pub ifindex: u32,
 }
 
-/// A way for frames.
+/// Frames for an interface.
 pub struct Generator {
     program: OwnedFd,
     /// As long as the frames.
     room: Vec<u8>,
     _attached: OwnedFd,
-    way: Way,
+    to: Netns,
+    ifindex: u32,
     cpu: usize,
-}
-
-enum Way {
-    /// Received by an interface, by its number, of a namespace.
-    Injected { to: Netns, ifindex: u32 },
-    /// Sent in one namespace, received by an interface, by its name, of another.
-    Sent { from: Netns, to: Netns, receiver: String },
 }
 
 /// What was sent.
@@ -92,49 +85,19 @@ impl Generator {
     /// Lets an interface, by its number, receive `flow`. It has to run an XDP program, which
     /// these frames do not see.
     pub fn inject(flow: &Flow, berth: &Berth, to: &Netns, ifindex: u32) -> Result<Self> {
-        Self::new(flow, berth, bpf::pass(), Way::Injected { to: to.clone(), ifindex })
-    }
-
-    /// Sends `flow` from the interface `sender`, a number in the namespace `from`, to the
-    /// interface `receiver` in the namespace `to` at the other end of its wire.
-    pub fn send(
-        flow: &Flow,
-        berth: &Berth,
-        (from, sender): (&Netns, u32),
-        (to, receiver): (&Netns, &str),
-    ) -> Result<Self> {
-        let (from, to, receiver) = (from.clone(), to.clone(), receiver.to_owned());
-        Self::new(
-            flow,
-            berth,
-            bpf::redirect(i32::try_from(sender)?),
-            Way::Sent { from, to, receiver },
-        )
-    }
-
-    fn new(flow: &Flow, berth: &Berth, then: Vec<bpf_insn>, way: Way) -> Result<Self> {
-        let code = bpf::emit(&frame(flow)?, then);
+        let code = bpf::emit(&frame(flow)?, bpf::pass());
         let program = bpf::load(BPF_PROG_TYPE_XDP, &code).context("cannot load the generator")?;
-        let ifindex = i32::try_from(berth.ifindex)?;
-        let attached = berth.netns.run(|| bpf::attach(&program, ifindex, BPF_XDP))?;
+        let place = i32::try_from(berth.ifindex)?;
+        let attached = berth.netns.run(|| bpf::attach(&program, place, BPF_XDP))?;
         let attached = attached.context("cannot attach the generator")?;
-        // The last CPU: the first is the one that others prefer too.
-        let cpu = thread::available_parallelism()?.get() - 1;
         let room = vec![0; flow.length];
-        Ok(Self { program, room, _attached: attached, way, cpu })
+        Ok(Self { program, room, _attached: attached, to: to.clone(), ifindex, cpu: last_cpu()? })
     }
 
     /// Sends for a time, at a rate in packets per second or, without one, as fast as it goes.
     pub fn flood(&self, rate: Option<f64>, time: Duration) -> Result<Flood> {
         interrupt::check()?;
-        let (arrived, took) = match &self.way {
-            Way::Injected { to, ifindex } => to.run(|| self.pace(rate, time, Some(*ifindex)))??,
-            Way::Sent { from, to, receiver } => {
-                let before = received(to, receiver)?;
-                let (_, took) = from.run(|| self.pace(rate, time, None))??;
-                (received(to, receiver)? - before, took)
-            }
-        };
+        let (arrived, took) = self.to.run(|| self.pace(rate, time))??;
         interrupt::check()?;
         if arrived == 0 {
             bail!("no packet arrived");
@@ -143,16 +106,8 @@ impl Generator {
     }
 
     /// How many frames were sent, and how long that took.
-    fn pace(
-        &self,
-        rate: Option<f64>,
-        time: Duration,
-        ifindex: Option<u32>,
-    ) -> Result<(u64, Duration)> {
-        let mut cpus = CpuSet::new();
-        cpus.set(self.cpu)?;
-        sched_setaffinity(Pid::from_raw(0), &cpus)?;
-        hurry(0)?;
+    fn pace(&self, rate: Option<f64>, time: Duration) -> Result<(u64, Duration)> {
+        settle(self.cpu)?;
         let started = Instant::now();
         let mut sent = 0_u64;
         while started.elapsed() < time && interrupt::check().is_ok() {
@@ -169,24 +124,47 @@ impl Generator {
                 thread::sleep(TICK);
                 continue;
             }
-            match bpf::send(&self.program, &self.room, ifindex, count) {
-                // The wire's queue is full: some of these will not arrive.
-                Err(error) if error.raw_os_error() == Some(libc::ENOSPC) => {}
-                outcome => outcome.context("cannot send")?,
-            }
+            bpf::send(&self.program, &self.room, self.ifindex, count).context("cannot send")?;
             sent += u64::from(count);
         }
         Ok((sent, started.elapsed()))
     }
 }
 
-/// Packets that an interface has counted.
-fn received(netns: &Netns, interface: &str) -> Result<u64> {
-    let text = netns.run(|| fs::read_to_string("/proc/thread-self/net/dev"))??;
-    let line = text.lines().find_map(|line| line.trim().strip_prefix(interface));
-    // NAME: bytes packets ...
-    let packets = line.and_then(|rest| rest.strip_prefix(':')?.split_whitespace().nth(1));
-    Ok(packets.ok_or(io::Error::from(io::ErrorKind::NotFound))?.parse()?)
+/// The first CPU is the one that others prefer too.
+fn last_cpu() -> io::Result<usize> {
+    Ok(thread::available_parallelism()?.get() - 1)
+}
+
+/// Keeps the calling thread on a CPU, ahead of everybody else there.
+fn settle(cpu: usize) -> Result<()> {
+    let mut cpus = CpuSet::new();
+    cpus.set(cpu)?;
+    sched_setaffinity(Pid::from_raw(0), &cpus)?;
+    Ok(hurry(0)?)
+}
+
+/// Runs an XDP program on a frame that it leaves as it is, again and again for a time: as if it
+/// had come to an interface, by its number, of a namespace. `count` times with nothing in
+/// between, until the frame is handed over anew.
+pub fn try_out(
+    program: BorrowedFd<'_>,
+    frame: &[u8],
+    (netns, ifindex): (&Netns, u32),
+    count: u32,
+    time: Duration,
+) -> Result<()> {
+    netns.run(|| {
+        settle(last_cpu()?)?;
+        let started = Instant::now();
+        while started.elapsed() < time {
+            for _ in 0..MOST / 16 / count {
+                bpf::try_out(program, frame, ifindex, count).context("cannot run the program")?;
+            }
+            interrupt::check()?;
+        }
+        Ok(())
+    })?
 }
 
 /// The frame, padded with payload to its length.

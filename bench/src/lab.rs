@@ -6,9 +6,8 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail};
-use netlab::netlink::{Connection, Netns};
-
-use crate::generator::{Berth, Flow, Generator};
+use etherparse::PacketBuilder;
+use netlab::netlink::{Connection, Link, Netns};
 
 /// Its name, which its namespaces begin with.
 pub const NAME: &str = "nlbench";
@@ -18,7 +17,9 @@ const UPLINK: &str = "eth0";
 /// The client, and the node port of the built-in manifest.
 const CLIENT: [u8; 4] = [172, 18, 255, 10];
 const NODE: [u8; 4] = [172, 18, 0, 2];
-const PORTS: [u16; 2] = [4000, 30053];
+const PORTS: [u16; 2] = [4000, 30080];
+const SENDER: [u8; 6] = [2, 0, 0, 0, 0, 1];
+const TTL: u8 = 64;
 
 /// The lab, until this is dropped.
 pub struct Lab {
@@ -50,30 +51,23 @@ impl Lab {
         Ok(Netns::open(&format!("{NAME}-node-1"))?)
     }
 
-    /// The number of the program at XDP of the node's uplink.
-    pub async fn xdp(&self) -> Result<u32> {
-        let link = Connection::open(&self.node()?)?.link(UPLINK).await?;
-        link.xdp.first().copied().context("the lab's node runs no XDP program")
+    /// The node's uplink, with its XDP program.
+    pub async fn uplink(&self) -> Result<Link> {
+        Ok(Connection::open(&self.node()?)?.link(UPLINK).await?)
     }
 
-    /// Dials a node port of the first node as the client would.
-    pub async fn generator(&self, berth: &Berth) -> Result<Generator> {
-        let (node, fabric) = (self.node()?, Netns::open(&format!("{NAME}-fabric"))?);
-        let uplink = Connection::open(&node)?.link(UPLINK).await?;
-        let port = uplink.peer.context("the uplink has no peer")?;
-        let ports = Connection::open(&fabric)?.links().await?;
-        let port = ports.iter().find(|link| link.index == port).context("the uplink leads away")?;
-        let mac = |link: &netlab::netlink::Link| link.mac.map(|mac| mac.0);
-        let (Some(source), Some(destination)) = (mac(port), mac(&uplink)) else {
-            bail!("the wire has no Ethernet addresses");
-        };
-        let flow = Flow {
-            macs: [source, destination],
-            addresses: [CLIENT, NODE],
-            ports: PORTS,
-            length: 64,
-        };
-        Generator::send(&flow, berth, (&fabric, port.index), (&node, UPLINK))
+    /// A reset of no connection, from the client to a node port of the first node: its program
+    /// at XDP has an opinion of it, and drops it as it is.
+    pub async fn stray(&self) -> Result<Vec<u8>> {
+        let uplink = self.uplink().await?;
+        let mac = uplink.mac.context("the uplink has no Ethernet address")?;
+        let builder = PacketBuilder::ethernet2(SENDER, mac.0)
+            .ipv4(CLIENT, NODE, TTL)
+            .tcp(PORTS[0], PORTS[1], 0, 0)
+            .rst();
+        let mut frame = Vec::new();
+        builder.write(&mut frame, &[])?;
+        Ok(frame)
     }
 }
 

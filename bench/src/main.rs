@@ -46,6 +46,9 @@ struct Args {
     /// Fewer rounds and shorter ones
     #[arg(long)]
     quick: bool,
+    /// Only these parts
+    #[arg(long, value_name = "PART", value_delimiter = ',')]
+    only: Vec<capture::Part>,
 }
 
 fn main() -> ExitCode {

@@ -55,22 +55,6 @@ pub mod stage {
     pub const COUNT: u32 = MAIN + 1;
 }
 
-/// Slots of the program arrays [`map::XDP_STEPS`] and [`map::TC_STEPS`]: the steps of one capture.
-///
-/// What is attached, once for each namespace, is small. It calls the one program that looks at
-/// packets, for all namespaces; and that goes on where the packet came from.
-pub mod step {
-    /// The program that looks at packets.
-    pub const LOOK: u32 = 0;
-    /// From here on, a pair for each datapath that is watched: to go on before, or at ingress;
-    /// and after, or at egress.
-    pub const FIRST: u32 = 1;
-    /// Datapaths that can be watched at a time.
-    pub const DATAPATHS: u32 = 512;
-    /// How many slots there are.
-    pub const COUNT: u32 = FIRST + 2 * DATAPATHS;
-}
-
 /// What is known of a captured packet beside its bytes. 40 bytes.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -216,7 +200,7 @@ pub struct Layout {
     pub sock_net: u32,
 }
 
-/// What is different for each namespace, or each datapath, that is watched. 16 bytes.
+/// What is different for each namespace, or each datapath, that is watched. 12 bytes.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Instance {
@@ -226,8 +210,6 @@ pub struct Instance {
     pub headerless: u32,
     /// Which of the [`stage::CAPTURES`] slots around the datapath's programs it has.
     pub slot: u32,
-    /// Where in the maps of steps it goes on at the datapath, see [`step`].
-    pub step: u32,
 }
 
 /// Key of the map INTERFACES. 8 bytes.
@@ -310,10 +292,8 @@ pub mod map {
     /// Per-CPU array by the datapath's hook, of [`super::Trace`]. The datapath's object has it
     /// under the same name, as the following; instances that watch a datapath use that one's.
     pub const TRACE: &str = "TRACE";
-    /// Program array by [`super::step`], of XDP programs.
-    pub const XDP_STEPS: &str = "XDP_STEPS";
-    /// Program array by [`super::step`], of tc programs.
-    pub const TC_STEPS: &str = "TC_STEPS";
+    /// Program array of one: the program that looks at packets for all those at interfaces.
+    pub const TC_LOOK: &str = "TC_LOOK";
     /// Program array by [`super::stage`], around XDP.
     pub const XDP_STAGES: &str = "XDP_STAGES";
     /// Program array by [`super::stage`], after tc.
@@ -340,7 +320,7 @@ sizes! {
     Trace: 88,
     Settings: 76,
     Layout: 52,
-    Instance: 16,
+    Instance: 12,
     InterfaceKey: 8,
     LossKey: 12,
     Tally: 32,

@@ -17,6 +17,19 @@ use crate::{Args, generator::Generator, interrupt, lab::Lab, statistics::Estimat
 const SMALL: usize = 64;
 const LARGE: usize = 1_512;
 
+/// What can be measured on its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Part {
+    /// Packets lost, at which rate
+    Loss,
+    /// Memory under a flood
+    Memory,
+    /// What a rejected packet costs
+    Reject,
+    /// How long starting and stopping takes
+    Start,
+}
+
 /// How thoroughly to measure.
 #[derive(Clone, Copy, Debug)]
 struct Scale {
@@ -55,39 +68,39 @@ pub fn run(args: &Args, report: &mut String) -> Result<()> {
     let contestants = Contestants::new(&args.netlab)?;
     let wire = runtime.block_on(Wire::up())?;
 
+    let wanted = |part| args.only.is_empty() || args.only.contains(&part);
     conditions(report, &contestants, &scale)?;
-    eprintln!("start and stop, one interface");
-    let alone = start::alone(&contestants, &wire, &scale)?;
-    loss::introduce(report)?;
-    for length in [SMALL, LARGE] {
-        eprintln!("loss of packets of {length} bytes");
-        let generator = wire.generator(length)?;
-        let ceiling = ceiling(&generator, &scale)?;
-        loss::measure(report, &contestants, &wire, &generator, &scale, (length, ceiling))?;
+    if wanted(Part::Loss) {
+        loss::introduce(report)?;
+        for length in [SMALL, LARGE] {
+            eprintln!("loss of packets of {length} bytes");
+            let generator = wire.generator(length)?;
+            let ceiling = ceiling(&generator, &scale)?;
+            loss::measure(report, &contestants, &wire, &generator, &scale, (length, ceiling))?;
+        }
     }
-    let generator = wire.generator(SMALL)?;
-    eprintln!("memory");
-    memory::report(report, &memory::measure(&contestants, &wire, &generator, &scale)?)?;
-    eprintln!("rejected packets at tc");
-    let mut rejects = reject::at_tc(&contestants, &wire, &generator, &scale)?;
-    let throughput = reject::by_throughput(&contestants, &wire, &generator, &scale)?;
-    drop(generator);
-
-    eprintln!("a lab");
-    let lab = Lab::up(&args.netlab)?;
-    eprintln!("rejected packets around XDP");
-    rejects.extend(runtime.block_on(reject::around_xdp(
-        &contestants,
-        &lab,
-        &wire.berth,
-        &scale,
-    ))?);
-    eprintln!("start and stop, all of a lab");
-    let everywhere = start::everywhere(&contestants, &lab, &scale)?;
-    drop(lab);
-
-    reject::report(report, &rejects, &throughput)?;
-    start::report(report, &alone, &everywhere)?;
+    if wanted(Part::Memory) {
+        eprintln!("memory");
+        let generator = wire.generator(SMALL)?;
+        memory::report(report, &memory::measure(&contestants, &wire, &generator, &scale)?)?;
+    }
+    if wanted(Part::Reject) {
+        eprintln!("rejected packets at tc");
+        let generator = wire.generator(SMALL)?;
+        let mut hooks = reject::at_tc(&contestants, &wire, &generator, &scale)?;
+        let throughput = reject::by_throughput(&contestants, &wire, &generator, &scale)?;
+        eprintln!("rejected packets around XDP");
+        let lab = Lab::up(&args.netlab)?;
+        hooks.extend(runtime.block_on(reject::around_xdp(&contestants, &lab, &scale))?);
+        reject::report(report, &hooks, &throughput)?;
+    }
+    if wanted(Part::Start) {
+        eprintln!("start and stop");
+        let alone = start::alone(&contestants, &wire, &scale)?;
+        let lab = Lab::up(&args.netlab)?;
+        let everywhere = start::everywhere(&contestants, &lab, &scale)?;
+        start::report(report, &alone, &everywhere)?;
+    }
     Ok(())
 }
 

@@ -3,9 +3,14 @@
 //! At tc, two programs are measured on the same packets: the capture's and one that returns at
 //! once. The kernel's run-time statistics count what each takes; the difference is what the
 //! capture costs beside being called. Around XDP, the capture runs inside the datapath's
-//! program, so that one is measured with and without.
+//! program, so that one is measured with and without, on the same packet to a node port: again
+//! and again with nothing in between, as tc's are in a flood, and on its own.
 
-use std::{collections::BTreeMap, fmt::Write as _, os::fd::OwnedFd, thread, time::Duration};
+use std::{
+    collections::BTreeMap,
+    fmt::Write as _,
+    os::fd::{AsFd as _, OwnedFd},
+};
 
 use anyhow::{Context as _, Result, bail};
 use aya::{
@@ -24,9 +29,9 @@ use super::{
 };
 use crate::{
     bpf,
-    generator::{Berth, Generator},
+    generator::{self, Generator},
     lab::Lab,
-    statistics::Estimate,
+    statistics::{Estimate, median},
     wire::Wire,
 };
 
@@ -85,42 +90,45 @@ pub fn at_tc(
     Ok(vec![cost(0, "tc-in"), cost(1, "tc-out")])
 }
 
-/// Inside the datapath's XDP program, on packets to a node port.
-pub async fn around_xdp(
-    contestants: &Contestants,
-    lab: &Lab,
-    berth: &Berth,
-    scale: &Scale,
-) -> Result<Vec<Cost>> {
-    /// Below what the lab's first hop can take, and enough to keep the caches warm, as at tc.
-    const RATE: f64 = 100e3;
-    const HOOKS: [&str; 2] = ["xdp-in", "xdp-out"];
+/// Inside the datapath's XDP program, on a packet to a node port.
+pub async fn around_xdp(contestants: &Contestants, lab: &Lab, scale: &Scale) -> Result<Vec<Cost>> {
+    const WAYS: [(&str, &str, u32); 4] = [
+        ("xdp-in", "xdp-in", 1_024),
+        ("xdp-out", "xdp-out", 1_024),
+        ("xdp-in", "xdp-in, packet by packet", 1),
+        ("xdp-out", "xdp-out, packet by packet", 1),
+    ];
+    const SLICES: u32 = 20;
     let _statistics = statistics()?;
-    let (node, xdp, generator) = (lab.node()?, lab.xdp().await?, lab.generator(berth).await?);
-    let flood = || -> Result<f64> {
-        let before = program(xdp)?;
-        generator.flood(Some(RATE), scale.flood)?;
-        // What is on its way comes back through the same program.
-        thread::sleep(Duration::from_millis(50));
-        mean(&before, &program(xdp)?)
+    let (node, uplink, frame) = (lab.node()?, lab.uplink().await?, lab.stray().await?);
+    let id = *uplink.xdp.first().context("the lab's node runs no XDP program")?;
+    let fd = program(id)?.fd()?;
+    // What interrupts a slice is in its mean, but in that of few slices.
+    let try_out = |count| -> Result<f64> {
+        let place = (&node, uplink.index);
+        let means = (0..SLICES).map(|_| {
+            let before = program(id)?;
+            generator::try_out(fd.as_fd(), &frame, place, count, scale.flood / SLICES)?;
+            mean(&before, &program(id)?)
+        });
+        median(&means.collect::<Result<Vec<_>>>()?).context("no slices")
     };
     let rounds = scale.rounds(|| {
-        let without = flood()?;
         let mut costs = Vec::new();
-        for hook in HOOKS {
-            let words = ["--hook", hook];
-            let running = contestants.reject(Contestant::Netlab, &node, &words)?;
-            let with = flood();
+        for (hook, _, count) in WAYS {
+            let without = try_out(count)?;
+            let running = contestants.reject(Contestant::Netlab, &node, &["--hook", hook])?;
+            let with = try_out(count);
             running.stop()?;
             costs.push(with? - without);
         }
         Ok(costs)
     })?;
-    let cost = |(at, hook): (usize, &str)| Cost {
-        what: format!("netlab {hook}"),
+    let cost = |(at, (_, what, _)): (usize, (&str, &str, u32))| Cost {
+        what: format!("netlab {what}"),
         rounds: rounds.iter().map(|round| round[at]).collect(),
     };
-    Ok(HOOKS.into_iter().enumerate().map(cost).collect())
+    Ok(WAYS.into_iter().enumerate().map(cost).collect())
 }
 
 /// What the sender's CPU, which also receives, takes longer for a packet with a capture.

@@ -34,6 +34,6 @@ fn look(packet: &SkBuff, location: u64, reason: u32) -> Option<()> {
     buffer.record.ifindex = ifindex;
     buffer.record.location = location;
     buffer.record.reason = reason;
-    send(buffer, settings, hook::DROP, false);
+    send(buffer, settings, hook::DROP, None);
     Some(())
 }

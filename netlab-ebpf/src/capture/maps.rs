@@ -8,7 +8,7 @@ use aya_ebpf::{
 };
 use netlab_common::{
     abi,
-    event::{Instance, InterfaceKey, LossKey, Record, Settings, Tally, Trace, hook, stage, step},
+    event::{Instance, InterfaceKey, LossKey, Record, Settings, Tally, Trace, hook, stage},
     filter_input::CAPACITY,
 };
 
@@ -33,9 +33,7 @@ static BUFFERS: Array<Buffer> = Array::with_max_entries(2, 0);
 #[map]
 static TRACE: PerCpuArray<Trace> = PerCpuArray::with_max_entries(abi::hook::COUNT, 0);
 #[map]
-pub static XDP_STEPS: ProgramArray = ProgramArray::with_max_entries(step::COUNT, 0);
-#[map]
-pub static TC_STEPS: ProgramArray = ProgramArray::with_max_entries(step::COUNT, 0);
+pub static TC_LOOK: ProgramArray = ProgramArray::with_max_entries(1, 0);
 #[map]
 pub static XDP_STAGES: ProgramArray = ProgramArray::with_max_entries(stage::COUNT, 0);
 #[map]
@@ -62,10 +60,6 @@ pub struct Job {
     pub hook: u32,
     /// Not zero: the packet begins with an IP header.
     pub headerless: u32,
-    /// Not zero: the buffer's trace is the packet's.
-    pub traced: u32,
-    /// The step to go on with; zero for none.
-    pub next: u32,
 }
 
 /// Which of a CPU's two buffers: a drop can be reported while a hook is at work.
@@ -86,6 +80,19 @@ impl Buffer {
         // SAFETY: each use on each CPU has an element of its own, which outlives the program.
         BUFFERS.get_ptr_mut(cpu * 2 + of as u32).map(|buffer| unsafe { &mut *buffer })
     }
+
+    /// This CPU's own, for a packet around a datapath, and what that said of it if it has. None
+    /// where such packets are of no interest.
+    #[inline(always)]
+    pub fn borrow_for(known: Option<&Trace>, settings: &Settings) -> Option<&'static mut Self> {
+        if settings.only_drops != 0 && known.is_some_and(|trace| trace.class != Trace::DROP) {
+            return None;
+        }
+        let namespace = instance()?.namespace;
+        let buffer = Self::borrow(Use::Hook)?;
+        buffer.record.namespace = namespace;
+        Some(buffer)
+    }
 }
 
 /// What this capture is to do; `None` before it has begun and when it is over.
@@ -98,29 +105,6 @@ pub fn settings() -> Option<&'static Settings> {
 #[inline(always)]
 pub fn instance() -> Option<&'static Instance> {
     INSTANCE.get(0)
-}
-
-/// Notes the job of looking at a packet at a hook, and of going on with a step, counted from
-/// this instance's own. None where there is nothing to look for.
-#[inline(always)]
-pub fn note_job(hook: u8, known: Option<&Trace>, next: Option<u32>) -> Option<()> {
-    let settings = settings()?;
-    if settings.only_drops != 0 && known.is_some_and(|trace| trace.class != Trace::DROP) {
-        return None;
-    }
-    let instance = instance()?;
-    let buffer = Buffer::borrow(Use::Hook)?;
-    buffer.job = Job {
-        hook: u32::from(hook),
-        headerless: instance.headerless,
-        traced: u32::from(known.is_some()),
-        next: next.map_or(0, |next| instance.step + next),
-    };
-    buffer.record.namespace = instance.namespace;
-    if let Some(trace) = known {
-        buffer.trace = *trace;
-    }
-    Some(())
 }
 
 /// The number of a network namespace that is captured in.

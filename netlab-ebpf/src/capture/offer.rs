@@ -53,9 +53,9 @@ pub fn wanted(
     true
 }
 
-/// Sends what is in the buffer to the ring; with the trace, if `traced`.
+/// Sends what is in the buffer to the ring, with what the datapath said of it, if it did.
 #[inline(always)]
-pub fn send(buffer: &mut Buffer, settings: &Settings, hook: u8, traced: bool) {
+pub fn send(buffer: &mut Buffer, settings: &Settings, hook: u8, known: Option<&Trace>) {
     buffer.record.tag = 0;
     buffer.record.hook = hook;
     // SAFETY: takes nothing and returns a number.
@@ -63,7 +63,8 @@ pub fn send(buffer: &mut Buffer, settings: &Settings, hook: u8, traced: bool) {
     let Some(captured) = bounded(buffer.record.captured, CAPACITY) else {
         return;
     };
-    let (start, len): (*const u8, usize) = if traced {
+    let (start, len): (*const u8, usize) = if let Some(trace) = known {
+        buffer.trace = *trace;
         ((&raw const buffer.trace).cast(), size_of::<Trace>() + size_of::<Record>())
     } else {
         ((&raw const buffer.record).cast(), size_of::<Record>())

@@ -2,10 +2,10 @@
 //! programs there have done.
 //!
 //! `capture_tc_in` and `_out` are attached to interfaces and see what tcpdump sees: on the way
-//! in ahead of every other program at tc, on the way out behind them all. `capture_nat_in` and
-//! `_out` are called by the datapath's programs when they end ([`stage`]), and have to go on
-//! with the next capture. All of them call `capture_tc_look`, which goes on with `_in_on` or
-//! `_out_on` of the same datapath, if it came from there ([`netlab_common::event::step`]).
+//! in ahead of every other program at tc, on the way out behind them all. There may be many
+//! namespaces, each with its own of them: they are small, and call `capture_tc_look`, which has
+//! the filter. `capture_nat_in` and `_out` are called by the datapath's programs when they end
+//! ([`stage`]), and have to go on with the next capture. These have the filter in them.
 
 use aya_ebpf::{
     bindings::{__sk_buff, TC_ACT_UNSPEC},
@@ -15,11 +15,13 @@ use aya_ebpf::{
 };
 use netlab_common::{
     abi,
-    event::{hook, stage, step},
+    event::{Settings, Trace, hook, stage},
 };
 
 use crate::{
-    maps::{Buffer, TC_STAGES, TC_STEPS, Use, call_next, is_selected, note_job, settings, trace},
+    maps::{
+        Buffer, Job, TC_LOOK, TC_STAGES, Use, call_next, instance, is_selected, settings, trace,
+    },
     offer::{send, wanted},
     source::{Extent, Front, Source},
 };
@@ -36,73 +38,70 @@ pub fn capture_tc_out(ctx: TcContext) -> i32 {
     at_interface(&ctx, hook::TC_OUT)
 }
 
+/// Looks at the packet, for all interfaces.
+#[classifier]
+pub fn capture_tc_look(ctx: TcContext) -> i32 {
+    if let Some(settings) = settings()
+        && let Some(buffer) = Buffer::borrow(Use::Hook)
+    {
+        look(ctx.skb.skb, settings, buffer, buffer.job, None);
+    }
+    TC_ACT_UNSPEC
+}
+
 /// What the datapath has made of a packet at ingress, unless it let it pass.
 #[classifier]
 pub fn capture_nat_in(ctx: TcContext) -> i32 {
-    behind_datapath(&ctx, hook::NAT_IN, abi::hook::TC_INGRESS, 0);
-    go_on(&ctx, abi::hook::TC_INGRESS, stage::IN)
+    behind_datapath(&ctx, hook::NAT_IN, abi::hook::TC_INGRESS, stage::IN)
 }
 
 /// What the datapath has made of a packet at egress, unless it let it pass.
 #[classifier]
 pub fn capture_nat_out(ctx: TcContext) -> i32 {
-    behind_datapath(&ctx, hook::NAT_OUT, abi::hook::TC_EGRESS, 1);
-    go_on(&ctx, abi::hook::TC_EGRESS, stage::OUT)
+    behind_datapath(&ctx, hook::NAT_OUT, abi::hook::TC_EGRESS, stage::OUT)
 }
 
-/// On, after the packet was looked at behind the datapath's program at ingress.
-#[classifier]
-pub fn capture_nat_in_on(ctx: TcContext) -> i32 {
-    go_on(&ctx, abi::hook::TC_INGRESS, stage::IN)
-}
-
-/// On, after the packet was looked at behind the datapath's program at egress.
-#[classifier]
-pub fn capture_nat_out_on(ctx: TcContext) -> i32 {
-    go_on(&ctx, abi::hook::TC_EGRESS, stage::OUT)
-}
-
-/// Looks at the packet, for all interfaces and datapaths.
-#[classifier]
-pub fn capture_tc_look(ctx: TcContext) -> i32 {
-    let Some(buffer) = Buffer::borrow(Use::Hook) else {
-        return TC_ACT_UNSPEC;
-    };
-    look(ctx.skb.skb, buffer);
-    if buffer.job.traced == 0 {
-        return TC_ACT_UNSPEC;
-    }
-    // SAFETY: nothing here has to be dropped.
-    unsafe { TC_STEPS.tail_call(&ctx, buffer.job.next) };
-    // The capture is ending.
-    buffer.trace.action.cast_signed()
-}
-
+/// Leaves word of where the packet is, and has it looked at.
 #[inline(always)]
 fn at_interface(ctx: &TcContext, hook: u8) -> i32 {
-    if note_job(hook, None, None).is_some() {
+    if settings().is_some()
+        && let Some(instance) = instance()
+        && let Some(buffer) = Buffer::borrow(Use::Hook)
+    {
+        buffer.job = Job { hook: hook.into(), headerless: instance.headerless };
+        buffer.record.namespace = instance.namespace;
         // SAFETY: nothing here has to be dropped.
-        unsafe { TC_STEPS.tail_call(ctx, step::LOOK) };
+        unsafe { TC_LOOK.tail_call(ctx, 0) };
     }
+    // The capture is ending.
     TC_ACT_UNSPEC
 }
 
-/// Looks at the packet and goes on. Returns where there is nothing to look for.
+/// Looks at the packet and goes on with the next capture.
 #[inline(always)]
-fn behind_datapath(ctx: &TcContext, hook: u8, datapath_hook: u32, next: u32) {
-    if let Some(trace) = trace(datapath_hook)
-        && !trace.is_untouched()
-        && note_job(hook, Some(trace), Some(next)).is_some()
-    {
-        // SAFETY: nothing here has to be dropped.
-        unsafe { TC_STEPS.tail_call(ctx, step::LOOK) };
+fn behind_datapath(ctx: &TcContext, hook: u8, datapath_hook: u32, first: u32) -> i32 {
+    let Some(trace) = trace(datapath_hook) else {
+        return TC_ACT_UNSPEC;
+    };
+    if !trace.is_untouched() {
+        look_behind(ctx.skb.skb, hook, trace);
     }
+    call_next(&TC_STAGES, ctx, first);
+    trace.action.cast_signed()
 }
 
 #[inline(always)]
-fn go_on(ctx: &TcContext, datapath_hook: u32, first: u32) -> i32 {
-    call_next(&TC_STAGES, ctx, first);
-    trace(datapath_hook).map_or(TC_ACT_UNSPEC, |trace| trace.action.cast_signed())
+fn look_behind(skb: *mut __sk_buff, hook: u8, trace: &Trace) -> Option<()> {
+    let settings = settings()?;
+    let buffer = Buffer::borrow_for(Some(trace), settings)?;
+    // SAFETY: the context that the kernel handed to the program.
+    let ifindex = unsafe { (*skb).ifindex };
+    // An interface that is not asked for has no program of the capture, but one of the datapath.
+    if is_selected(settings, buffer.record.namespace, ifindex) {
+        let job = Job { hook: hook.into(), headerless: 0 };
+        look(skb, settings, buffer, job, Some(trace));
+    }
+    Some(())
 }
 
 struct Skb(*mut __sk_buff);
@@ -116,25 +115,23 @@ impl Source for Skb {
 }
 
 #[inline(always)]
-fn look(skb: *mut __sk_buff, buffer: &mut Buffer) -> Option<()> {
-    let settings = settings()?;
+fn look(
+    skb: *mut __sk_buff,
+    settings: &Settings,
+    buffer: &mut Buffer,
+    job: Job,
+    known: Option<&Trace>,
+) {
     // SAFETY: the context that the kernel handed to the program.
     let (len, ifindex) = unsafe { ((*skb).len, (*skb).ifindex) };
-    let traced = buffer.job.traced != 0;
-    // An interface that is not asked for has no program of the capture, but one of the datapath.
-    if traced && !is_selected(settings, buffer.record.namespace, ifindex) {
-        return None;
+    let hook = job.hook as u8;
+    let front = front(skb, job.headerless != 0);
+    if wanted(buffer, settings, &Skb(skb), hook, Extent { len, readable: len, front }) {
+        buffer.record.ifindex = ifindex;
+        buffer.record.location = 0;
+        buffer.record.reason = known.map_or(0, |trace| trace.action);
+        send(buffer, settings, hook, known);
     }
-    let hook = buffer.job.hook as u8;
-    let front = front(skb, buffer.job.headerless != 0);
-    if !wanted(buffer, settings, &Skb(skb), hook, Extent { len, readable: len, front }) {
-        return None;
-    }
-    buffer.record.ifindex = ifindex;
-    buffer.record.location = 0;
-    buffer.record.reason = if traced { buffer.trace.action } else { 0 };
-    send(buffer, settings, hook, traced);
-    Some(())
 }
 
 #[inline(always)]

@@ -4,8 +4,8 @@
 //! around it ([`stage`]) and does not hear back from it. So a capture goes on with the next
 //! slot, and with the datapath's program at last.
 //!
-//! `capture_xdp_in` and `_out` are called by the datapath, and call `capture_xdp_look`; that
-//! goes on with `_in_on` or `_out_on` of the same datapath ([`netlab_common::event::step`]).
+//! Each datapath has programs of its own here, with the filter in them: to call one that all
+//! share, and to go on from there, took as long as a rejected packet may.
 
 use aya_ebpf::{
     EbpfContext as _,
@@ -16,11 +16,11 @@ use aya_ebpf::{
 };
 use netlab_common::{
     abi,
-    event::{hook, stage, step},
+    event::{Trace, hook, stage},
 };
 
 use crate::{
-    maps::{Buffer, Use, XDP_STAGES, XDP_STEPS, call_next, is_selected, note_job, settings, trace},
+    maps::{Buffer, XDP_STAGES, call_next, is_selected, settings, trace},
     offer::{send, wanted},
     source::{Extent, Front, Source},
 };
@@ -28,69 +28,25 @@ use crate::{
 /// What the datapath is about to look at.
 #[xdp(frags)]
 pub fn capture_xdp_in(ctx: XdpContext) -> u32 {
-    if note_job(hook::XDP_IN, None, Some(0)).is_some() {
-        look_and_go_on(&ctx);
-    }
-    go_on_before(&ctx)
+    look(&ctx, hook::XDP_IN, None);
+    call_next(&XDP_STAGES, &ctx, stage::IN);
+    // SAFETY: nothing here has to be dropped.
+    unsafe { XDP_STAGES.tail_call(&ctx, stage::MAIN) };
+    // The datapath has gone while this ran.
+    XDP_PASS
 }
 
 /// What the datapath has made of it, unless it let it pass.
 #[xdp(frags)]
 pub fn capture_xdp_out(ctx: XdpContext) -> u32 {
-    if let Some(trace) = trace(abi::hook::XDP)
-        && !trace.is_untouched()
-        && note_job(hook::XDP_OUT, Some(trace), Some(1)).is_some()
-    {
-        look_and_go_on(&ctx);
-    }
-    go_on_after(&ctx)
-}
-
-/// On, after the packet was looked at before the datapath.
-#[xdp(frags)]
-pub fn capture_xdp_in_on(ctx: XdpContext) -> u32 {
-    go_on_before(&ctx)
-}
-
-/// On, after the packet was looked at behind the datapath.
-#[xdp(frags)]
-pub fn capture_xdp_out_on(ctx: XdpContext) -> u32 {
-    go_on_after(&ctx)
-}
-
-/// Looks at the packet, for all datapaths.
-#[xdp(frags)]
-pub fn capture_xdp_look(ctx: XdpContext) -> u32 {
-    let Some(buffer) = Buffer::borrow(Use::Hook) else {
+    let Some(trace) = trace(abi::hook::XDP) else {
         return XDP_PASS;
     };
-    look(&ctx, buffer);
-    // SAFETY: nothing here has to be dropped.
-    unsafe { XDP_STEPS.tail_call(&ctx, buffer.job.next) };
-    // The capture is ending.
-    if buffer.job.traced != 0 { buffer.trace.action } else { XDP_PASS }
-}
-
-/// Returns only where there is no such program: the capture is ending.
-#[inline(always)]
-fn look_and_go_on(ctx: &XdpContext) {
-    // SAFETY: nothing here has to be dropped.
-    unsafe { XDP_STEPS.tail_call(ctx, step::LOOK) };
-}
-
-#[inline(always)]
-fn go_on_before(ctx: &XdpContext) -> u32 {
-    call_next(&XDP_STAGES, ctx, stage::IN);
-    // SAFETY: nothing here has to be dropped.
-    unsafe { XDP_STAGES.tail_call(ctx, stage::MAIN) };
-    // The datapath has gone while this ran.
-    XDP_PASS
-}
-
-#[inline(always)]
-fn go_on_after(ctx: &XdpContext) -> u32 {
-    call_next(&XDP_STAGES, ctx, stage::OUT);
-    trace(abi::hook::XDP).map_or(XDP_PASS, |trace| trace.action)
+    if !trace.is_untouched() {
+        look(&ctx, hook::XDP_OUT, Some(trace));
+    }
+    call_next(&XDP_STAGES, &ctx, stage::OUT);
+    trace.action
 }
 
 struct Frame<'a>(&'a XdpContext);
@@ -104,23 +60,22 @@ impl Source for Frame<'_> {
 }
 
 #[inline(always)]
-fn look(ctx: &XdpContext, buffer: &mut Buffer) -> Option<()> {
+fn look(ctx: &XdpContext, hook: u8, known: Option<&Trace>) -> Option<()> {
     let settings = settings()?;
+    let buffer = Buffer::borrow_for(known, settings)?;
     let ifindex = ctx.ingress_ifindex() as u32;
     if !is_selected(settings, buffer.record.namespace, ifindex) {
         return None;
     }
     // SAFETY: takes the program's context.
     let len = unsafe { bpf_xdp_get_buff_len(ctx.as_ptr().cast()) } as u32;
-    let hook = buffer.job.hook as u8;
     let extent = Extent { len, readable: len, front: Front::Nothing };
     if !wanted(buffer, settings, &Frame(ctx), hook, extent) {
         return None;
     }
-    let traced = buffer.job.traced != 0;
     buffer.record.ifindex = ifindex;
     buffer.record.location = 0;
-    buffer.record.reason = if traced { buffer.trace.action } else { 0 };
-    send(buffer, settings, hook, traced);
+    buffer.record.reason = known.map_or(0, |trace| trace.action);
+    send(buffer, settings, hook, known);
     Some(())
 }

@@ -15,7 +15,7 @@ use netlab_common::event::Instance;
 
 use super::{
     Error, Hook, Result,
-    object::{self, About, Linked, Program, Steps},
+    object::{self, About, Linked, Program},
     session::Options,
 };
 use crate::{
@@ -77,19 +77,17 @@ pub(super) struct Tenancy {
     stages: Stages,
     slot: u32,
     token: u32,
-    steps: Steps,
     programs: Tenant,
 }
 
 impl Tenancy {
     /// None where there is no room, also after the agent has had the time to make some.
-    fn claim(mut stages: Stages, token: u32, linked: &Linked) -> Result<Option<Self>> {
+    fn claim(mut stages: Stages, token: u32) -> Result<Option<Self>> {
         const TRIES: u32 = 6;
         const PAUSE: Duration = Duration::from_millis(100);
-        let Some(steps) = linked.steps()? else { return Ok(None) };
         for _ in 0..TRIES {
             if let Some(slot) = stages.claim(token)? {
-                return Ok(Some(Self { stages, slot, token, steps, programs: Tenant::default() }));
+                return Ok(Some(Self { stages, slot, token, programs: Tenant::default() }));
             }
             thread::sleep(PAUSE);
         }
@@ -248,7 +246,7 @@ impl Watch {
 
     fn classifier(&mut self, linked: &Linked, hook: Hook, headerless: bool) -> Result<&OwnedFd> {
         let namespace = self.number;
-        let instance = Instance { namespace, headerless: headerless.into(), slot: 0, step: 0 };
+        let instance = Instance { namespace, headerless: headerless.into(), slot: 0 };
         let program = if hook == Hook::TcIn { Program::TcIn } else { Program::TcOut };
         match self.classifiers.entry((headerless, hook)) {
             Entry::Occupied(entry) => Ok(entry.into_mut()),
@@ -299,26 +297,17 @@ impl Watch {
         };
         let Some(stages) = Stages::of_program(&program) else { return Ok(None) };
         let full = || Error::Full { host: self.name.to_string() };
-        let mut tenancy = Tenancy::claim(stages, token, linked)?.ok_or_else(full)?;
-        let (slot, first) = (tenancy.slot, tenancy.steps.first);
-        let instance = Instance { namespace: self.number, headerless: 0, slot, step: first };
+        let mut tenancy = Tenancy::claim(stages, token)?.ok_or_else(full)?;
+        let slot = tenancy.slot;
+        let instance = Instance { namespace: self.number, headerless: 0, slot };
         let about = About { instance, stages: Some(&tenancy.stages) };
-        let load = |hook: Hook, program: Program, on: Program, step: u32| {
-            if !options.hooks.contains(&hook) {
-                return Ok(None);
-            }
-            linked.set_step_of(on, step, about)?;
-            linked.load(program, about).map(Some)
+        let load = |hook: Hook, program: Program| {
+            let wanted = options.hooks.contains(&hook);
+            wanted.then(|| linked.load(program, about)).transpose()
         };
         tenancy.programs = Tenant {
-            xdp: [
-                load(Hook::XdpIn, Program::XdpIn, Program::XdpInOn, first)?,
-                load(Hook::XdpOut, Program::XdpOut, Program::XdpOutOn, first + 1)?,
-            ],
-            tc: [
-                load(Hook::NatIn, Program::NatIn, Program::NatInOn, first)?,
-                load(Hook::NatOut, Program::NatOut, Program::NatOutOn, first + 1)?,
-            ],
+            xdp: [load(Hook::XdpIn, Program::XdpIn)?, load(Hook::XdpOut, Program::XdpOut)?],
+            tc: [load(Hook::NatIn, Program::NatIn)?, load(Hook::NatOut, Program::NatOut)?],
         };
         tenancy.stages.enter(slot, &tenancy.programs).map_err(|source| Error::Attach {
             subject: format!("the datapath of {}", self.name),

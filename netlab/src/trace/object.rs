@@ -4,14 +4,12 @@
 //! place before the object's functions are linked, so each program that is loaded carries the
 //! filter, and nothing has to interpret one while packets pass.
 //!
-//! The programs with a filter are loaded once. Small ones that call them are loaded for each
-//! thing that is watched, a namespace's interfaces or a datapath ([`step`]): they differ in a
-//! map or two.
+//! What is attached to interfaces is small, and loaded once for each namespace: it calls the one
+//! program there that has the filter. What is called by a datapath has the filter in it.
 
 use std::{
-    collections::{BTreeSet, HashMap, HashSet},
+    collections::{HashMap, HashSet},
     os::fd::{AsFd, AsRawFd, OwnedFd},
-    sync::{Arc, Mutex, PoisonError},
 };
 
 use aya::{
@@ -19,7 +17,7 @@ use aya::{
     maps::{Array, HashMap as BpfHashMap, Map, MapData, PerCpuArray, PerCpuHashMap, RingBuf},
 };
 use aya_obj::{Object, generated::bpf_insn};
-use netlab_common::event::{Instance, InterfaceKey, LossKey, Settings, Tally, hook, map, step};
+use netlab_common::event::{Instance, InterfaceKey, LossKey, Settings, Tally, hook, map};
 
 use super::{Error, Result};
 use crate::{
@@ -42,21 +40,16 @@ pub(super) enum Program {
     TcIn,
     /// An interface's way out.
     TcOut,
-    /// After the datapath's program at tc ingress, and on from there.
-    NatIn,
-    NatInOn,
-    /// After the datapath's program at tc egress, and on from there.
-    NatOut,
-    NatOutOn,
-    /// Before the datapath's XDP program, and on from there.
-    XdpIn,
-    XdpInOn,
-    /// After it, and on from there.
-    XdpOut,
-    XdpOutOn,
-    /// The ones with the filter, for tc and for XDP.
+    /// What these call.
     TcLook,
-    XdpLook,
+    /// After the datapath's program at tc ingress.
+    NatIn,
+    /// After the datapath's program at tc egress.
+    NatOut,
+    /// Before the datapath's XDP program.
+    XdpIn,
+    /// After it.
+    XdpOut,
 }
 
 impl Program {
@@ -65,23 +58,16 @@ impl Program {
             Self::TcIn => "capture_tc_in",
             Self::TcOut => "capture_tc_out",
             Self::NatIn => "capture_nat_in",
-            Self::NatInOn => "capture_nat_in_on",
             Self::NatOut => "capture_nat_out",
-            Self::NatOutOn => "capture_nat_out_on",
             Self::XdpIn => "capture_xdp_in",
-            Self::XdpInOn => "capture_xdp_in_on",
             Self::XdpOut => "capture_xdp_out",
-            Self::XdpOutOn => "capture_xdp_out_on",
             Self::TcLook => "capture_tc_look",
-            Self::XdpLook => "capture_xdp_look",
         }
     }
 
     const fn kind(self) -> Kind {
         match self {
-            Self::XdpIn | Self::XdpInOn | Self::XdpOut | Self::XdpOutOn | Self::XdpLook => {
-                Kind::Xdp
-            }
+            Self::XdpIn | Self::XdpOut => Kind::Xdp,
             _ => Kind::Classifier,
         }
     }
@@ -91,7 +77,7 @@ impl Program {
 const DROP: &str = "capture_drop";
 
 /// Maps that exist once.
-const SHARED: [&str; 9] = [
+const SHARED: [&str; 8] = [
     map::RING,
     map::SETTINGS,
     map::NAMESPACES,
@@ -99,8 +85,7 @@ const SHARED: [&str; 9] = [
     map::TALLY,
     map::LOSSES,
     map::BUFFERS,
-    map::XDP_STEPS,
-    map::TC_STEPS,
+    map::TC_LOOK,
 ];
 
 /// Maps of the datapath that is watched, in the order of [`Stages::maps`].
@@ -110,32 +95,8 @@ const WATCHED: [&str; 3] = [map::XDP_STAGES, map::TC_STAGES, map::TRACE];
 pub(super) struct Linked {
     object: Object,
     shared: HashMap<&'static str, MapData>,
-    /// The first of each pair of steps that no datapath has.
-    free: Arc<Mutex<BTreeSet<u32>>>,
     /// For programs that watch no datapath: they never read these maps, but have to have them.
     unwatched: [MapData; WATCHED.len()],
-}
-
-/// A pair of steps of one datapath. They are empty and free again when this is dropped.
-pub(super) struct Steps {
-    /// The first of them.
-    pub first: u32,
-    free: Arc<Mutex<BTreeSet<u32>>>,
-    arrays: [OwnedFd; 2],
-}
-
-impl Drop for Steps {
-    fn drop(&mut self) {
-        for array in &self.arrays {
-            for step in [self.first, self.first + 1] {
-                if let Err(error) = bpf::clear_slot(array.as_fd(), step) {
-                    // Never to be used again, then.
-                    return log::debug!("cannot empty step {step}: {error}");
-                }
-            }
-        }
-        self.free.lock().unwrap_or_else(PoisonError::into_inner).insert(self.first);
-    }
 }
 
 /// What a program instance is about.
@@ -168,12 +129,9 @@ impl Linked {
         let [xdp, tc, trace] = WATCHED;
         let unwatched =
             [self::make(&object, xdp)?, self::make(&object, tc)?, self::make(&object, trace)?];
-        let pairs = (0..step::DATAPATHS).map(|number| step::FIRST + 2 * number);
-        let free = Arc::new(Mutex::new(pairs.collect()));
-        let linked = Self { object, shared, free, unwatched };
+        let linked = Self { object, shared, unwatched };
         linked.set(settings)?;
-        linked.set_step(Program::TcLook, step::LOOK)?;
-        linked.set_step(Program::XdpLook, step::LOOK)?;
+        linked.set_look()?;
         Ok(linked)
     }
 
@@ -226,39 +184,18 @@ impl Linked {
         self.load_by_name(program.name(), program.kind(), about)
     }
 
-    /// A pair of steps for a datapath; None where all are taken.
-    pub fn steps(&self) -> Result<Option<Steps>> {
-        let array = |name: &'static str| {
-            let data = self.shared.get(name).ok_or(Error::Object(name))?;
-            let fd = data.fd().as_fd().try_clone_to_owned();
-            fd.map_err(|source| Error::Read { what: name.to_owned(), source })
-        };
-        let arrays = [array(map::XDP_STEPS)?, array(map::TC_STEPS)?];
-        let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(first) = free.pop_first() else { return Ok(None) };
-        Ok(Some(Steps { first, free: Arc::clone(&self.free), arrays }))
-    }
-
     /// Loads the program for drops; `tracepoint` is the number of its typedef.
     pub fn load_drop(&self, tracepoint: u32) -> Result<OwnedFd> {
         self.load_by_name(DROP, Kind::Tracepoint(tracepoint), About::default())
     }
 
-    /// Loads an instance of a program for others to call. The kernel keeps it as long as it is
-    /// there.
-    pub fn set_step_of(&self, program: Program, step: u32, about: About<'_>) -> Result<()> {
-        let name = match program.kind() {
-            Kind::Xdp => map::XDP_STEPS,
-            _ => map::TC_STEPS,
-        };
-        let loaded = self.load(program, about)?;
-        let steps = self.shared.get(name).ok_or(Error::Object(name))?;
-        bpf::set_slot(steps.fd().as_fd(), step, loaded.as_fd())
-            .map_err(|source| Error::Load { program: program.name(), source })
-    }
-
-    fn set_step(&self, program: Program, step: u32) -> Result<()> {
-        self.set_step_of(program, step, About::default())
+    /// Puts the program that looks at packets where those at interfaces find it. The kernel
+    /// keeps it as long as it is there.
+    fn set_look(&self) -> Result<()> {
+        let program = self.load(Program::TcLook, About::default())?;
+        let array = self.shared.get(map::TC_LOOK).ok_or(Error::Object(map::TC_LOOK))?;
+        bpf::set_slot(array.fd().as_fd(), 0, program.as_fd())
+            .map_err(|source| Error::Load { program: Program::TcLook.name(), source })
     }
 
     fn load_by_name(&self, name: &'static str, kind: Kind, about: About<'_>) -> Result<OwnedFd> {
