@@ -32,20 +32,10 @@ impl Follower {
     fn remove(&mut self, id: u64) -> Option<Open> {
         let open = self.open.remove(&id)?;
         self.held = self.held.saturating_sub(open.hops.len());
-        if let Some(same) = self.prints.get_mut(&open.print) {
-            same.retain(|other| *other != id);
-            if same.is_empty() {
-                self.prints.remove(&open.print);
-            }
-        }
-        if let Some(way) = open.way {
-            let waits = open.answers.is_none()
-                && open.reply.is_none()
-                && open.answered_by.is_none()
-                && open.merged.is_none()
-                && identity::expects_answer(&open.first);
-            self.flows.end(way, id, waits.then(|| open.first.clone()));
-        }
+        self.prints.remove(open.print, open.last_flow(), id);
+        let waits =
+            open.lacks_answer() && open.merged.is_none() && identity::expects_answer(&open.first);
+        self.flows.end(open.way, id, &open, waits);
         Some(open)
     }
 
@@ -61,9 +51,9 @@ impl Follower {
             answers: open.answers,
             service: self.service(&open, about),
             packet: open.first.transport.to_string(),
-            direction: match open.way {
-                Some(way) if self.flows.is_reply(way) => Direction::Reply,
-                _ => Direction::Original,
+            direction: match self.flows.is_reply(open.way) {
+                true => Direction::Reply,
+                false => Direction::Original,
             },
             time,
             duration: end - time,

@@ -6,7 +6,10 @@
 use etherparse::{EtherType, LaxNetSlice, LaxSlicedPacket};
 use netlab_common::flow::{Addr, FlowKey};
 
-use super::transport::{self, Transport};
+use super::{
+    neighbor::Neighbor,
+    transport::{self, Transport},
+};
 
 /// Most bytes of a payload that are kept for comparison.
 const KEPT: usize = 64;
@@ -43,6 +46,12 @@ impl Packet {
 
     fn read_frame(frame: &[u8], wire_len: usize, vxlan_ports: &[u16], depth: u8) -> Self {
         let network = LaxSlicedPacket::from_ethernet(frame).ok().and_then(|sliced| sliced.net);
+        if let Some(LaxNetSlice::Arp(arp)) = &network
+            && let Some(neighbor) = Neighbor::of_arp(arp)
+        {
+            let transport = Transport::Neighbor(neighbor);
+            return Self { transport, payload: kept(arp.slice()), ..Self::opaque(frame, wire_len) };
+        }
         let read = network.and_then(|network| Ip::of(&network, frame, wire_len));
         let Some(ip) = read else { return Self::opaque(frame, wire_len) };
         if depth > 0
@@ -54,12 +63,15 @@ impl Packet {
     }
 
     /// The flow that names the connection: of an ICMP error that of the packet it quotes,
-    /// reversed, as that is the way it goes.
-    pub fn connection(&self) -> Option<FlowKey> {
-        match &self.transport {
-            Transport::Error(error) => error.quoted.map(FlowKey::reverse).or(self.flow),
-            _ => self.flow,
-        }
+    /// reversed, as that is the way it goes; of who asks for an address, or is told, from him to
+    /// the address. What is not IP otherwise is all in one.
+    pub fn connection(&self) -> FlowKey {
+        let told = match &self.transport {
+            Transport::Error(error) => error.quoted.map(FlowKey::reverse),
+            Transport::Neighbor(neighbor) => Some(neighbor.flow(self.flow)),
+            _ => None,
+        };
+        told.or(self.flow).unwrap_or_default()
     }
 
     /// Not IP, or not readable: the bytes behind the Ethernet addresses, which a bridge keeps.

@@ -1,7 +1,9 @@
 //! Sightings made by hand, and what becomes of them.
 
+mod bulk;
 mod golden;
 mod limits;
+mod neighbors;
 mod paths;
 mod repetitions;
 mod replies;
