@@ -6,7 +6,7 @@ use netlab::trace::{
     follow::{Follower, Journey, Options, Style, render},
 };
 
-use super::{cluster::Cluster, expression::vxlan_ports, output};
+use super::{cluster::Cluster, expression::vxlan_ports, output, place::Port};
 use crate::cli::CaptureArgs;
 
 /// Ties sightings together and prints the journeys that come of it.
@@ -18,7 +18,7 @@ pub(super) struct Journeys {
 
 impl Journeys {
     /// None where journeys are not asked for.
-    pub fn new(args: &CaptureArgs, color: bool) -> Option<Self> {
+    pub fn new(args: &CaptureArgs, color: bool, ports: &[Port]) -> Option<Self> {
         if !args.print.follow {
             return None;
         }
@@ -26,6 +26,9 @@ impl Journeys {
         let mut follower = Follower::new(options);
         if let Some(cluster) = Cluster::of(args) {
             cluster.introduce(&mut follower);
+        }
+        for (host, port, bridge) in ports {
+            follower.plug(host, port, bridge);
         }
         let style = Style { color, zone: TimeZone::system() };
         Some(Self { follower, style, json: args.print.json })

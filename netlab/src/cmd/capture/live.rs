@@ -51,6 +51,7 @@ pub(super) async fn run(args: &CaptureArgs, color: bool) -> anyhow::Result<Outco
         bail!("no hook is left to capture at: -Q leaves out all that --hook names");
     }
     let places = place::places(args)?;
+    let ports = if args.print.follow { place::ports(&places).await } else { Vec::new() };
     let mut session = tokio::select! {
         session = Session::start(places, options) => session?,
         () = signals.next() => {
@@ -59,7 +60,7 @@ pub(super) async fn run(args: &CaptureArgs, color: bool) -> anyhow::Result<Outco
         }
     };
     // Now that nothing else can fail: a file that is there already is overwritten.
-    let mut sink = Sink::new(args, color, snaplen)?;
+    let mut sink = Sink::new(args, color, snaplen, &ports)?;
     session.begin()?;
     say(&session, &hooks, snaplen);
     let outcome = follow_on(&mut session, &mut signals, &mut sink).await;

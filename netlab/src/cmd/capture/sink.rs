@@ -10,6 +10,7 @@ use super::{
     archive::Archive,
     follow::Journeys,
     output::{Lines, counted, now, packets, tell},
+    place::Port,
     remark::remark,
 };
 use crate::cli::CaptureArgs;
@@ -31,11 +32,16 @@ pub(super) struct Sink {
 }
 
 impl Sink {
-    /// Opens files and learns what journeys have to be told by.
-    pub fn new(args: &CaptureArgs, color: bool, snaplen: u32) -> anyhow::Result<Self> {
+    /// Opens files and learns what journeys have to be told by, `ports` among it.
+    pub fn new(
+        args: &CaptureArgs,
+        color: bool,
+        snaplen: u32,
+        ports: &[Port],
+    ) -> anyhow::Result<Self> {
         Ok(Self {
             lines: if args.print.follow { None } else { Lines::new(args) },
-            journeys: Journeys::new(args, color),
+            journeys: Journeys::new(args, color, ports),
             archive: Archive::new(args, snaplen)?,
             color,
             wanted: args.choice.count.map(Into::into),

@@ -1,7 +1,7 @@
 //! The end of a journey: what became of the packet.
 
 use super::{
-    Follower, identity,
+    Follower, branches, identity,
     journey::{Direction, Flow, Hop, Journey, Outcome},
     open::Open,
     transport::Transport,
@@ -39,7 +39,8 @@ impl Follower {
         Some(open)
     }
 
-    fn journey(&self, id: u64, open: Open, outcome: Outcome) -> Journey {
+    fn journey(&self, id: u64, mut open: Open, outcome: Outcome) -> Journey {
+        branches::tell(&mut open.hops, &self.ports, open.first.group);
         let time = open.hops.first().map_or(0, |hop| hop.time);
         let end = open.hops.last().map_or(0, |hop| hop.time);
         let about = match &open.first.transport {

@@ -70,6 +70,9 @@ pub struct Hop {
     /// Where on it.
     #[serde(serialize_with = "written::hook")]
     pub hook: Hook,
+    /// The hop of this journey that it comes after, counted from 0; None of the first, and of
+    /// each copy where several were sent.
+    pub after: Option<usize>,
     /// The packet's own addresses and ports there, inside of any VXLAN; None where it is not IP.
     pub flow: Option<Flow>,
     /// The VXLAN packet that it was in.

@@ -19,6 +19,7 @@
 //! merged later go on in the journey of the first, and those of the others end there.
 //! Datagrams that an offload splits, and fragments, are journeys of their own.
 
+mod branches;
 mod close;
 mod flows;
 mod identity;
@@ -32,6 +33,7 @@ mod prints;
 mod questions;
 mod render;
 mod transport;
+mod tree;
 mod underway;
 mod written;
 
@@ -50,6 +52,7 @@ pub use journey::{Direction, Flow, Hop, Journey, Outcome, Part, Tunnel};
 pub use render::{Style, render};
 
 use self::{
+    branches::Ports,
     flows::{Flows, Way},
     identity::Likeness,
     open::{Open, Seen},
@@ -111,6 +114,7 @@ pub struct Follower {
     held: usize,
     hosts: HashMap<IpAddr, String>,
     services: HashMap<(u8, SocketAddr), String>,
+    ports: Ports,
 }
 
 impl Follower {
@@ -130,6 +134,7 @@ impl Follower {
             held: 0,
             hosts: HashMap::new(),
             services: HashMap::new(),
+            ports: Ports::new(),
         }
     }
 
@@ -146,6 +151,12 @@ impl Follower {
     /// Learns whose an address and port is: a Service's frontend or endpoint.
     pub fn name(&mut self, protocol: u8, socket: SocketAddr, service: &str) {
         self.services.insert((protocol, socket), service.to_owned());
+    }
+
+    /// Learns that an interface is a port of a bridge, so that copies that leave by several ports
+    /// are known for that.
+    pub fn plug(&mut self, host: &str, port: &str, bridge: &str) {
+        self.ports.insert((host.to_owned(), port.to_owned()), bridge.to_owned());
     }
 
     /// Takes a sighting; returns the journeys that are complete by its time, in the order of
@@ -211,6 +222,7 @@ impl Follower {
             host: sighting.host.to_owned(),
             interface: sighting.interface.to_owned(),
             hook: sighting.hook,
+            after: None,
             flow: packet.flow.map(Flow),
             tunnel: packet.tunnel.map(|(vni, source, destination)| Tunnel {
                 vni,

@@ -28,6 +28,8 @@ pub(super) struct Packet {
     pub flow: Option<FlowKey>,
     /// The VXLAN packet that it was in.
     pub tunnel: Option<(u32, Addr, Addr)>,
+    /// Whether its Ethernet address is that of a group: it is for several, or for all.
+    pub group: bool,
     /// TTL or hop limit.
     pub ttl: u8,
     /// IPv4 identification; zero where there is none.
@@ -54,12 +56,13 @@ impl Packet {
         }
         let read = network.and_then(|network| Ip::of(&network, frame, wire_len));
         let Some(ip) = read else { return Self::opaque(frame, wire_len) };
+        let group = is_group(frame);
         if depth > 0
             && let Some(inner) = ip.vxlan(vxlan_ports, depth)
         {
             return inner;
         }
-        ip.packet()
+        Self { group, ..ip.packet() }
     }
 
     /// The flow that names the connection: of an ICMP error that of the packet it quotes,
@@ -81,6 +84,7 @@ impl Packet {
         Self {
             flow: None,
             tunnel: None,
+            group: is_group(frame),
             ttl: 0,
             id: 0,
             transport: Transport::Other {
@@ -199,6 +203,7 @@ impl<'a> Ip<'a> {
                 reserved: [0; 3],
             }),
             tunnel: None,
+            group: false,
             ttl: self.ttl,
             id: self.id,
             transport,
@@ -233,6 +238,11 @@ fn fragment_offset(extensions: &etherparse::Ipv6ExtensionsSlice<'_>) -> u16 {
             _ => None,
         })
         .unwrap_or(0)
+}
+
+/// IEEE 802, section 8.2.2: the lowest bit of the first octet.
+fn is_group(frame: &[u8]) -> bool {
+    frame.first().is_some_and(|octet| octet & 1 != 0)
 }
 
 fn kept(bytes: &[u8]) -> Vec<u8> {

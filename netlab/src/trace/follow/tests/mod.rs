@@ -1,5 +1,6 @@
 //! Sightings made by hand, and what becomes of them.
 
+mod branches;
 mod bulk;
 mod golden;
 mod limits;
