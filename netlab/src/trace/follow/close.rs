@@ -3,6 +3,7 @@
 use super::{
     Follower, branches, identity,
     journey::{Direction, Flow, Hop, Journey, Outcome},
+    nanoseconds,
     open::Open,
     transport::Transport,
 };
@@ -47,7 +48,9 @@ impl Follower {
             Transport::Error(error) => error.quoted.map(Flow),
             _ => None,
         };
+        let wait = nanoseconds(self.options.wait);
         Journey {
+            losses: self.losses.between(time, end.saturating_add(wait), &open.hops),
             id,
             answers: open.answers,
             service: self.service(&open, about),

@@ -24,6 +24,7 @@ mod close;
 mod flows;
 mod identity;
 mod journey;
+mod losses;
 mod neighbor;
 mod notes;
 mod open;
@@ -49,12 +50,14 @@ use std::{
 use netlab_common::{flow::FlowKey, verdict::Kind};
 
 pub use journey::{Direction, Flow, Hop, Journey, Outcome, Part, Tunnel};
+pub use losses::Loss;
 pub use render::{Style, render};
 
 use self::{
     branches::Ports,
     flows::{Flows, Way},
     identity::Likeness,
+    losses::Losses,
     open::{Open, Seen},
     packet::Packet,
     prints::Prints,
@@ -115,6 +118,7 @@ pub struct Follower {
     hosts: HashMap<IpAddr, String>,
     services: HashMap<(u8, SocketAddr), String>,
     ports: Ports,
+    losses: Losses,
 }
 
 impl Follower {
@@ -135,6 +139,7 @@ impl Follower {
             hosts: HashMap::new(),
             services: HashMap::new(),
             ports: Ports::new(),
+            losses: Losses::default(),
         }
     }
 
@@ -157,6 +162,12 @@ impl Follower {
     /// are known for that.
     pub fn plug(&mut self, host: &str, port: &str, bridge: &str) {
         self.ports.insert((host.to_owned(), port.to_owned()), bridge.to_owned());
+    }
+
+    /// Learns that packets were lost at these places, at some time between two: nanoseconds
+    /// since 1970.
+    pub fn lose(&mut self, from: u64, to: u64, places: BTreeSet<Loss>) {
+        self.losses.note(from, to, places);
     }
 
     /// Takes a sighting; returns the journeys that are complete by its time, in the order of

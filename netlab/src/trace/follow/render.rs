@@ -22,12 +22,13 @@
 //!     +2.0 us  └ node-1   vethweb-2  tc-out
 //! ```
 
-use std::fmt::Write as _;
+use std::{collections::BTreeSet, fmt::Write as _};
 
 use jiff::{Timestamp, tz::TimeZone};
 
 use super::{
     journey::{Flow, Hop, Journey, Outcome},
+    losses::Loss,
     notes,
     tree::{Row, is_part_of, rows},
 };
@@ -235,6 +236,32 @@ fn ending(out: &mut String, journey: &Journey, style: &Style) {
             let _ = writeln!(out, "    {explanation}");
         }
     }
+    losses(out, journey, style);
+}
+
+/// Where packets were lost meanwhile, a few places of them.
+fn losses(out: &mut String, journey: &Journey, style: &Style) {
+    const FEW: usize = 2;
+    let replies = journey.reply.iter().flat_map(|reply| &reply.losses);
+    // Where one of the two was seen, the other need not have come by.
+    let seen = |loss: &Loss| {
+        let replies = journey.reply.iter().flat_map(|reply| &reply.hops);
+        journey.hops.iter().chain(replies).any(|hop| loss.is_at(hop))
+    };
+    let places: BTreeSet<&Loss> =
+        journey.losses.iter().chain(replies).filter(|loss| !seen(loss)).collect();
+    if places.is_empty() {
+        return;
+    }
+    let named = places.iter().take(FEW);
+    let mut text: Vec<_> = named
+        .map(|Loss { host, interface, hook }| format!("{} {hook}", place(host, interface)))
+        .collect();
+    if places.len() > FEW {
+        text.push(format!("at {} more places", places.len() - FEW));
+    }
+    let text = format!("the ring lost packets meanwhile {}: hops may be missing", text.join(", "));
+    let _ = writeln!(out, "    {}", style.paint(Paint::Doubt, &text));
 }
 
 fn verdict(journey: &Journey) -> (Paint, String) {

@@ -90,3 +90,8 @@ fn a_request_that_a_bridge_copies_to_all_its_ports() {
     assert_eq!(text, include_str!("golden/flood.txt"));
     assert!(text.lines().all(|line| line.chars().count() <= 100), "{text}");
 }
+
+#[test]
+fn a_packet_that_may_have_been_lost_at_a_place() {
+    assert_eq!(text(&losses::gap().end()[1..2]), include_str!("golden/gap.txt"));
+}

@@ -4,6 +4,7 @@ mod branches;
 mod bulk;
 mod golden;
 mod limits;
+mod losses;
 mod neighbors;
 mod paths;
 mod repetitions;
