@@ -157,6 +157,11 @@ pub(crate) fn program_id(program: &OwnedFd) -> io::Result<u32> {
     Ok(program_info(program)?.id)
 }
 
+/// How often the kernel did not run a program because it ran on that CPU already.
+pub(crate) fn recursion_misses(program: &OwnedFd) -> io::Result<u64> {
+    Ok(program_info(program)?.recursion_misses)
+}
+
 /// The name of a program, by its number; None where there is no such program any more.
 pub(crate) fn program_name(id: u32) -> Option<String> {
     let info = program_by_id(id).and_then(|program| program_info(&program)).ok()?;

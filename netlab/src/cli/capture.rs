@@ -27,6 +27,9 @@ A packet is seen at every hook that it passes. In a file for Wireshark that look
 retransmissions: write one hook (--hook tc-in,tc-out is what tcpdump sees), or turn off TCP's
 \"Analyze sequence numbers\" there.";
 
+/// Largest ring, in KiB.
+pub const MAX_BUFFER: u32 = 1 << 20;
+
 /// Flags of `capture`.
 #[derive(Debug, Args)]
 pub struct CaptureArgs {
@@ -73,7 +76,7 @@ pub struct PlaceArgs {
     pub drops: bool,
     /// Ring for packets that are not yet taken out, in KiB.
     #[arg(short = 'B', long = "buffer-size", value_name = "KIB", default_value_t = 8192,
-          value_parser = clap::value_parser!(u32).range(64..=1_048_576))]
+          value_parser = clap::value_parser!(u32).range(64..=i64::from(MAX_BUFFER)))]
     pub buffer: u32,
     /// List the interfaces there are, and end.
     #[arg(short = 'D', long = "list-interfaces")]

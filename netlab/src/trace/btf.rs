@@ -11,6 +11,9 @@ use super::{Error, Result};
 /// Where the kernel shows its own.
 const VMLINUX: &str = "/sys/kernel/btf/vmlinux";
 
+/// Where it shows its modules' too.
+const DIRECTORY: &str = "/sys/kernel/btf";
+
 /// `BTF_MAGIC` of linux/btf.h.
 const MAGIC: u16 = 0xeb9f;
 
@@ -36,6 +39,8 @@ mod kind {
 pub struct Btf {
     bytes: Vec<u8>,
     strings: usize,
+    /// Of the strings.
+    len: u32,
     /// Where each type begins, by its number less one.
     types: Vec<usize>,
 }
@@ -66,6 +71,13 @@ impl Btf {
         Self::parse(bytes).ok_or_else(|| Error::Layout { what: VMLINUX.to_owned() })
     }
 
+    /// Those of the modules that are loaded now, of which what cannot be read is left out.
+    pub fn of_modules() -> impl Iterator<Item = Self> {
+        let files = fs::read_dir(DIRECTORY).into_iter().flatten().flatten();
+        let modules = files.map(|file| file.path()).filter(|path| path != Path::new(VMLINUX));
+        modules.filter_map(|path| Self::parse(fs::read(path).ok()?))
+    }
+
     fn parse(bytes: Vec<u8>) -> Option<Self> {
         let word = |at: usize| u32_at(&bytes, at).map(|word| word as usize);
         let magic = u16::from_ne_bytes(*bytes.first_chunk()?);
@@ -76,7 +88,8 @@ impl Btf {
         let (start, len) = (header.checked_add(word(8)?)?, word(12)?);
         let strings = header.checked_add(word(16)?)?;
         let end = start.checked_add(len)?;
-        let mut btf = Self { bytes, strings, types: Vec::new() };
+        let len = u32_at(&bytes, 20)?;
+        let mut btf = Self { bytes, strings, len, types: Vec::new() };
         let mut at = start;
         while at < end {
             btf.types.push(at);
@@ -112,6 +125,36 @@ impl Btf {
     pub fn names(&self, name: &str) -> Result<BTreeMap<u32, &str>> {
         let names = self.named(name, &[kind::ENUM]).and_then(|id| self.enumerators(id));
         names.ok_or_else(|| Error::Layout { what: name.to_owned() })
+    }
+
+    /// The numbers above 16 bits of all enums that are called some `drop_reason`, and what they
+    /// are called: subsystems have theirs there. `base` is the kernel's own, where this is a
+    /// module's, which goes on where that ends.
+    pub fn drop_reasons(&self, base: Option<&Self>) -> BTreeMap<u32, String> {
+        let mut names = BTreeMap::new();
+        let text = |at| {
+            let text = match base {
+                Some(base) => base.string(at).or_else(|| self.string(at.checked_sub(base.len)?)),
+                None => self.string(at),
+            };
+            std::str::from_utf8(text?).ok()
+        };
+        let enums = self.types.iter().filter_map(|at| self.type_at(*at));
+        for found in enums.filter(|found| found.kind == kind::ENUM) {
+            if !text(found.name).is_some_and(|name| name.contains("drop_reason")) {
+                continue;
+            }
+            for index in 0..found.members as usize {
+                let at = found.behind + index * 8;
+                let name = self.word(at).and_then(text);
+                if let (Some(name), Some(number)) = (name, self.word(at + 4))
+                    && number >> 16 != 0
+                {
+                    names.insert(number, name.to_owned());
+                }
+            }
+        }
+        names
     }
 
     /// The number of a typedef.
@@ -201,8 +244,9 @@ impl Btf {
     }
 
     fn string(&self, offset: u32) -> Option<&[u8]> {
-        let text = self.bytes.get(self.strings.checked_add(offset as usize)?..)?;
-        Some(&text[..text.iter().position(|byte| *byte == 0)?])
+        let end = self.strings.checked_add(self.len as usize)?;
+        let text = self.bytes.get(self.strings.checked_add(offset as usize)?..end)?;
+        text.get(..text.iter().position(|byte| *byte == 0)?)
     }
 }
 
@@ -269,6 +313,34 @@ mod tests {
     fn enumerators_have_their_names() {
         let btf = Btf::parse(sample()).unwrap();
         assert_eq!(btf.names("why").unwrap(), BTreeMap::from([(0, "NO"), (7, "YES")]));
+    }
+
+    #[test]
+    fn a_modules_drop_reasons_are_named_with_the_kernels_strings_too() {
+        let base = Btf::parse(sample()).unwrap();
+        let at = |wanted: &str| {
+            let own = b"\0ovs_drop_reason\0LAST_ACTION\0";
+            let at = own.windows(wanted.len()).position(|found| found == wanted.as_bytes());
+            base.len + u32::try_from(at.unwrap()).unwrap()
+        };
+        // YES is a string of the kernel's: the fourth of the sample's enum and so on.
+        let yes = base.bytes[base.strings..].windows(4).position(|found| found == b"YES\0");
+        let yes = u32::try_from(yes.unwrap()).unwrap();
+        let words = [
+            [at("ovs_drop_reason"), kind::ENUM << 24 | 3, 4],
+            [at("LAST_ACTION"), 2 << 16 | 1, yes],
+            [2 << 16 | 2, yes, 7],
+        ];
+        let types: Vec<u8> = words.concat().into_iter().flat_map(u32::to_ne_bytes).collect();
+        let strings = b"\0ovs_drop_reason\0LAST_ACTION\0";
+        let len = |part: &[u8]| u32::try_from(part.len()).unwrap();
+        let header = [24, 0, len(&types), len(&types), len(strings)];
+        let mut bytes = [&MAGIC.to_ne_bytes()[..], &[1, 0]].concat();
+        bytes.extend(header.into_iter().flat_map(u32::to_ne_bytes));
+        let module = Btf::parse([&bytes[..], &types, strings].concat()).unwrap();
+        let reasons = [(2 << 16 | 1, "LAST_ACTION".to_owned()), (2 << 16 | 2, "YES".to_owned())];
+        assert_eq!(module.drop_reasons(Some(&base)), BTreeMap::from(reasons));
+        assert_eq!(base.drop_reasons(None), BTreeMap::new());
     }
 
     #[test]

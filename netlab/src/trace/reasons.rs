@@ -7,9 +7,14 @@ use super::{Result, btf::Btf};
 /// Where the kernel lists its functions.
 const SYMBOLS: &str = "/proc/kallsyms";
 
+/// `SKB_DROP_REASON_SUBSYS_SHIFT` of net/dropreason.h.
+const SUBSYSTEM: u32 = 16;
+
 /// The running kernel's names.
 pub(super) struct Reasons {
     names: BTreeMap<u32, Arc<str>>,
+    /// Subsystems that have reasons of their own, by the upper half of those.
+    subsystems: BTreeMap<u32, Box<str>>,
     /// Addresses of functions, in order; empty where the kernel hides them.
     functions: Vec<(u64, Box<str>)>,
     /// Those asked for already.
@@ -24,17 +29,48 @@ impl Reasons {
             let name = name.strip_prefix("SKB_DROP_REASON_").unwrap_or(name);
             (number, name.into())
         });
+        // Older kernels have none.
+        let subsystems = btf.names("skb_drop_reason_subsys").unwrap_or_default();
+        let subsystems = subsystems.into_iter().filter_map(|(number, name)| {
+            let name = name.strip_prefix("SKB_DROP_REASON_SUBSYS_").unwrap_or(name);
+            // The end of the enum is none.
+            (name != "NUM").then(|| (number, name.into()))
+        });
         // Without them a drop is told by its reason alone.
         let symbols = fs::read_to_string(SYMBOLS).unwrap_or_default();
         let functions = functions(&symbols);
-        Ok(Self { names: names.collect(), functions, places: BTreeMap::new() })
+        Ok(Self {
+            names: names.collect(),
+            subsystems: subsystems.collect(),
+            functions,
+            places: BTreeMap::new(),
+        })
     }
 
-    /// The name of a reason. Reasons of subsystems, in the upper half, have numbers only.
-    pub fn reason(&self, number: u32) -> Arc<str> {
-        match self.names.get(&number) {
-            Some(name) => Arc::clone(name),
-            None => format!("reason {number:#x}").into(),
+    /// The name of a reason.
+    ///
+    /// Those of subsystems have their subsystem in the upper half; names of them are looked for
+    /// when the first is met, since modules come late, and their type information is large.
+    pub fn reason(&mut self, number: u32) -> Arc<str> {
+        if let Some(name) = self.names.get(&number) {
+            return Arc::clone(name);
+        }
+        if number >> SUBSYSTEM != 0 {
+            for (number, name) in of_subsystems() {
+                self.names.entry(number).or_insert_with(|| name.into());
+            }
+        }
+        let unnamed = self.unnamed(number);
+        Arc::clone(self.names.entry(number).or_insert_with(|| unnamed.into()))
+    }
+
+    /// What to call a reason that nothing names.
+    fn unnamed(&self, number: u32) -> String {
+        let (subsystem, own) = (number >> SUBSYSTEM, number & ((1 << SUBSYSTEM) - 1));
+        match (subsystem, self.subsystems.get(&subsystem)) {
+            (0, _) => format!("reason {number:#x}"),
+            (_, Some(name)) => format!("SUBSYS_{name}/{own}, a reason of that subsystem's own"),
+            (_, None) => format!("SUBSYS_{subsystem}/{own}, a reason of a subsystem's own"),
         }
     }
 
@@ -50,6 +86,16 @@ impl Reasons {
         });
         Arc::clone(place)
     }
+}
+
+/// Names of the reasons of all subsystems that the kernel, or a module that is loaded, has.
+fn of_subsystems() -> BTreeMap<u32, String> {
+    let Ok(kernel) = Btf::of_kernel() else { return BTreeMap::new() };
+    let mut names = kernel.drop_reasons(None);
+    for module in Btf::of_modules() {
+        names.extend(module.drop_reasons(Some(&kernel)));
+    }
+    names
 }
 
 /// Lines of `address type name [module]`; text symbols alone. Addresses are zero for those who
@@ -77,6 +123,7 @@ mod tests {
             "ffff10 T ip_rcv\nffff40 t nf_hook_slow [nf]\nffff30 D jiffies\n0000 T none\n";
         Reasons {
             names: BTreeMap::from([(8, "NETFILTER_DROP".into())]),
+            subsystems: BTreeMap::from([(2, "OPENVSWITCH".into())]),
             functions: functions(symbols),
             places: BTreeMap::new(),
         }
@@ -93,6 +140,10 @@ mod tests {
     #[test]
     fn a_reason_without_a_name_is_told_by_its_number() {
         assert_eq!(&*sample().reason(8), "NETFILTER_DROP");
-        assert_eq!(&*sample().reason(0x10007), "reason 0x10007");
+        assert_eq!(&*sample().reason(0x7777), "reason 0x7777");
+        let own = "a reason of that subsystem's own";
+        assert_eq!(&*sample().reason(0x2fff0), format!("SUBSYS_OPENVSWITCH/65520, {own}"));
+        let some = "a reason of a subsystem's own";
+        assert_eq!(&*sample().reason(0x0bad_0011), format!("SUBSYS_2989/17, {some}"));
     }
 }

@@ -109,7 +109,22 @@ pub struct Session {
     /// A link by whose number others can tell whether this capture is still there.
     _token: OwnedFd,
     token: u32,
-    _drops: Option<OwnedFd>,
+    drops: Option<Drops>,
+}
+
+/// The program at the drop tracepoint.
+struct Drops {
+    program: OwnedFd,
+    _link: OwnedFd,
+    /// Drops that the kernel did not run it for: before the capture began, and while it ran.
+    missed: (u64, u64),
+}
+
+impl Drops {
+    fn misses(&self) -> Result<u64> {
+        bpf::recursion_misses(&self.program)
+            .map_err(|source| Error::Read { what: "a program's misses".to_owned(), source })
+    }
 }
 
 impl Session {
@@ -151,7 +166,7 @@ impl Session {
             token: bpf::link_id(&token)
                 .map_err(|source| Error::Read { what: "a BPF link".to_owned(), source })?,
             _token: token,
-            _drops: None,
+            drops: None,
         };
         if session.options.hooks.contains(&Hook::Drop) {
             session.watch_drops(&btf, &places)?;
@@ -170,6 +185,9 @@ impl Session {
     ///
     /// Where the map cannot be written.
     pub fn begin(&mut self) -> Result<()> {
+        if let Some(drops) = &mut self.drops {
+            drops.missed.0 = drops.misses()?;
+        }
         self.settings.running = 1;
         self.linked.set(self.settings)
     }
@@ -257,7 +275,17 @@ impl Session {
         // CPU has been outside of the kernel's read-side critical sections, in which they run.
         // SAFETY: takes plain integers.
         unsafe { libc::syscall(libc::SYS_membarrier, libc::MEMBARRIER_CMD_GLOBAL, 0, 0) };
+        if let Some(drops) = &mut self.drops {
+            drops.missed.1 = drops.misses()?.saturating_sub(drops.missed.0);
+        }
         Ok(())
+    }
+
+    /// Drops, in whatever namespace, that nobody looked at because they happened while another
+    /// one was looked at on the same CPU. Known from [`Session::end`] on.
+    #[must_use]
+    pub fn missed(&self) -> u64 {
+        self.drops.as_ref().map_or(0, |drops| drops.missed.1)
     }
 
     /// What the hooks counted, by [`Hook`].
@@ -346,7 +374,7 @@ impl Session {
         let link = bpf::attach_to_tracepoint(&program)
             .map_err(|source| Error::Attach { subject: "drops".to_owned(), source })?;
         self.reasons = Some(Reasons::of_kernel(btf)?);
-        self._drops = Some(link);
+        self.drops = Some(Drops { program, _link: link, missed: (0, 0) });
         Ok(())
     }
 }

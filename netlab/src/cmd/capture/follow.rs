@@ -1,12 +1,14 @@
 //! Journeys: what `--follow` prints.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use jiff::tz::TimeZone;
 use netlab::trace::{
-    Sighting,
-    follow::{Follower, Journey, Options, Style, render},
+    Hook, Sighting,
+    follow::{Follower, Journey, Loss, Options, Style, render},
 };
 
-use super::{cluster::Cluster, expression::vxlan_ports, output};
+use super::{cluster::Cluster, expression::vxlan_ports, output, place::Port};
 use crate::cli::CaptureArgs;
 
 /// Ties sightings together and prints the journeys that come of it.
@@ -14,11 +16,20 @@ pub(super) struct Journeys {
     follower: Follower,
     style: Style,
     json: bool,
+    losses: Losses,
+}
+
+/// What was lost so far, to tell what is new.
+#[derive(Default)]
+struct Losses {
+    /// When they were told last, nanoseconds since 1970.
+    told: u64,
+    counts: BTreeMap<Loss, u64>,
 }
 
 impl Journeys {
     /// None where journeys are not asked for.
-    pub fn new(args: &CaptureArgs, color: bool) -> Option<Self> {
+    pub fn new(args: &CaptureArgs, color: bool, ports: &[Port]) -> Option<Self> {
         if !args.print.follow {
             return None;
         }
@@ -27,8 +38,29 @@ impl Journeys {
         if let Some(cluster) = Cluster::of(args) {
             cluster.introduce(&mut follower);
         }
+        for (host, port, bridge) in ports {
+            follower.plug(host, port, bridge);
+        }
         let style = Style { color, zone: TimeZone::system() };
-        Some(Self { follower, style, json: args.print.json })
+        let losses = Losses { told: output::now(), ..Losses::default() };
+        Some(Self { follower, style, json: args.print.json, losses })
+    }
+
+    /// Takes what was lost since the capture began, by host, interface and hook, as it stands at
+    /// this time, nanoseconds since 1970.
+    pub fn lost(&mut self, now: u64, losses: &[(&str, &str, Hook, u64)]) {
+        let mut places = BTreeSet::new();
+        for (host, interface, hook, count) in losses {
+            let (host, interface) = ((*host).to_owned(), (*interface).to_owned());
+            let place = Loss { host, interface, hook: *hook };
+            let before = self.losses.counts.entry(place.clone()).or_default();
+            if *before < *count {
+                *before = *count;
+                places.insert(place);
+            }
+        }
+        self.follower.lose(self.losses.told, now, places);
+        self.losses.told = now;
     }
 
     /// Takes a sighting; how many journeys were printed.
@@ -45,7 +77,7 @@ impl Journeys {
 
     /// Prints all others.
     pub fn finish(self, most: u64) -> anyhow::Result<u64> {
-        let Self { follower, style, json } = self;
+        let Self { follower, style, json, .. } = self;
         print(&follower.finish(), &style, json, most)
     }
 

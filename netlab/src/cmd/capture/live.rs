@@ -51,15 +51,16 @@ pub(super) async fn run(args: &CaptureArgs, color: bool) -> anyhow::Result<Outco
         bail!("no hook is left to capture at: -Q leaves out all that --hook names");
     }
     let places = place::places(args)?;
+    let ports = if args.print.follow { place::ports(&places).await } else { Vec::new() };
     let mut session = tokio::select! {
         session = Session::start(places, options) => session?,
         () = signals.next() => {
-            tell_counts(0, 0, &[]);
+            tell_counts(0, 0, &[], 0);
             return Ok(Outcome::Fine);
         }
     };
     // Now that nothing else can fail: a file that is there already is overwritten.
-    let mut sink = Sink::new(args, color, snaplen)?;
+    let mut sink = Sink::new(args, color, snaplen, &ports)?;
     session.begin()?;
     say(&session, &hooks, snaplen);
     let outcome = follow_on(&mut session, &mut signals, &mut sink).await;
@@ -69,7 +70,7 @@ pub(super) async fn run(args: &CaptureArgs, color: bool) -> anyhow::Result<Outco
         while outcome.is_ok() && drain(&mut session, &mut sink)? == BATCH {}
     }
     // Before the programs are detached, for which the kernel takes its time.
-    sink.finish(&session.tallies()?, &session.losses()?)?;
+    sink.finish(&session.tallies()?, &session.losses()?, session.missed())?;
     outcome.map(|()| Outcome::Fine)
 }
 
@@ -99,6 +100,9 @@ async fn follow_on(
 
 /// Deals with what is in the ring, a batch at most, and says how many packets it was.
 fn drain(session: &mut Session, sink: &mut Sink) -> anyhow::Result<usize> {
+    if sink.wants_losses_first() {
+        sink.lost(&session.losses()?)?;
+    }
     let mut outcome = Ok(());
     let count = session.drain(BATCH, |sighting| {
         if outcome.is_ok() && sink.goes_on {

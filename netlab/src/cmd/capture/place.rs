@@ -112,6 +112,26 @@ pub(super) fn only_drops(args: &CaptureArgs) -> bool {
     args.place.drops && args.place.hooks.is_empty() && !args.print.follow
 }
 
+/// A port of a bridge: host, port and bridge.
+pub(super) type Port = (String, String, String);
+
+/// The ports of all bridges, or of what else has ports. What cannot be listed has none.
+pub(super) async fn ports(places: &[Place]) -> Vec<Port> {
+    let mut ports = Vec::new();
+    for place in places {
+        let links = match Connection::open(&place.netns) {
+            Ok(connection) => connection.links().await.unwrap_or_default(),
+            Err(_) => continue,
+        };
+        for link in &links {
+            if let Some(master) = links.iter().find(|other| Some(other.index) == link.master) {
+                ports.push((place.name.clone(), link.name.clone(), master.name.clone()));
+            }
+        }
+    }
+    ports
+}
+
 /// Prints the interfaces there are.
 pub(super) fn list(args: &CaptureArgs) -> anyhow::Result<Outcome> {
     let places = places(args)?;

@@ -10,9 +10,10 @@ use super::{
     archive::Archive,
     follow::Journeys,
     output::{Lines, counted, now, packets, tell},
+    place::Port,
     remark::remark,
 };
-use crate::cli::CaptureArgs;
+use crate::cli::{CaptureArgs, capture::MAX_BUFFER};
 
 /// Lines, journeys or files, as was asked for, and how many packets they got.
 pub(super) struct Sink {
@@ -26,22 +27,30 @@ pub(super) struct Sink {
     /// Packets, or journeys, that were shown.
     shown: u64,
     truncated: u64,
+    /// Size of the ring in KiB.
+    buffer: u32,
     /// Whether more are wanted.
     pub goes_on: bool,
 }
 
 impl Sink {
-    /// Opens files and learns what journeys have to be told by.
-    pub fn new(args: &CaptureArgs, color: bool, snaplen: u32) -> anyhow::Result<Self> {
+    /// Opens files and learns what journeys have to be told by, `ports` among it.
+    pub fn new(
+        args: &CaptureArgs,
+        color: bool,
+        snaplen: u32,
+        ports: &[Port],
+    ) -> anyhow::Result<Self> {
         Ok(Self {
             lines: if args.print.follow { None } else { Lines::new(args) },
-            journeys: Journeys::new(args, color),
+            journeys: Journeys::new(args, color, ports),
             archive: Archive::new(args, snaplen)?,
             color,
             wanted: args.choice.count.map(Into::into),
             seen: 0,
             shown: 0,
             truncated: 0,
+            buffer: args.place.buffer,
             goes_on: true,
         })
     }
@@ -97,8 +106,16 @@ impl Sink {
         self.archive.as_ref().is_some_and(|archive| archive.is_series)
     }
 
+    /// Whether [`Sink::lost`] has to be told ahead of packets: what they lack may be among it.
+    pub const fn wants_losses_first(&self) -> bool {
+        self.journeys.is_some()
+    }
+
     /// What was lost so far, by host, interface and hook.
     pub fn lost(&mut self, losses: &[(&str, &str, Hook, u64)]) -> anyhow::Result<()> {
+        if let Some(journeys) = &mut self.journeys {
+            journeys.lost(now(), losses);
+        }
         self.archive.as_mut().map_or(Ok(()), |archive| archive.lost(losses))
     }
 
@@ -121,7 +138,11 @@ impl Sink {
         mut self,
         tallies: &[Tally],
         losses: &[(&str, &str, Hook, u64)],
+        missed: u64,
     ) -> anyhow::Result<()> {
+        if let Some(journeys) = &mut self.journeys {
+            journeys.lost(now(), losses);
+        }
         let printed = self.idle();
         let left = self.left();
         let journeys = self.journeys.take().map_or(Ok(None), |it| it.finish(left).map(Some));
@@ -129,13 +150,21 @@ impl Sink {
         if let Ok(Some(shown)) = journeys {
             tell(format_args!("{} shown", counted(self.shown + shown, "journey")));
         }
-        tell_counts(self.seen, self.truncated, tallies);
+        tell_counts(self.seen, self.truncated, tallies, missed);
+        let is_whole = missed == 0 && tallies.iter().all(|tally| tally.lost == 0);
+        if matches!(journeys, Ok(Some(_))) && !is_whole {
+            tell(format_args!(
+                "netlab: journeys may lack hops that were lost; capture with a larger ring \
+                 (-B {}) or a narrower filter",
+                self.buffer.saturating_mul(4).min(MAX_BUFFER)
+            ));
+        }
         printed.and(journeys.map(drop)).and(written)
     }
 }
 
 /// The last lines of a capture, as tcpdump's.
-pub(super) fn tell_counts(captured: u64, truncated: u64, tallies: &[Tally]) {
+pub(super) fn tell_counts(captured: u64, truncated: u64, tallies: &[Tally], missed: u64) {
     let mut all = Tally::default();
     tallies.iter().for_each(|tally| all.merge(tally));
     tell(format_args!("{} captured", packets(captured)));
@@ -146,5 +175,11 @@ pub(super) fn tell_counts(captured: u64, truncated: u64, tallies: &[Tally]) {
     }
     if all.unreadable > 0 {
         tell(format_args!("{} could not be read", packets(all.unreadable)));
+    }
+    if missed > 0 {
+        tell(format_args!(
+            "{} of any namespace not seen: the kernel was at another one",
+            counted(missed, "drop")
+        ));
     }
 }

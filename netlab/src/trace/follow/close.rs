@@ -1,8 +1,9 @@
 //! The end of a journey: what became of the packet.
 
 use super::{
-    Follower, identity,
+    Follower, branches, identity,
     journey::{Direction, Flow, Hop, Journey, Outcome},
+    nanoseconds,
     open::Open,
     transport::Transport,
 };
@@ -32,38 +33,31 @@ impl Follower {
     fn remove(&mut self, id: u64) -> Option<Open> {
         let open = self.open.remove(&id)?;
         self.held = self.held.saturating_sub(open.hops.len());
-        if let Some(same) = self.prints.get_mut(&open.print) {
-            same.retain(|other| *other != id);
-            if same.is_empty() {
-                self.prints.remove(&open.print);
-            }
-        }
-        if let Some(way) = open.way {
-            let waits = open.answers.is_none()
-                && open.reply.is_none()
-                && open.answered_by.is_none()
-                && open.merged.is_none()
-                && identity::expects_answer(&open.first);
-            self.flows.end(way, id, waits.then(|| open.first.clone()));
-        }
+        self.prints.remove(open.print, open.last_flow(), id);
+        let waits =
+            open.lacks_answer() && open.merged.is_none() && identity::expects_answer(&open.first);
+        self.flows.end(open.way, id, &open, waits);
         Some(open)
     }
 
-    fn journey(&self, id: u64, open: Open, outcome: Outcome) -> Journey {
+    fn journey(&self, id: u64, mut open: Open, outcome: Outcome) -> Journey {
+        branches::tell(&mut open.hops, &self.ports, open.first.group);
         let time = open.hops.first().map_or(0, |hop| hop.time);
         let end = open.hops.last().map_or(0, |hop| hop.time);
         let about = match &open.first.transport {
             Transport::Error(error) => error.quoted.map(Flow),
             _ => None,
         };
+        let wait = nanoseconds(self.options.wait);
         Journey {
+            losses: self.losses.between(time, end.saturating_add(wait), &open.hops),
             id,
             answers: open.answers,
             service: self.service(&open, about),
             packet: open.first.transport.to_string(),
-            direction: match open.way {
-                Some(way) if self.flows.is_reply(way) => Direction::Reply,
-                _ => Direction::Original,
+            direction: match self.flows.is_reply(open.way) {
+                true => Direction::Reply,
+                false => Direction::Original,
             },
             time,
             duration: end - time,

@@ -3,11 +3,11 @@
 //! Law: a flow and its reverse belong to the same connection, in opposite directions. A
 //! translation's two flows belong to one connection, in the same direction.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use netlab_common::flow::FlowKey;
 
-use super::packet::Packet;
+use super::{open::Open, packet::Packet, underway::UnderWay};
 
 /// Flows that one connection may have, the first of which stays. A client that takes the same
 /// port again and again gets another backend each time.
@@ -32,8 +32,8 @@ pub(super) struct Unanswered {
 struct Connection {
     /// Its flows in the direction of the first; none without a way in [`Flows::ways`].
     names: Vec<FlowKey>,
-    /// Journeys that are under way in either direction, oldest first.
-    open: [Vec<u64>; 2],
+    /// Journeys that are under way in either direction.
+    open: [UnderWay; 2],
     /// The last one in either direction that still lacks an answer.
     unanswered: [Option<Unanswered>; 2],
     /// Whether the original direction is the reverse of the first flow, where that is known.
@@ -47,6 +47,8 @@ struct Connection {
 pub(super) struct Flows {
     ways: HashMap<FlowKey, Way>,
     connections: HashMap<u64, Connection>,
+    /// Those that have nothing under way, by when they were last seen.
+    idle: BTreeSet<(u64, u64)>,
     next: u64,
     /// Most connections to remember; those with open journeys come on top.
     max: usize,
@@ -54,21 +56,26 @@ pub(super) struct Flows {
 
 impl Flows {
     pub fn new(max: usize) -> Self {
-        Self { ways: HashMap::new(), connections: HashMap::new(), next: 0, max: max.max(1) }
+        Self {
+            ways: HashMap::new(),
+            connections: HashMap::new(),
+            idle: BTreeSet::new(),
+            next: 0,
+            max: max.max(1),
+        }
     }
 
     /// The way of a flow; a connection of its own where it is new.
     pub fn enter(&mut self, flow: FlowKey, now: u64) -> Way {
-        if let Some(way) = self.ways.get(&flow) {
-            if let Some(connection) = self.connections.get_mut(&way.connection) {
-                connection.used = connection.used.max(now);
-            }
-            return *way;
+        if let Some(way) = self.ways.get(&flow).copied() {
+            self.change(way, |connection| connection.used = connection.used.max(now));
+            return way;
         }
         self.forget();
         let way = Way { connection: self.next, reversed: false };
         self.next += 1;
         self.connections.insert(way.connection, Connection { used: now, ..Connection::default() });
+        self.idle.insert((now, way.connection));
         self.name(flow, way);
         way
     }
@@ -77,7 +84,8 @@ impl Flows {
     ///
     /// Connections of which neither was translated so far become one. Otherwise `to` is taken
     /// from whoever had it, as a masquerade port is given to one connection after another.
-    /// Returns the journeys whose connection has changed, with their ways.
+    /// Returns the journeys whose connection has changed, with their ways, on which they have
+    /// to [`Flows::begin`].
     pub fn link(&mut self, from: FlowKey, to: FlowKey, now: u64) -> Vec<(u64, Way)> {
         // A flow that goes on as its own reverse has no direction.
         if to == from || to == from.reverse() {
@@ -124,27 +132,28 @@ impl Flows {
         self.connections.get(&way.connection).is_some_and(|connection| connection.names.len() == 1)
     }
 
-    /// Journeys under way, oldest first.
-    pub fn open(&self, way: Way) -> &[u64] {
-        self.connections
-            .get(&way.connection)
-            .map_or(&[], |connection| &connection.open[usize::from(way.reversed)])
+    /// Journeys under way.
+    pub fn open(&mut self, way: Way) -> Option<&mut UnderWay> {
+        let connection = self.connections.get_mut(&way.connection)?;
+        Some(&mut connection.open[usize::from(way.reversed)])
     }
 
-    pub fn begin(&mut self, way: Way, journey: u64) {
-        if let Some(connection) = self.connections.get_mut(&way.connection) {
-            connection.open[usize::from(way.reversed)].push(journey);
-        }
+    /// A journey is under way from now on; or belongs to another connection now, as
+    /// [`Flows::link`] says.
+    pub fn begin(&mut self, way: Way, id: u64, open: &Open) {
+        let direction = usize::from(way.reversed);
+        self.change(way, |connection| connection.open[direction].insert(id, open));
     }
 
-    pub fn end(&mut self, way: Way, journey: u64, unanswered: Option<Packet>) {
-        if let Some(connection) = self.connections.get_mut(&way.connection) {
-            connection.open[usize::from(way.reversed)].retain(|open| *open != journey);
-            if let Some(packet) = unanswered {
-                connection.unanswered[usize::from(way.reversed)] =
-                    Some(Unanswered { id: journey, packet });
+    pub fn end(&mut self, way: Way, id: u64, open: &Open, is_unanswered: bool) {
+        let direction = usize::from(way.reversed);
+        self.change(way, |connection| {
+            connection.open[direction].remove(id, open);
+            if is_unanswered {
+                connection.unanswered[direction] =
+                    Some(Unanswered { id, packet: open.first.clone() });
             }
-        }
+        });
     }
 
     /// The last packet in a direction that lacks an answer.
@@ -167,7 +176,10 @@ impl Flows {
             self.ways.remove(&oldest.reverse());
         }
         self.ways.insert(flow, way);
-        self.ways.insert(flow.reverse(), way.opposite());
+        // A flow that is its own reverse has one direction.
+        if flow.reverse() != flow {
+            self.ways.insert(flow.reverse(), way.opposite());
+        }
     }
 
     /// Gives a flow of one connection to another.
@@ -180,34 +192,31 @@ impl Flows {
         self.name(flow, way);
     }
 
-    /// Makes one connection part of another, so that the two ways are one.
+    /// Makes one connection part of another, so that the two ways are one. Its journeys have
+    /// still to [`Flows::begin`] there.
     fn absorb(&mut self, gone: Way, into: Way) -> Vec<(u64, Way)> {
         let Some(old) = self.connections.remove(&gone.connection) else { return Vec::new() };
+        self.idle.remove(&(old.used, gone.connection));
         let flip = gone.reversed != into.reversed;
         for name in old.names {
             self.name(name, Way { connection: into.connection, reversed: flip });
         }
         let mut moved = Vec::new();
-        for (direction, (open, unanswered)) in old.open.into_iter().zip(old.unanswered).enumerate()
-        {
+        for (direction, (open, unanswered)) in old.open.iter().zip(old.unanswered).enumerate() {
             let reversed = (direction == 1) != flip;
             let way = Way { connection: into.connection, reversed };
-            moved.extend(open.into_iter().map(|journey| (journey, way)));
+            moved.extend(open.all().map(|journey| (journey, way)));
             if let Some(slot) = self.unanswered(way)
                 && slot.is_none()
             {
                 *slot = unanswered;
             }
         }
-        for (journey, way) in &moved {
-            self.begin(*way, *journey);
-        }
-        if let Some(connection) = self.connections.get_mut(&into.connection) {
-            connection.open.iter_mut().for_each(|open| open.sort_unstable());
+        self.change(into, |connection| {
             connection.used = connection.used.max(old.used);
             connection.original =
                 connection.original.or(old.original.map(|reversed| reversed != flip));
-        }
+        });
         moved
     }
 
@@ -216,20 +225,32 @@ impl Flows {
         if self.connections.len() < self.max {
             return;
         }
-        let mut idle: Vec<_> = self
-            .connections
-            .iter()
-            .filter(|(_, connection)| connection.open.iter().all(Vec::is_empty))
-            .map(|(id, connection)| (connection.used, *id))
-            .collect();
-        idle.sort_unstable();
-        let half = idle.len().div_ceil(2);
-        for (_, id) in idle.into_iter().take(half) {
+        for _ in 0..self.idle.len().div_ceil(2) {
+            let Some((_, id)) = self.idle.pop_first() else { break };
             for name in self.connections.remove(&id).unwrap_or_default().names {
                 self.ways.remove(&name);
                 self.ways.remove(&name.reverse());
             }
         }
+    }
+
+    /// Changes a connection; every change of what makes it idle, and when, goes through here.
+    fn change(&mut self, way: Way, change: impl FnOnce(&mut Connection)) {
+        let id = way.connection;
+        let Some(connection) = self.connections.get_mut(&id) else { return };
+        if connection.is_idle() {
+            self.idle.remove(&(connection.used, id));
+        }
+        change(connection);
+        if connection.is_idle() {
+            self.idle.insert((connection.used, id));
+        }
+    }
+}
+
+impl Connection {
+    fn is_idle(&self) -> bool {
+        self.open.iter().all(UnderWay::is_empty)
     }
 }
 

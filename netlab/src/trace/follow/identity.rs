@@ -4,7 +4,7 @@
 //! headers change on the way. Offloads split TCP segments and merge them: their timestamps
 //! and acknowledgment number stay, and the bytes that they carry overlap.
 
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::hash::{DefaultHasher, Hash, Hasher as _};
 
 use super::{
     packet::Packet,
@@ -36,7 +36,7 @@ pub(super) fn compare(first: &Packet, reach: Option<Reach>, seen: &Packet) -> Li
         && (a.seq, a.len) != (b.seq, b.len)
     {
         let ours = a.ack == b.ack && a.timestamps == b.timestamps && !resets(a) && !resets(b);
-        let share = overlap(reach, (b.seq, b.len));
+        let share = b.len > 0 && overlap(reach, (b.seq, b.len));
         return if ours && share { Likeness::Part } else { Likeness::Different };
     }
     let same = lasting(first) == lasting(seen)
@@ -99,9 +99,55 @@ fn lasting(packet: &Packet) -> [u64; 5] {
         Transport::Other { protocol: Some(protocol), len, .. } => {
             [4, u64::from(*protocol), *len as u64, 0, 0]
         }
+        Transport::Neighbor(neighbor) => {
+            let kind = u64::from(neighbor.asks()) << 1 | u64::from(neighbor.tells());
+            [7, kind, hash(&neighbor.subject()), 0, 0]
+        }
         // Short frames may be padded on the way.
         Transport::Other { protocol: None, .. } => [5, 0, 0, 0, 0],
     }
+}
+
+/// What copies that were not split or merged share: in an order in which those that differ in
+/// how much of the payload was kept are neighbors.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Equal {
+    pub lasting: [u64; 5],
+    /// IPv4 identification.
+    pub id: u16,
+    pub payload: Vec<u8>,
+}
+
+/// What [`compare`] looks for in a whole copy.
+pub(super) fn equal(packet: &Packet) -> Equal {
+    Equal { lasting: lasting(packet), id: packet.id, payload: packet.payload.clone() }
+}
+
+/// A number for TCP segments that offloads may split into each other or merge; None of others.
+pub(super) fn train(packet: &Packet) -> Option<u64> {
+    match &packet.transport {
+        Transport::Tcp(segment) if segment.len > 0 && !resets(segment) => {
+            Some(hash(&(segment.ack, segment.timestamps)))
+        }
+        _ => None,
+    }
+}
+
+/// A number that a question has in common with its answer, where neither is TCP nor an error.
+pub(super) fn subject(packet: &Packet) -> Option<u64> {
+    match &packet.transport {
+        Transport::Udp { .. } => Some(0),
+        Transport::Echo { sequence, .. } => Some(u64::from(*sequence)),
+        Transport::Neighbor(neighbor) => Some(hash(&neighbor.subject())),
+        _ => None,
+    }
+}
+
+/// A number for a value, the same as long as this process runs.
+pub(super) fn hash(of: &impl Hash) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    of.hash(&mut hasher);
+    hasher.finish()
 }
 
 /// How sure an equal [`print()`] makes that two packets are copies.
@@ -143,6 +189,9 @@ pub(super) fn answers(question: &Packet, answer: &Packet) -> bool {
             Transport::Echo { reply: false, sequence: asked, .. },
             Transport::Echo { reply: true, sequence, .. },
         ) => asked == sequence,
+        (Transport::Neighbor(question), Transport::Neighbor(answer)) => {
+            question.asks() && answer.tells() && question.subject() == answer.subject()
+        }
         (of, Transport::Error(error)) => {
             let id = error.id == question.id || error.id == 0 || question.id == 0;
             id && match of {
@@ -160,10 +209,11 @@ pub(super) fn answers(question: &Packet, answer: &Packet) -> bool {
 }
 
 /// Whether the sender of a packet waits for something to come back.
-pub(super) const fn expects_answer(packet: &Packet) -> bool {
+pub(super) fn expects_answer(packet: &Packet) -> bool {
     match &packet.transport {
         Transport::Tcp(segment) => segment.asks() && !segment.has(flag::RST),
         Transport::Udp { .. } | Transport::Echo { reply: false, .. } => true,
+        Transport::Neighbor(neighbor) => neighbor.asks(),
         _ => false,
     }
 }

@@ -7,6 +7,7 @@ use serde::{Serialize, Serializer, ser::SerializeStruct as _};
 
 use super::{
     super::event::{Event, Hook},
+    losses::Loss,
     transport::protocol_name,
     written,
 };
@@ -36,6 +37,9 @@ pub struct Journey {
     pub hops: Vec<Hop>,
     /// What became of it.
     pub outcome: Outcome,
+    /// Where packets were lost meanwhile, and this one was not seen: hops may be missing.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub losses: Vec<Loss>,
     /// The packet that answers it, if that was seen in time. It has no reply itself.
     pub reply: Option<Box<Journey>>,
 }
@@ -70,6 +74,9 @@ pub struct Hop {
     /// Where on it.
     #[serde(serialize_with = "written::hook")]
     pub hook: Hook,
+    /// The hop of this journey that it comes after, counted from 0; None of the first, and of
+    /// each copy where several were sent.
+    pub after: Option<usize>,
     /// The packet's own addresses and ports there, inside of any VXLAN; None where it is not IP.
     pub flow: Option<Flow>,
     /// The VXLAN packet that it was in.

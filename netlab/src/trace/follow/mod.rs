@@ -19,16 +19,23 @@
 //! merged later go on in the journey of the first, and those of the others end there.
 //! Datagrams that an offload splits, and fragments, are journeys of their own.
 
+mod branches;
 mod close;
 mod flows;
 mod identity;
 mod journey;
+mod losses;
+mod neighbor;
 mod notes;
 mod open;
 mod packet;
 mod pairs;
+mod prints;
+mod questions;
 mod render;
 mod transport;
+mod tree;
+mod underway;
 mod written;
 
 #[cfg(test)]
@@ -43,13 +50,18 @@ use std::{
 use netlab_common::{flow::FlowKey, verdict::Kind};
 
 pub use journey::{Direction, Flow, Hop, Journey, Outcome, Part, Tunnel};
+pub use losses::Loss;
 pub use render::{Style, render};
 
 use self::{
+    branches::Ports,
     flows::{Flows, Way},
     identity::Likeness,
+    losses::Losses,
     open::{Open, Seen},
     packet::Packet,
+    prints::Prints,
+    underway::Fit,
 };
 use super::{Event, Hook, Sighting};
 
@@ -98,13 +110,15 @@ pub struct Follower {
     open: HashMap<u64, Open>,
     /// Leaders of open journeys by when they, or their replies, were last seen.
     last: BTreeSet<(u64, u64)>,
-    /// Open journeys by [`identity::print`].
-    prints: HashMap<u64, Vec<u64>>,
+    /// Open journeys of IP packets, by what they would keep through a translation.
+    prints: Prints,
     next: u64,
     /// Sightings in `waiting` and in `open`.
     held: usize,
     hosts: HashMap<IpAddr, String>,
     services: HashMap<(u8, SocketAddr), String>,
+    ports: Ports,
+    losses: Losses,
 }
 
 impl Follower {
@@ -119,11 +133,13 @@ impl Follower {
             newest: 0,
             open: HashMap::new(),
             last: BTreeSet::new(),
-            prints: HashMap::new(),
+            prints: Prints::default(),
             next: 1,
             held: 0,
             hosts: HashMap::new(),
             services: HashMap::new(),
+            ports: Ports::new(),
+            losses: Losses::default(),
         }
     }
 
@@ -140,6 +156,18 @@ impl Follower {
     /// Learns whose an address and port is: a Service's frontend or endpoint.
     pub fn name(&mut self, protocol: u8, socket: SocketAddr, service: &str) {
         self.services.insert((protocol, socket), service.to_owned());
+    }
+
+    /// Learns that an interface is a port of a bridge, so that copies that leave by several ports
+    /// are known for that.
+    pub fn plug(&mut self, host: &str, port: &str, bridge: &str) {
+        self.ports.insert((host.to_owned(), port.to_owned()), bridge.to_owned());
+    }
+
+    /// Learns that packets were lost at these places, at some time between two: nanoseconds
+    /// since 1970.
+    pub fn lose(&mut self, from: u64, to: u64, places: BTreeSet<Loss>) {
+        self.losses.note(from, to, places);
     }
 
     /// Takes a sighting; returns the journeys that are complete by its time, in the order of
@@ -205,6 +233,7 @@ impl Follower {
             host: sighting.host.to_owned(),
             interface: sighting.interface.to_owned(),
             hook: sighting.hook,
+            after: None,
             flow: packet.flow.map(Flow),
             tunnel: packet.tunnel.map(|(vni, source, destination)| Tunnel {
                 vni,
@@ -222,7 +251,8 @@ impl Follower {
     fn link(&mut self, from: FlowKey, to: FlowKey, now: u64) {
         for (id, way) in self.flows.link(from, to, now) {
             if let Some(open) = self.open.get_mut(&id) {
-                open.way = Some(way);
+                open.way = way;
+                self.flows.begin(way, id, open);
             }
         }
     }
@@ -234,18 +264,19 @@ impl Follower {
             self.link(*from, *to, now);
         }
         let flow = seen.packet.connection();
-        let way = flow.map(|flow| self.flows.enter(flow, now));
-        if let Some(original) = way.and_then(|way| original(&seen, way)) {
+        let way = self.flows.enter(flow, now);
+        if let Some(original) = original(&seen, way) {
             self.flows.orient(original);
         }
-        if let Some((id, likeness)) = way.and_then(|way| self.copy_in(way, &seen)) {
+        if let Some((id, likeness)) = self.copy_in(way, &seen) {
             return self.append(id, seen, likeness);
         }
-        let untranslated = way.is_none_or(|way| self.flows.is_plain(way));
-        if untranslated && let Some(id) = self.copy_elsewhere(&seen) {
-            let old = self.open.get(&id).and_then(|open| open.first.connection());
-            if let (Some(old), Some(new)) = (old, flow) {
-                self.link(old, new, now);
+        if self.flows.is_plain(way)
+            && let Some(id) = self.copy_elsewhere(&seen)
+        {
+            let old = self.open.get(&id).map(|open| open.first.connection());
+            if let Some(old) = old {
+                self.link(old, flow, now);
             }
             return self.append(id, seen, Likeness::Same);
         }
@@ -253,10 +284,19 @@ impl Follower {
     }
 
     /// The journey in the same direction of the same connection that this is a hop of.
-    fn copy_in(&self, way: Way, seen: &Seen) -> Option<(u64, Likeness)> {
-        let open = self.flows.open(way).iter().filter_map(|id| Some((*id, self.open.get(id)?)));
-        let mut copies: Vec<_> = open
-            .map(|(id, open)| (id, open, open.compare(seen)))
+    fn copy_in(&mut self, way: Way, seen: &Seen) -> Option<(u64, Likeness)> {
+        let Self { flows, open, .. } = self;
+        let near = |open: &Open| seen.hop.time.saturating_sub(open.last) <= NEAR;
+        let fit = |id| match open.get(&id) {
+            Some(open) if open.compare(seen) == Likeness::Different => Fit::No,
+            Some(open) if near(open) => Fit::Near,
+            Some(_) => Fit::Late,
+            None => Fit::No,
+        };
+        let found = flows.open(way)?.copies(seen, fit);
+        let mut copies: Vec<_> = found
+            .into_iter()
+            .filter_map(|id| open.get(&id).map(|open| (id, open, open.compare(seen))))
             .filter(|(.., likeness)| *likeness != Likeness::Different)
             .collect();
         // Whole ones first; those that went on in another journey last.
@@ -265,40 +305,42 @@ impl Follower {
         });
         let rank = copies.first().map(|(_, open, likeness)| (open.merged.is_some(), *likeness))?;
         copies.retain(|(_, open, likeness)| (open.merged.is_some(), *likeness) == rank);
-        let near = |(_, open, _): &&(u64, &Open, Likeness)| {
-            seen.hop.time.saturating_sub(open.last) <= NEAR
-        };
-        let (id, _, likeness) = copies.iter().find(near).or(copies.last())?;
+        let (id, _, likeness) = copies.iter().find(|(_, open, _)| near(open)).or(copies.last())?;
         Some((*id, *likeness))
     }
 
     /// The one journey of any other connection that this is likely a hop of.
     fn copy_elsewhere(&self, seen: &Seen) -> Option<u64> {
         let (print, strength) = identity::print(&seen.packet);
-        let candidates = self.prints.get(&print)?;
+        let candidates = self.prints.like(print, strength, seen.packet.flow?);
         let mut rated: Vec<(u8, u64)> = candidates
-            .iter()
-            .filter_map(|id| Some((self.open.get(id)?.may_have_become(seen, strength)?, *id)))
+            .into_iter()
+            .filter_map(|id| Some((self.open.get(&id)?.may_have_become(seen, strength)?, id)))
             .collect();
         rated.sort_unstable_by_key(|(rating, id)| (std::cmp::Reverse(*rating), *id));
         match rated.as_slice() {
             [(_, id)] => Some(*id),
             [(first, id), (second, _), ..] if first > second => Some(*id),
-            // Of what is not IP, any will do.
-            [(_, id), ..] if seen.packet.flow.is_none() => Some(*id),
             _ => None,
         }
     }
 
     fn append(&mut self, id: u64, seen: Seen, likeness: Likeness) {
         let Some(open) = self.open.get_mut(&id) else { return };
-        let (time, leader, way) = (seen.hop.time, open.leader, open.way);
-        let packet = seen.packet.clone();
+        let (time, leader, way, before) = (seen.hop.time, open.leader, open.way, open.last_flow());
+        let packet = (likeness == Likeness::Part).then(|| seen.packet.clone());
         open.add(seen, likeness);
-        self.touch(leader, time);
-        if likeness == Likeness::Part
-            && let Some(way) = way
+        let after = open.last_flow();
+        if after != before {
+            self.prints.remove(open.print, before, id);
+            self.prints.insert(open.print, after, id);
+        }
+        if let (Some(under_way), Some(reach), Some(_)) = (self.flows.open(way), open.reach, &packet)
         {
+            under_way.extend(id, &open.first, reach);
+        }
+        self.touch(leader, time);
+        if let Some(packet) = packet {
             self.merge(way, id, &packet);
         }
     }
@@ -306,7 +348,8 @@ impl Follower {
     /// A segment was seen that holds the bytes of several journeys: the others end here.
     fn merge(&mut self, way: Way, into: u64, packet: &Packet) {
         let Some(reach) = identity::reach(packet) else { return };
-        for id in self.flows.open(way).to_vec() {
+        let sharing = self.flows.open(way).map(|open| open.sharing(packet)).unwrap_or_default();
+        for id in sharing {
             if id != into
                 && let Some(open) = self.open.get_mut(&id)
                 && open.merged.is_none()
@@ -328,10 +371,10 @@ impl Follower {
         }
     }
 
-    fn begin(&mut self, way: Option<Way>, seen: Seen) {
+    fn begin(&mut self, way: Way, seen: Seen) {
         let id = self.next;
         self.next += 1;
-        let (answers, leader) = way.map_or((None, None), |way| self.question(way, &seen, id));
+        let (answers, leader) = self.question(way, &seen, id);
         let (print, _) = identity::print(&seen.packet);
         let time = seen.hop.time;
         let open = Open {
@@ -348,11 +391,9 @@ impl Follower {
             last: time,
             group_last: time,
         };
+        self.prints.insert(print, open.last_flow(), id);
+        self.flows.begin(way, id, &open);
         self.open.insert(id, open);
-        self.prints.entry(print).or_default().push(id);
-        if let Some(way) = way {
-            self.flows.begin(way, id);
-        }
         self.touch(leader.unwrap_or(id), time);
     }
 }

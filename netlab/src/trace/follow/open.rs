@@ -1,5 +1,7 @@
 //! Journeys that are under way.
 
+use netlab_common::flow::FlowKey;
+
 use super::{
     super::event::Hook,
     flows::Way,
@@ -24,7 +26,7 @@ pub(super) struct Open {
     pub reach: Option<Reach>,
     /// In the order of their time; never empty.
     pub hops: Vec<Hop>,
-    pub way: Option<Way>,
+    pub way: Way,
     /// What copies of it have in common.
     pub print: u64,
     /// The packet that it answers.
@@ -44,6 +46,17 @@ pub(super) struct Open {
 }
 
 impl Open {
+    /// Whether it answers nothing, and nothing has answered it.
+    pub const fn lacks_answer(&self) -> bool {
+        self.answers.is_none() && self.reply.is_none() && self.answered_by.is_none()
+    }
+
+    /// Its addresses and ports where it was last seen, which a translation may change; none
+    /// where it is not IP.
+    pub fn last_flow(&self) -> FlowKey {
+        self.hops.last().and_then(|hop| hop.flow).map_or_else(FlowKey::default, |flow| flow.0)
+    }
+
     /// What a sighting is to this journey; different where that place is taken, since then it
     /// is a repetition.
     pub fn compare(&self, seen: &Seen) -> Likeness {
@@ -102,11 +115,8 @@ impl Open {
             return None;
         }
         let last = self.hops.last()?;
-        let (Some(old), Some(new)) = (last.flow, seen.packet.flow) else {
-            // Not IP: nobody translates it.
-            return (last.flow.is_none() && seen.packet.flow.is_none()).then_some(1);
-        };
-        let old = old.0;
+        // What is not IP nobody translates.
+        let (old, new) = (last.flow?.0, seen.packet.flow?);
         if old.proto != new.proto || old.src.is_v4() != new.src.is_v4() {
             return None;
         }

@@ -6,7 +6,10 @@
 use etherparse::{EtherType, LaxNetSlice, LaxSlicedPacket};
 use netlab_common::flow::{Addr, FlowKey};
 
-use super::transport::{self, Transport};
+use super::{
+    neighbor::Neighbor,
+    transport::{self, Transport},
+};
 
 /// Most bytes of a payload that are kept for comparison.
 const KEPT: usize = 64;
@@ -25,6 +28,8 @@ pub(super) struct Packet {
     pub flow: Option<FlowKey>,
     /// The VXLAN packet that it was in.
     pub tunnel: Option<(u32, Addr, Addr)>,
+    /// Whether its Ethernet address is that of a group: it is for several, or for all.
+    pub group: bool,
     /// TTL or hop limit.
     pub ttl: u8,
     /// IPv4 identification; zero where there is none.
@@ -43,23 +48,33 @@ impl Packet {
 
     fn read_frame(frame: &[u8], wire_len: usize, vxlan_ports: &[u16], depth: u8) -> Self {
         let network = LaxSlicedPacket::from_ethernet(frame).ok().and_then(|sliced| sliced.net);
+        if let Some(LaxNetSlice::Arp(arp)) = &network
+            && let Some(neighbor) = Neighbor::of_arp(arp)
+        {
+            let transport = Transport::Neighbor(neighbor);
+            return Self { transport, payload: kept(arp.slice()), ..Self::opaque(frame, wire_len) };
+        }
         let read = network.and_then(|network| Ip::of(&network, frame, wire_len));
         let Some(ip) = read else { return Self::opaque(frame, wire_len) };
+        let group = is_group(frame);
         if depth > 0
             && let Some(inner) = ip.vxlan(vxlan_ports, depth)
         {
             return inner;
         }
-        ip.packet()
+        Self { group, ..ip.packet() }
     }
 
     /// The flow that names the connection: of an ICMP error that of the packet it quotes,
-    /// reversed, as that is the way it goes.
-    pub fn connection(&self) -> Option<FlowKey> {
-        match &self.transport {
-            Transport::Error(error) => error.quoted.map(FlowKey::reverse).or(self.flow),
-            _ => self.flow,
-        }
+    /// reversed, as that is the way it goes; of who asks for an address, or is told, from him to
+    /// the address. What is not IP otherwise is all in one.
+    pub fn connection(&self) -> FlowKey {
+        let told = match &self.transport {
+            Transport::Error(error) => error.quoted.map(FlowKey::reverse),
+            Transport::Neighbor(neighbor) => Some(neighbor.flow(self.flow)),
+            _ => None,
+        };
+        told.or(self.flow).unwrap_or_default()
     }
 
     /// Not IP, or not readable: the bytes behind the Ethernet addresses, which a bridge keeps.
@@ -69,6 +84,7 @@ impl Packet {
         Self {
             flow: None,
             tunnel: None,
+            group: is_group(frame),
             ttl: 0,
             id: 0,
             transport: Transport::Other {
@@ -187,6 +203,7 @@ impl<'a> Ip<'a> {
                 reserved: [0; 3],
             }),
             tunnel: None,
+            group: false,
             ttl: self.ttl,
             id: self.id,
             transport,
@@ -221,6 +238,11 @@ fn fragment_offset(extensions: &etherparse::Ipv6ExtensionsSlice<'_>) -> u16 {
             _ => None,
         })
         .unwrap_or(0)
+}
+
+/// IEEE 802, section 8.2.2: the lowest bit of the first octet.
+fn is_group(frame: &[u8]) -> bool {
+    frame.first().is_some_and(|octet| octet & 1 != 0)
 }
 
 fn kept(bytes: &[u8]) -> Vec<u8> {

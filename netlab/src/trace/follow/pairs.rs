@@ -1,6 +1,6 @@
 //! Questions and answers: which packet of a connection answers which.
 
-use super::{Follower, flows::Way, identity, open::Seen, transport::Transport};
+use super::{Follower, flows::Way, identity, open::Seen};
 use crate::trace::Event;
 
 impl Follower {
@@ -13,25 +13,21 @@ impl Follower {
         id: u64,
     ) -> (Option<u64>, Option<u64>) {
         let back = way.opposite();
-        let unanswered = |id: &u64| {
-            let open = self.open.get(id)?;
-            let free = open.answers.is_none() && open.reply.is_none() && open.answered_by.is_none();
-            free.then_some((*id, open))
-        };
-        let asked: Vec<_> = self.flows.open(back).iter().filter_map(unanswered).collect();
-        let mut answered: Vec<u64> = asked
-            .iter()
-            .filter(|(_, open)| identity::answers(&open.first, &seen.packet))
-            .map(|(id, _)| *id)
-            .collect();
-        if answered.is_empty() && matches!(seen.hop.event, Some(Event::Answer(..))) {
-            answered.extend(asked.last().map(|(id, _)| *id));
+        let open = &self.open;
+        let is_answered =
+            |id| open.get(&id).is_some_and(|open| identity::answers(&open.first, &seen.packet));
+        let mut answered = Vec::new();
+        if let Some(under_way) = self.flows.open(back) {
+            answered = under_way.questions.answered(&seen.packet, is_answered);
+            if answered.is_empty() && matches!(seen.hop.event, Some(Event::Answer(..))) {
+                answered.extend(under_way.questions.last());
+            }
+            for (id, open) in answered.iter().filter_map(|id| Some((id, self.open.get(id)?))) {
+                under_way.questions.remove(*id, &open.first);
+            }
         }
-        // TCP confirms all that came before the newest; other protocols have one answer each.
-        let question = match &seen.packet.transport {
-            Transport::Tcp(_) => answered.pop(),
-            _ => answered.drain(..).next(),
-        };
+        // TCP confirms all that came before the newest; of other protocols there is but one.
+        let question = answered.pop();
         for other in answered {
             if let Some(open) = self.open.get_mut(&other) {
                 open.answered_by = Some((id, seen.hop.time));

@@ -12,15 +12,25 @@
 //! ```
 //!
 //! Each hop has the time since the one before it, and the packet's addresses only where they
-//! have changed.
+//! have changed. Where copies went different ways, each way is a branch, with times since the
+//! hop that they have in common:
+//!
+//! ```text
+//!     +2.0 us  node-1     cni0       tc-out
+//!     +1.0 us  ├ node-1   vethweb-1  tc-out
+//!     +4.0 us  │ web-1    eth0       tc-in
+//!     +2.0 us  └ node-1   vethweb-2  tc-out
+//! ```
 
-use std::fmt::Write as _;
+use std::{collections::BTreeSet, fmt::Write as _};
 
 use jiff::{Timestamp, tz::TimeZone};
 
 use super::{
     journey::{Flow, Hop, Journey, Outcome},
+    losses::Loss,
     notes,
+    tree::{Row, is_part_of, rows},
 };
 
 /// How journeys are printed.
@@ -68,18 +78,19 @@ impl Style {
 #[must_use]
 pub fn render(journey: &Journey, style: &Style) -> String {
     let mut out = String::new();
-    let columns = Columns::of(journey);
+    let question = rows(journey);
+    let answer = journey.reply.as_deref().map(rows).unwrap_or_default();
+    let columns = Columns::of(&question).widest(&Columns::of(&answer));
     heading(&mut out, journey, style);
-    let before = journey.time;
     let mut writer = Writer { out: &mut out, columns, style };
-    writer.hops(journey, before);
+    writer.hops(journey, &question, journey.time);
     if let Some(reply) = &journey.reply {
         let title = format!("reply #{}", reply.id);
         let line = format!("  {}  {}\n", style.paint(Paint::Bold, &title), packet(reply));
         writer.out.push_str(&line);
         // The reply may set out while copies of the question are still seen.
         let earlier = journey.hops.iter().rev().find(|hop| hop.time <= reply.time);
-        writer.hops(reply, earlier.map_or(reply.time, |hop| hop.time));
+        writer.hops(reply, &answer, earlier.map_or(reply.time, |hop| hop.time));
     }
     ending(&mut out, journey, style);
     out
@@ -124,15 +135,23 @@ struct Columns {
 }
 
 impl Columns {
-    fn of(journey: &Journey) -> Self {
-        let replies = journey.reply.iter().flat_map(|reply| &reply.hops);
+    fn of(rows: &[Row<'_>]) -> Self {
         let mut columns = Self { host: 0, interface: 0, hook: 0 };
-        for hop in journey.hops.iter().chain(replies) {
-            columns.host = columns.host.max(or_dash(&hop.host).chars().count());
+        for row in rows {
+            let hop = row.hop;
+            columns.host = columns.host.max(row.width(or_dash(&hop.host)));
             columns.interface = columns.interface.max(or_dash(&hop.interface).chars().count());
             columns.hook = columns.hook.max(hop.hook.name().len());
         }
         columns
+    }
+
+    fn widest(self, other: &Self) -> Self {
+        Self {
+            host: self.host.max(other.host),
+            interface: self.interface.max(other.interface),
+            hook: self.hook.max(other.hook),
+        }
     }
 }
 
@@ -147,31 +166,32 @@ struct Writer<'a> {
 }
 
 impl Writer<'_> {
-    fn hops(&mut self, journey: &Journey, mut before: u64) {
+    /// `before` is when the packet that this one answers was last seen.
+    fn hops(&mut self, journey: &Journey, rows: &[Row<'_>], before: u64) {
         let mut shown: Vec<&Hop> = Vec::new();
-        for hop in &journey.hops {
-            // A split packet has one line a place, where the first of its parts was there.
-            if shown.iter().any(|other| is_part_of(other, hop)) {
-                continue;
-            }
+        for row in rows {
+            let hop = row.hop;
+            shown.truncate(row.depth);
+            let previous = shown.last().copied();
+            let before = previous.map_or(before, |previous| previous.time);
+            let first = previous.is_none() && hop.time == before;
             let delta = hop.time.saturating_sub(before);
-            let first = shown.is_empty() && journey.time == before;
             let time = if first { duration(0) } else { format!("+{}", duration(delta)) };
-            let flow = hop.flow.filter(|flow| changed(shown.last().copied(), flow));
+            let flow = hop.flow.filter(|flow| changed(previous, flow));
             let segments = journey.hops.iter().filter(|other| is_part_of(hop, other)).count();
             let notes = notes::of(hop, &shown, segments, journey.direction);
-            self.line(&time, hop, flow, &notes);
-            before = hop.time;
+            self.line(&time, row, flow, &notes);
             shown.push(hop);
         }
     }
 
-    fn line(&mut self, time: &str, hop: &Hop, flow: Option<Flow>, notes: &[(Paint, String)]) {
+    fn line(&mut self, time: &str, row: &Row<'_>, flow: Option<Flow>, notes: &[(Paint, String)]) {
         let Columns { host, interface, hook } = self.columns;
+        let Row { hop, lead, .. } = row;
         let time = self.style.paint(Paint::Dim, &format!("{time:>11}"));
         let mut line = format!(
             "{time}  {:host$}  {:interface$}  {:hook$}",
-            or_dash(&hop.host),
+            format!("{lead}{}", or_dash(&hop.host)),
             or_dash(&hop.interface),
             hop.hook.name(),
         );
@@ -185,16 +205,6 @@ impl Writer<'_> {
         self.out.push_str(line.trim_end());
         self.out.push('\n');
     }
-}
-
-/// Whether both are parts of a packet that was split, at one place.
-fn is_part_of(one: &Hop, other: &Hop) -> bool {
-    let are_parts = one.part.is_some() && other.part.is_some();
-    let place = |hop: &Hop| (hop.hook, hop.flow, hop.tunnel.is_some(), hop.is_drop());
-    are_parts
-        && place(one) == place(other)
-        && one.host == other.host
-        && one.interface == other.interface
 }
 
 /// Whether the heading, or the hop before, has told another flow.
@@ -226,6 +236,32 @@ fn ending(out: &mut String, journey: &Journey, style: &Style) {
             let _ = writeln!(out, "    {explanation}");
         }
     }
+    losses(out, journey, style);
+}
+
+/// Where packets were lost meanwhile, a few places of them.
+fn losses(out: &mut String, journey: &Journey, style: &Style) {
+    const FEW: usize = 2;
+    let replies = journey.reply.iter().flat_map(|reply| &reply.losses);
+    // Where one of the two was seen, the other need not have come by.
+    let seen = |loss: &Loss| {
+        let replies = journey.reply.iter().flat_map(|reply| &reply.hops);
+        journey.hops.iter().chain(replies).any(|hop| loss.is_at(hop))
+    };
+    let places: BTreeSet<&Loss> =
+        journey.losses.iter().chain(replies).filter(|loss| !seen(loss)).collect();
+    if places.is_empty() {
+        return;
+    }
+    let named = places.iter().take(FEW);
+    let mut text: Vec<_> = named
+        .map(|Loss { host, interface, hook }| format!("{} {hook}", place(host, interface)))
+        .collect();
+    if places.len() > FEW {
+        text.push(format!("at {} more places", places.len() - FEW));
+    }
+    let text = format!("the ring lost packets meanwhile {}: hops may be missing", text.join(", "));
+    let _ = writeln!(out, "    {}", style.paint(Paint::Doubt, &text));
 }
 
 fn verdict(journey: &Journey) -> (Paint, String) {

@@ -4,7 +4,7 @@ use std::fmt;
 
 use netlab_common::flow::FlowKey;
 
-use super::packet;
+use super::{neighbor::Neighbor, packet};
 
 /// IP protocol numbers (IANA).
 const ICMP: u8 = 1;
@@ -38,6 +38,8 @@ pub(super) enum Transport {
         len: usize,
     },
     Error(Error),
+    /// Who has an address.
+    Neighbor(Neighbor),
     /// A fragment other than the first.
     Fragment {
         protocol: u8,
@@ -55,8 +57,12 @@ pub(super) enum Transport {
 
 impl Transport {
     /// Whether it opens a connection.
-    pub const fn opens(&self) -> bool {
-        matches!(self, Self::Tcp(segment) if segment.has(flag::SYN) && !segment.has(flag::ACK))
+    pub fn opens(&self) -> bool {
+        match self {
+            Self::Tcp(segment) => segment.has(flag::SYN) && !segment.has(flag::ACK),
+            Self::Neighbor(neighbor) => neighbor.asks(),
+            _ => false,
+        }
     }
 }
 
@@ -183,6 +189,9 @@ fn icmp(protocol: u8, bytes: &[u8], len: usize) -> Option<(Transport, usize, Opt
         return Some((Transport::Echo { reply, sequence, len }, HEADER, Some((id, id))));
     }
     let v6 = protocol == ICMPV6;
+    if let Some(neighbor) = v6.then(|| Neighbor::of_icmpv6(bytes)).flatten() {
+        return Some((Transport::Neighbor(neighbor), 0, None));
+    }
     let is_error = if v6 { kind < 128 } else { matches!(kind, 3 | 4 | 5 | 11 | 12) };
     if !is_error {
         return None;
@@ -238,6 +247,7 @@ impl fmt::Display for Transport {
                 write!(f, "ICMP echo {what} {sequence}")
             }
             Self::Error(error) => error.fmt(f),
+            Self::Neighbor(neighbor) => neighbor.fmt(f),
             Self::Fragment { protocol, offset, len } => {
                 write!(f, "{} fragment, {} at {offset}", protocol_name(*protocol), octets(*len))
             }

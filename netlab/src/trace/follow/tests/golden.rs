@@ -83,3 +83,15 @@ fn json_has_plain_names() {
 fn a_segment_that_was_split_on_its_way() {
     assert_eq!(text(&repetitions::split().end()), include_str!("golden/segments.txt"));
 }
+
+#[test]
+fn a_request_that_a_bridge_copies_to_all_its_ports() {
+    let text = text(&branches::flooded_request().end());
+    assert_eq!(text, include_str!("golden/flood.txt"));
+    assert!(text.lines().all(|line| line.chars().count() <= 100), "{text}");
+}
+
+#[test]
+fn a_packet_that_may_have_been_lost_at_a_place() {
+    assert_eq!(text(&losses::gap().end()[1..2]), include_str!("golden/gap.txt"));
+}

@@ -39,7 +39,7 @@ fn what_is_complete_is_handed_out_when_time_has_passed() {
     assert_eq!(scene.follower.advance(START + wait - 1), []);
     assert_eq!(scene.follower.advance(START + wait).len(), 1);
     assert_eq!(scene.follower.held, 0);
-    assert!(scene.follower.open.is_empty() && scene.follower.prints.is_empty());
+    assert!(scene.follower.open.is_empty() && scene.follower.prints.len() == 0);
 }
 
 #[test]

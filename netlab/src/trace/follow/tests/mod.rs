@@ -1,7 +1,11 @@
 //! Sightings made by hand, and what becomes of them.
 
+mod branches;
+mod bulk;
 mod golden;
 mod limits;
+mod losses;
+mod neighbors;
 mod paths;
 mod repetitions;
 mod replies;
