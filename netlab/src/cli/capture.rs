@@ -164,6 +164,9 @@ pub struct PrintArgs {
     /// TCP sequence numbers as they are, not relative to the first.
     #[arg(short = 'S', long = "absolute-tcp-sequence-numbers")]
     pub absolute_sequence: bool,
+    /// Nothing behind tcpdump's own fields: neither the place nor what happened there.
+    #[arg(long, conflicts_with = "follow")]
+    pub plain: bool,
     /// Hand each line on at once, also in a pipe.
     #[arg(short = 'l')]
     pub line_buffered: bool,

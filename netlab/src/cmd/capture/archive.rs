@@ -66,7 +66,7 @@ impl Archive {
         };
         let service = event.sockets().find_map(|socket| self.services.get(&socket));
         let told = event.to_string();
-        let service = service.map(|service| format!("service {service}"));
+        let service = service.map(|service| format!("{SERVICE}{service}"));
         let comments: Vec<&str> =
             [Some(told.as_str()), service.as_deref()].into_iter().flatten().collect();
         let note = Note { direction, comments: Comments::new(&comments) };
@@ -111,11 +111,16 @@ impl Archive {
     }
 }
 
+/// How a comment begins that names the Service of a packet. Lines do not tell it.
+pub(super) const SERVICE: &str = "service ";
+
+/// What stands between host, interface and hook in the name of a file's interface: neither of
+/// them can have it in its own.
+pub(super) const SEPARATOR: char = '/';
+
 fn describe(host: &str, name: &str, hook: Hook, snaplen: u32) -> Interface {
-    let words = [host, name, hook.name()];
-    let words: Vec<_> = words.into_iter().filter(|word| !word.is_empty()).collect();
     Interface {
-        name: words.join("/"),
+        name: place::words(host, name, hook).join(&SEPARATOR.to_string()),
         description: Some(hook.description().to_owned()),
         link: LinkType::ETHERNET,
         snaplen,

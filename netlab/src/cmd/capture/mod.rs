@@ -35,7 +35,7 @@ pub fn run(args: &CaptureArgs, color: bool) -> anyhow::Result<Outcome> {
         return place::list(args);
     }
     match &args.file.read {
-        Some(file) => read::run(args, file),
+        Some(file) => read::run(args, file, color),
         None => runtime()?.block_on(live::run(args, color)),
     }
 }

@@ -22,6 +22,8 @@ pub(super) struct Lines {
     printer: Printer,
     text: String,
     at_once: bool,
+    /// Nothing behind tcpdump's own fields.
+    plain: bool,
 }
 
 impl Lines {
@@ -31,13 +33,19 @@ impl Lines {
             return None;
         }
         let at_once = args.print.line_buffered || io::stdout().is_terminal();
-        Some(Self { printer: Printer::new(options(args)), text: String::new(), at_once })
+        let (printer, plain) = (Printer::new(options(args)), args.print.plain);
+        Some(Self { printer, text: String::new(), at_once, plain })
     }
 
-    /// Prints a packet, sooner or later.
-    pub fn packet(&mut self, packet: &Packet<'_>, remark: Option<&str>) -> anyhow::Result<()> {
+    /// Prints a packet, sooner or later, with a remark where one is wanted.
+    pub fn packet(
+        &mut self,
+        packet: &Packet<'_>,
+        remark: impl FnOnce() -> Option<String>,
+    ) -> anyhow::Result<()> {
         const ENOUGH: usize = 1 << 16;
-        self.printer.print(packet, remark, &mut self.text);
+        let remark = if self.plain { None } else { remark() };
+        self.printer.print(packet, remark.as_deref(), &mut self.text);
         if self.at_once || self.text.len() >= ENOUGH { self.flush() } else { Ok(()) }
     }
 

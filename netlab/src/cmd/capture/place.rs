@@ -74,6 +74,11 @@ fn hosts(topology: &Topology, wanted: &str, args: &CaptureArgs) -> anyhow::Resul
     chosen.into_iter().map(place).collect()
 }
 
+/// Host, interface and hook, as far as there are any.
+pub(super) fn words<'a>(host: &'a str, interface: &'a str, hook: Hook) -> Vec<&'a str> {
+    [host, interface, hook.name()].into_iter().filter(|word| !word.is_empty()).collect()
+}
+
 /// The interfaces that were named.
 pub(super) fn interfaces(args: &CaptureArgs) -> Interfaces {
     match args.place.interfaces.as_slice() {

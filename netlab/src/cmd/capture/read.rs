@@ -15,25 +15,26 @@ use super::{
     Outcome,
     expression::filter,
     output::{Files, Lines, packets, tell},
-    print,
+    print, remark,
 };
 use crate::cli::{CaptureArgs, capture::Way};
 
 /// Reads a file. What comes before a damage is dealt with before the damage is told.
-pub(super) fn run(args: &CaptureArgs, path: &Path) -> anyhow::Result<Outcome> {
+pub(super) fn run(args: &CaptureArgs, path: &Path, color: bool) -> anyhow::Result<Outcome> {
     let mut reader = Reader::open(path)?;
     let link = reader.link().unwrap_or(LinkType::ETHERNET);
     // A wrong expression is told even where there is no packet.
     let mut filters = BTreeMap::from([(link, filter(args, link)?)]);
     say(&reader, path, link);
-    let mut copy = Copy::new(args, &reader, link)?;
-    let mut lines = if args.file.only_count { None } else { Lines::new(args) };
+    let copy = Copy::new(args, &reader, link)?;
+    let lines = if args.file.only_count { None } else { Lines::new(args) };
+    let mut outputs = Outputs { lines, copy, color };
     let mut count = 0;
-    let outcome = deal_with(args, &mut reader, &mut filters, &mut lines, &mut copy, &mut count);
-    if let Some(lines) = &mut lines {
+    let outcome = deal_with(args, &mut reader, &mut filters, &mut outputs, &mut count);
+    if let Some(lines) = &mut outputs.lines {
         lines.flush()?;
     }
-    if let Some(copy) = copy {
+    if let Some(copy) = outputs.copy {
         copy.files.finish()?;
     }
     if args.file.only_count {
@@ -43,27 +44,33 @@ pub(super) fn run(args: &CaptureArgs, path: &Path) -> anyhow::Result<Outcome> {
     Ok(Outcome::Fine)
 }
 
+/// What becomes of the packets.
+struct Outputs {
+    lines: Option<Lines>,
+    copy: Option<Copy>,
+    color: bool,
+}
+
 /// Packet after packet, until the end, a damage, or as many as were asked for.
 fn deal_with(
     args: &CaptureArgs,
     reader: &mut Reader,
     filters: &mut BTreeMap<LinkType, Filter>,
-    lines: &mut Option<Lines>,
-    copy: &mut Option<Copy>,
+    outputs: &mut Outputs,
     count: &mut u64,
 ) -> anyhow::Result<()> {
     while let Some(record) = reader.next()? {
         if !is_way(args, record.note.direction) || !accepts(filters, args, &record.packet)? {
             continue;
         }
-        if let Some(copy) = copy
+        if let Some(copy) = &mut outputs.copy
             && !copy.packet(&record)?
         {
             return Ok(());
         }
         *count += 1;
-        if let Some(lines) = lines {
-            lines.packet(&record.packet, None)?;
+        if let Some(lines) = &mut outputs.lines {
+            lines.packet(&record.packet, || remark::of_record(&record, outputs.color))?;
         }
         if args.choice.count.is_some_and(|wanted| *count >= wanted.get()) {
             return Ok(());

@@ -10,7 +10,7 @@ use super::{
     archive::Archive,
     follow::Journeys,
     output::{Lines, counted, now, packets, tell},
-    remark::remark,
+    remark,
 };
 use crate::cli::CaptureArgs;
 
@@ -69,7 +69,7 @@ impl Sink {
             return Ok(());
         }
         if let Some(lines) = &mut self.lines {
-            lines.packet(&packet, Some(&remark(sighting, self.color)))?;
+            lines.packet(&packet, || Some(remark::of_sighting(sighting, self.color)))?;
         }
         self.took(sighting);
         self.count(1);
