@@ -33,7 +33,11 @@ pub(super) struct Archive {
 
 impl Archive {
     /// None where packets are not to be written.
-    pub fn new(args: &CaptureArgs, snaplen: u32) -> anyhow::Result<Option<Self>> {
+    pub fn new(
+        args: &CaptureArgs,
+        cluster: Option<&Cluster>,
+        snaplen: u32,
+    ) -> anyhow::Result<Option<Self>> {
         let Some(mut files) = Files::new(args, LinkType::ETHERNET, snaplen)? else {
             return Ok(None);
         };
@@ -46,7 +50,7 @@ impl Archive {
                 );
             }
         }
-        let services = Cluster::of(args).map_or_else(BTreeMap::new, |cluster| cluster.services());
+        let services = cluster.map_or_else(BTreeMap::new, Cluster::services);
         // The capture begins.
         files.rotating().lost(now(), []);
         let is_series = args.file.size.is_some() || args.file.every.is_some();

@@ -18,13 +18,13 @@ pub(super) struct Journeys {
 
 impl Journeys {
     /// None where journeys are not asked for.
-    pub fn new(args: &CaptureArgs, color: bool) -> Option<Self> {
+    pub fn new(args: &CaptureArgs, cluster: Option<&Cluster>, color: bool) -> Option<Self> {
         if !args.print.follow {
             return None;
         }
         let options = Options { vxlan_ports: vxlan_ports(args), ..Options::default() };
         let mut follower = Follower::new(options);
-        if let Some(cluster) = Cluster::of(args) {
+        if let Some(cluster) = cluster {
             cluster.introduce(&mut follower);
         }
         let style = Style { color, zone: TimeZone::system() };

@@ -32,7 +32,8 @@ impl Lines {
         if args.file.write.is_some() && !args.file.print {
             return None;
         }
-        let at_once = args.print.line_buffered || io::stdout().is_terminal();
+        let at_once = args.print.line_buffered || args.file.packet_buffered;
+        let at_once = at_once || io::stdout().is_terminal();
         let (printer, plain) = (Printer::new(options(args)), args.print.plain);
         Some(Self { printer, text: String::new(), at_once, plain })
     }
@@ -85,11 +86,12 @@ fn options(args: &CaptureArgs) -> Options {
             4 => TimeFormat::Date,
             _ => TimeFormat::SinceFirst,
         },
-        nanoseconds: print.nano,
+        nanoseconds: print.is_nano(),
         numbers: print.number,
         link_layer: print.link_layer,
         verbose: print.verbose,
         quick: print.quick,
+        unverified: print.unverified,
         absolute_sequence: print.absolute_sequence,
         numeric: !print.names,
         vxlan_ports: vxlan_ports(args),
@@ -181,7 +183,7 @@ fn format(args: &CaptureArgs, path: &Path) -> Format {
         Some(format) => format == FileFormat::Pcap,
         None => path.extension().is_some_and(|extension| extension == "pcap"),
     };
-    match (is_pcap, args.print.nano) {
+    match (is_pcap, args.print.is_nano()) {
         (false, _) => Format::Pcapng,
         (true, true) => Format::Pcap(Precision::Nano),
         (true, false) => Format::Pcap(Precision::Micro),

@@ -8,6 +8,7 @@ use netlab_common::event::Tally;
 
 use super::{
     archive::Archive,
+    cluster::Cluster,
     follow::Journeys,
     output::{Lines, counted, now, packets, tell},
     remark,
@@ -32,11 +33,16 @@ pub(super) struct Sink {
 
 impl Sink {
     /// Opens files and learns what journeys have to be told by.
-    pub fn new(args: &CaptureArgs, color: bool, snaplen: u32) -> anyhow::Result<Self> {
+    pub fn new(
+        args: &CaptureArgs,
+        cluster: Option<&Cluster>,
+        color: bool,
+        snaplen: u32,
+    ) -> anyhow::Result<Self> {
         Ok(Self {
             lines: if args.print.follow { None } else { Lines::new(args) },
-            journeys: Journeys::new(args, color),
-            archive: Archive::new(args, snaplen)?,
+            journeys: Journeys::new(args, cluster, color),
+            archive: Archive::new(args, cluster, snaplen)?,
             color,
             wanted: args.choice.count.map(Into::into),
             seen: 0,
