@@ -8,8 +8,9 @@ use netlab::{
         LinkType, Packet,
         file::{Comments, Direction, Format, Interface, Note},
     },
-    trace::{Hook, Sighting},
+    trace::{Hook, Loss, Sighting},
 };
+use netlab_common::event::LossKey;
 
 use super::{
     cluster::Cluster,
@@ -27,6 +28,10 @@ pub(super) struct Archive {
     /// Whose sockets are whose, for comments.
     services: BTreeMap<(u8, SocketAddr), String>,
     snaplen: u32,
+    /// Of what was lost at each place, what the files have been told.
+    told: BTreeMap<LossKey, u64>,
+    /// The same by number in the files.
+    lost: BTreeMap<usize, u64>,
     /// Whether there may be several files, each with losses of its own.
     pub is_series: bool,
 }
@@ -54,7 +59,15 @@ impl Archive {
         // The capture begins.
         files.rotating().lost(now(), []);
         let is_series = args.file.size.is_some() || args.file.every.is_some();
-        Ok(Some(Self { files, interfaces: BTreeMap::new(), services, snaplen, is_series }))
+        Ok(Some(Self {
+            files,
+            interfaces: BTreeMap::new(),
+            services,
+            snaplen,
+            told: BTreeMap::new(),
+            lost: BTreeMap::new(),
+            is_series,
+        }))
     }
 
     /// Writes a packet. False where no more are wanted.
@@ -91,14 +104,20 @@ impl Archive {
         Ok(number)
     }
 
-    /// Tells the files what was lost since the capture began, by host, interface and hook.
-    pub fn lost(&mut self, losses: &[(&str, &str, Hook, u64)]) -> anyhow::Result<()> {
-        let mut totals = BTreeMap::new();
-        for (host, name, hook, count) in losses.iter().filter(|loss| loss.3 > 0) {
-            // Not only places of packets: of some none is left.
-            let number = self.interface(host, name, *hook)?;
-            *totals.entry(number).or_default() += count;
+    /// Tells the files what was lost since the capture began. What is new counts for the name
+    /// that its interface has now: one that is renamed, or whose name was not known yet, does not
+    /// take with it what was told before.
+    pub fn lost(&mut self, losses: &[Loss<'_>]) -> anyhow::Result<()> {
+        for loss in losses {
+            let told = self.told.get(&loss.key).copied().unwrap_or(0);
+            if loss.count > told {
+                // Not only places of packets: of some none is left.
+                let number = self.interface(loss.host, loss.interface, loss.hook)?;
+                *self.lost.entry(number).or_default() += loss.count - told;
+                self.told.insert(loss.key, loss.count);
+            }
         }
+        let totals = self.lost.iter().map(|(number, count)| (*number, *count));
         self.files.rotating().lost(now(), totals);
         Ok(())
     }
@@ -109,7 +128,7 @@ impl Archive {
     }
 
     /// Completes the last file. `losses` are as in [`Archive::lost`].
-    pub fn finish(mut self, losses: &[(&str, &str, Hook, u64)]) -> anyhow::Result<()> {
+    pub fn finish(mut self, losses: &[Loss<'_>]) -> anyhow::Result<()> {
         self.lost(losses)?;
         self.files.finish()
     }

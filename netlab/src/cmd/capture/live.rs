@@ -85,7 +85,7 @@ async fn follow_on(
     loop {
         tokio::select! {
             () = signals.next() => return Ok(()),
-            outcome = session.wait() => outcome?,
+            () = session.wait() => {}
         }
         let began = Instant::now();
         while drain(session, sink)? == BATCH && began.elapsed() < TURN {

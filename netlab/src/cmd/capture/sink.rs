@@ -2,7 +2,7 @@
 
 use netlab::{
     capture::{LinkType, Packet},
-    trace::{Hook, Sighting},
+    trace::{Loss, Sighting},
 };
 use netlab_common::event::Tally;
 
@@ -103,8 +103,8 @@ impl Sink {
         self.archive.as_ref().is_some_and(|archive| archive.is_series)
     }
 
-    /// What was lost so far, by host, interface and hook.
-    pub fn lost(&mut self, losses: &[(&str, &str, Hook, u64)]) -> anyhow::Result<()> {
+    /// What was lost so far.
+    pub fn lost(&mut self, losses: &[Loss<'_>]) -> anyhow::Result<()> {
         self.archive.as_mut().map_or(Ok(()), |archive| archive.lost(losses))
     }
 
@@ -123,11 +123,7 @@ impl Sink {
 
     /// Completes everything, and says what was captured and what was lost. What cannot be
     /// completed does not keep the rest from it.
-    pub fn finish(
-        mut self,
-        tallies: &[Tally],
-        losses: &[(&str, &str, Hook, u64)],
-    ) -> anyhow::Result<()> {
+    pub fn finish(mut self, tallies: &[Tally], losses: &[Loss<'_>]) -> anyhow::Result<()> {
         let printed = self.idle();
         let left = self.left();
         let journeys = self.journeys.take().map_or(Ok(None), |it| it.finish(left).map(Some));
