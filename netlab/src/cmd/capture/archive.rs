@@ -149,3 +149,84 @@ fn describe(host: &str, name: &str, hook: Hook, snaplen: u32) -> Interface {
         snaplen,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, path::Path};
+
+    use clap::Parser as _;
+    use netlab_common::event::InterfaceKey;
+
+    use super::*;
+    use crate::cli::{Cli, Verb};
+
+    fn archive(path: &Path) -> Archive {
+        let words = ["netlab", "capture", "-C", "1", "-w", path.to_str().unwrap()];
+        let Verb::Capture(args) = Cli::parse_from(words).verb else { panic!("not capture") };
+        Archive::new(&args, None, 0).unwrap().unwrap()
+    }
+
+    /// Fills a file: the packet after it goes to the next.
+    fn fill(archive: &mut Archive, interface: &str) {
+        const LEN: u32 = 65_000;
+        let bytes = vec![7; LEN as usize];
+        let (time, hook, host) = (0, Hook::TcIn, "node-1");
+        let sighting =
+            Sighting { time, host, interface, hook, event: None, wire_len: LEN, bytes: &bytes };
+        let link = LinkType::ETHERNET;
+        let packet = Packet { time: 0, link, wire_len: LEN, bytes: &bytes };
+        for _ in 0..16 {
+            assert!(archive.write(&sighting, &packet).unwrap());
+        }
+    }
+
+    fn loss(ifindex: u32, interface: &str, count: u64) -> Loss<'_> {
+        let (hook, interface_key) = (Hook::TcIn, InterfaceKey { namespace: 0, ifindex });
+        let key = LossKey { interface: interface_key, hook: hook as u32 };
+        Loss { key, host: "node-1", interface, hook, count }
+    }
+
+    /// isb_ifdrop (draft-ietf-opsawg-pcapng, section 4.6) of each interface of a file.
+    fn dropped(path: &Path) -> Vec<u64> {
+        const STATISTICS: u32 = 5;
+        const DROPPED: u16 = 5;
+        let word = |bytes: &[u8]| u32::from_ne_bytes(*bytes.first_chunk().unwrap());
+        let file = fs::read(path).unwrap();
+        let (mut rest, mut counts) = (&file[..], Vec::new());
+        while !rest.is_empty() {
+            let (block, others) = rest.split_at(word(&rest[4..]) as usize);
+            rest = others;
+            if word(block) != STATISTICS {
+                continue;
+            }
+            // All options of this block are eight bytes.
+            let options = block[20..block.len() - 4].chunks_exact(12);
+            let count = options.filter(|it| it[..2] == DROPPED.to_ne_bytes());
+            counts.extend(count.map(|it| u64::from_ne_bytes(*it[4..].first_chunk().unwrap())));
+        }
+        counts
+    }
+
+    #[test]
+    fn what_was_lost_is_told_once_whatever_its_interface_is_called() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("f");
+        let mut archive = archive(&path);
+        fill(&mut archive, "eth0");
+        // Nobody knows yet what the second is called.
+        archive.lost(&[loss(2, "eth0", 5), loss(3, "", 3)]).unwrap();
+        fill(&mut archive, "eth0");
+        archive.lost(&[loss(2, "eth0", 5), loss(3, "eth1", 3)]).unwrap();
+        // The first has been renamed, and the third has taken its name.
+        let last = [loss(2, "old0", 6), loss(3, "eth1", 7), loss(4, "eth0", 2)];
+        archive.lost(&last).unwrap();
+        archive.finish(&last).unwrap();
+        assert_eq!(dropped(&path), [5, 3]);
+        let second = dropped(&directory.path().join("f1"));
+        let places = ["eth0", "nameless", "old0", "eth1"];
+        assert_eq!(
+            Vec::from_iter(places.into_iter().zip(second)),
+            [("eth0", 2), ("nameless", 0), ("old0", 1), ("eth1", 4)]
+        );
+    }
+}
