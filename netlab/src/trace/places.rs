@@ -7,8 +7,8 @@
 use std::{collections::BTreeMap, sync::Arc, thread, time::Duration};
 
 use futures_util::{
-    StreamExt as _,
-    stream::{BoxStream, SelectAll},
+    Stream, StreamExt as _,
+    stream::{self, BoxStream, SelectAll},
 };
 use netlab_common::event::{InterfaceKey, map};
 use nix::errno::Errno;
@@ -130,7 +130,7 @@ impl Places {
         let code = u32::try_from(number).unwrap_or(u32::MAX);
         let (listening, end) = oneshot::channel();
         // A tick beside the kernel's word: nobody announces programs at tc.
-        let changes = futures_util::stream::select(connection.changes()?, ticks(AGREE).boxed());
+        let changes = stream::select(connection.changes()?, ticks(AGREE).boxed());
         let changes = changes.take_until(end).map(move |()| Word::Changed(number));
         if means.options.hooks.contains(&Hook::Drop) {
             means
@@ -162,19 +162,28 @@ impl Places {
         attached.and(self.select(number, means))
     }
 
-    /// Goes where the names have gone. What cannot be attached to does not keep the others from
-    /// it: the first error of all is returned in the end.
+    /// Goes where a name has gone. For the rest there is another word at once: packets have to
+    /// be taken out of the ring in between. What cannot be attached to does not keep the others
+    /// from it.
     pub async fn follow_names(&mut self, means: &Means<'_>) -> Result<()> {
         let mut outcome = Ok(());
         for at in 0..self.asked.len() {
-            outcome = outcome.and(self.follow_name(at, means).await);
+            match self.follow_name(at, means).await {
+                Ok(false) => {}
+                Ok(true) => {
+                    self.words.push(stream::once(async { Word::Names }).boxed());
+                    break;
+                }
+                Err(error) => outcome = outcome.and(Err(error)),
+            }
         }
         outcome
     }
 
-    async fn follow_name(&mut self, at: usize, means: &Means<'_>) -> Result<()> {
+    /// Whether it had to go somewhere.
+    async fn follow_name(&mut self, at: usize, means: &Means<'_>) -> Result<bool> {
         let Some(Asked { host, netns: Some(name), now }) = self.asked.get_mut(at) else {
-            return Ok(());
+            return Ok(false);
         };
         let found = match Netns::open(name) {
             Ok(netns) => Some(netns),
@@ -184,7 +193,7 @@ impl Places {
         // As long as a namespace is held, no other has its number.
         let inode = found.as_ref().map(Netns::inode).transpose()?;
         if inode == now.as_ref().map(|now| now.inode) {
-            return Ok(());
+            return Ok(false);
         }
         let (host, was) = (Arc::clone(host), now.take());
         if let Some(was) = was {
@@ -192,7 +201,7 @@ impl Places {
         }
         let Some(netns) = found else {
             log::warn!("the namespace of {host} is gone; the capture waits for one of its name");
-            return Ok(());
+            return Ok(true);
         };
         let now = self.enter(&host, &netns, means)?;
         let number = now.number;
@@ -200,7 +209,7 @@ impl Places {
             asked.now = Some(now);
         }
         log::warn!("{host} is another namespace now; the capture goes on there");
-        self.agree(number, means).await
+        self.agree(number, means).await.map(|()| true)
     }
 
     /// Lets go of a namespace, so that it can end.
@@ -287,8 +296,8 @@ fn kernel_number(inode: u64) -> u32 {
     u32::try_from(inode).unwrap_or(0)
 }
 
-fn ticks(pause: Duration) -> impl futures_util::Stream<Item = ()> + Send {
-    futures_util::stream::unfold((), move |()| async move {
+fn ticks(pause: Duration) -> impl Stream<Item = ()> + Send {
+    stream::unfold((), move |()| async move {
         tokio::time::sleep(pause).await;
         Some(((), ()))
     })
