@@ -1,6 +1,7 @@
 //! What can be typed: flags and their help, nothing else.
 
 pub mod capture;
+pub mod tcpdump;
 
 use std::{ffi::OsString, net::SocketAddr, path::PathBuf};
 

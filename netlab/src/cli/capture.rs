@@ -8,7 +8,7 @@ use std::{
 
 use clap::{ArgAction, Args, ValueEnum};
 
-use super::NameArgs;
+use super::{NameArgs, tcpdump::TcpdumpArgs};
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
@@ -48,6 +48,9 @@ pub struct CaptureArgs {
     #[command(flatten)]
     /// How they are written.
     pub file: FileArgs,
+    #[command(flatten)]
+    /// What else tcpdump has.
+    pub tcpdump: TcpdumpArgs,
 }
 
 /// Where to capture.
@@ -108,9 +111,13 @@ pub struct ChoiceArgs {
     /// Keep so many bytes of each packet; 0: as many as can be.
     #[arg(short, long = "snapshot-length", value_name = "BYTES", default_value_t = 0)]
     pub snaplen: u32,
-    /// Show what the filter is compiled to, and end.
-    #[arg(short = 'd')]
-    pub dump: bool,
+    /// Show what the filter is compiled to, and end; -dd as part of a C program, -ddd as
+    /// numbers.
+    #[arg(short = 'd', action = ArgAction::Count)]
+    pub dump: u8,
+    /// Leave the filter as libpcap has first compiled it. It means the same.
+    #[arg(short = 'O', long = "no-optimize")]
+    pub unoptimized: bool,
 }
 
 /// How packets are printed.
@@ -125,11 +132,6 @@ pub struct PrintArgs {
     /// With --follow: one JSON object a line.
     #[arg(long, requires = "follow")]
     pub json: bool,
-    /// tcpdump's: netlab never makes an interface promiscuous, is never slow to hand packets
-    /// on, and always optimises filters.
-    #[arg(short = 'p', long = "no-promiscuous-mode", alias = "immediate-mode", hide = true,
-          action = ArgAction::Count)]
-    pub ignored: u8,
     /// Addresses and ports as numbers. The default; for tcpdump's sake.
     #[arg(short = 'n', action = ArgAction::Count)]
     pub numeric: u8,
@@ -161,15 +163,40 @@ pub struct PrintArgs {
     /// Times in nanoseconds.
     #[arg(long)]
     pub nano: bool,
+    /// The same, in tcpdump's long form.
+    #[arg(long = "time-stamp-precision", hide = true, conflicts_with = "nano")]
+    pub precision: Option<TimePrecision>,
     /// Number the packets.
     #[arg(short = '#', long = "number")]
     pub number: bool,
+    /// Nothing about checksums of IPv4, TCP and UDP.
+    #[arg(short = 'K', long = "dont-verify-checksums")]
+    pub unverified: bool,
     /// TCP sequence numbers as they are, not relative to the first.
     #[arg(short = 'S', long = "absolute-tcp-sequence-numbers")]
     pub absolute_sequence: bool,
+    /// Nothing behind tcpdump's own fields: neither the place nor what happened there.
+    #[arg(long, conflicts_with = "follow")]
+    pub plain: bool,
     /// Hand each line on at once, also in a pipe.
     #[arg(short = 'l')]
     pub line_buffered: bool,
+}
+
+impl PrintArgs {
+    /// Whether times are nanoseconds.
+    pub fn is_nano(&self) -> bool {
+        self.nano || self.precision == Some(TimePrecision::Nano)
+    }
+}
+
+/// Digits of a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum TimePrecision {
+    /// Six.
+    Micro,
+    /// Nine.
+    Nano,
 }
 
 /// Files.
@@ -193,8 +220,8 @@ pub struct FileArgs {
     /// Print packets also while they are written.
     #[arg(long = "print", requires = "write")]
     pub print: bool,
-    /// Hand each packet on at once.
-    #[arg(short = 'U', long = "packet-buffered", requires = "write")]
+    /// Hand each packet on at once, to a file or as a line.
+    #[arg(short = 'U', long = "packet-buffered")]
     pub packet_buffered: bool,
     /// Begin another file after so many millions of bytes.
     #[arg(short = 'C', value_name = "MILLIONS", requires = "write")]

@@ -11,9 +11,9 @@ mod output;
 mod pages;
 mod show;
 
-use std::io::IsTerminal as _;
+use std::io::{IsTerminal as _, Write as _};
 
-use crate::cli::{Cli, Color, Verb};
+use crate::cli::{Cli, Color, Lab, Verb};
 
 /// How a command went that did not fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,15 +30,7 @@ pub enum Outcome {
 ///
 /// Whatever the verb fails with; its causes tell the rest.
 pub fn run(cli: Cli) -> anyhow::Result<Outcome> {
-    let default_level = if matches!(cli.verb, Verb::Agent(_)) { "info" } else { "warn" };
-    let style = match cli.color {
-        Color::Auto => env_logger::WriteStyle::Auto,
-        Color::Always => env_logger::WriteStyle::Always,
-        Color::Never => env_logger::WriteStyle::Never,
-    };
-    env_logger::Builder::from_env(env_logger::Env::default().default_filter_or(default_level))
-        .write_style(style)
-        .init();
+    begin_log(&cli);
     match cli.verb {
         Verb::Lab(verb) => lab::run(verb, use_color(cli.color)),
         Verb::Agent(args) => agent::run(args),
@@ -49,6 +41,29 @@ pub fn run(cli: Cli) -> anyhow::Result<Outcome> {
         Verb::Completions { shell } => pages::completions(shell),
         Verb::Man { directory } => pages::man(&directory),
     }
+}
+
+/// What the library has to say on the way: a log of those that run for themselves, which others
+/// collect; of the rest a person's `netlab: ...`, as their errors are.
+fn begin_log(cli: &Cli) {
+    let runs_for_itself =
+        matches!(cli.verb, Verb::Agent(_) | Verb::Echo(_) | Verb::Lab(Lab::Supervise(_)));
+    let level = if matches!(cli.verb, Verb::Agent(_)) { "info" } else { "warn" };
+    let style = match cli.color {
+        Color::Auto => env_logger::WriteStyle::Auto,
+        Color::Always => env_logger::WriteStyle::Always,
+        Color::Never => env_logger::WriteStyle::Never,
+    };
+    let env = env_logger::Env::default().default_filter_or(level);
+    let mut log = env_logger::Builder::from_env(env);
+    log.write_style(style);
+    if !runs_for_itself {
+        log.format(|out, record| match record.level() {
+            log::Level::Error | log::Level::Warn => writeln!(out, "netlab: {}", record.args()),
+            level => writeln!(out, "netlab: {level} {}: {}", record.target(), record.args()),
+        });
+    }
+    log.init();
 }
 
 /// Whether what goes to stdout is coloured.

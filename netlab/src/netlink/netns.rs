@@ -169,6 +169,12 @@ impl Netns {
         self.name.as_deref().unwrap_or("this namespace")
     }
 
+    /// The name that it was opened by; None for the one that this process runs in.
+    #[must_use]
+    pub fn given_name(&self) -> Option<&str> {
+        self.name.as_deref()
+    }
+
     /// The namespace's identity: the inode number that /proc/PID/ns/net shows.
     ///
     /// # Errors

@@ -16,7 +16,7 @@ use netlab_common::event::Instance;
 use super::{
     Error, Hook, Result,
     object::{self, About, Linked, Program},
-    session::Options,
+    options::Options,
 };
 use crate::{
     bpf::{self, Position},
@@ -133,6 +133,11 @@ impl Watch {
     /// The names of all interfaces that have been here.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.names.values().map(|name| &**name)
+    }
+
+    /// What the namespace is called, and all interfaces that have been here, for when it is gone.
+    pub fn all_names(&self) -> (Arc<str>, BTreeMap<u32, Arc<str>>) {
+        (Arc::clone(&self.name), self.names.clone())
     }
 
     /// Indices of the interfaces that are captured on.

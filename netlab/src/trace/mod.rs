@@ -16,6 +16,8 @@ mod clock;
 mod interfaces;
 mod layout;
 mod object;
+mod options;
+mod places;
 mod reasons;
 mod session;
 
@@ -28,7 +30,8 @@ use netlab_common::event::stage::CAPTURES;
 use crate::{datapath, netlink};
 
 pub use event::{Event, Hook};
-pub use session::{Interfaces, Options, Place, Session};
+pub use options::{Interfaces, Options, Place};
+pub use session::{Loss, Session};
 
 /// A packet, seen at one place.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -4,108 +4,60 @@ use std::{
     collections::BTreeSet,
     fs, io,
     os::fd::{AsFd as _, OwnedFd},
-    thread,
     time::Duration,
 };
 
 use aya::maps::{MapData, RingBuf};
-use aya_obj::generated::bpf_insn;
-use futures_util::{StreamExt as _, stream::SelectAll};
 use netlab_common::event::{
-    InterfaceKey, MAX_SNAPLEN, Record, Settings, Tally, Trace, hook::COUNT as HOOKS,
+    InterfaceKey, LossKey, MAX_SNAPLEN, Record, Settings, Tally, Trace, hook::COUNT as HOOKS,
 };
 use tokio::io::unix::AsyncFd;
 
 use super::{
-    Error, Event, Hook, Result, Sighting, btf::Btf, clock::Clock, interfaces::Watch,
-    layout::layout, object::Linked, reasons::Reasons,
+    Error, Event, Hook, Result, Sighting,
+    btf::Btf,
+    clock::Clock,
+    interfaces::Watch,
+    layout::layout,
+    object::Linked,
+    options::{Options, Place},
+    places::{Means, Places, Word},
+    reasons::Reasons,
 };
-use crate::{
-    bpf::{self, Kind},
-    netlink::{Connection, Link, LinkKind, Netns},
-};
+use crate::bpf::{self, Kind};
 
 /// How often the ring is looked into when it does not fill up.
 const LOOK: Duration = Duration::from_millis(20);
 
-/// How often programs and interfaces are looked for that came without a word.
-const AGREE: Duration = Duration::from_secs(1);
-
-/// A namespace to capture in.
-#[derive(Clone, Debug)]
-pub struct Place {
-    /// What its packets are told to come from; may be empty.
-    pub name: String,
-    /// The namespace.
-    pub netns: Netns,
-}
-
-/// What to capture.
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// At which hooks.
-    pub hooks: BTreeSet<Hook>,
-    /// On which interfaces.
-    pub interfaces: Interfaces,
-    /// Of what the datapath did with packets, only drops.
-    pub only_drops: bool,
-    /// Most bytes to keep of a packet; at most [`MAX_SNAPLEN`].
-    pub snaplen: u32,
-    /// Size of the ring, in bytes; rounded up to a power of two pages.
-    pub ring: u32,
-    /// The filter: a function of the input that [`netlab_common::filter_input`] describes.
-    pub filter: Vec<bpf_insn>,
-    /// How many bytes of a packet the filter may look at.
-    pub reach: u32,
-}
-
-/// Which interfaces to capture on.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Interfaces {
-    /// All but the loopback.
-    AllButLoopback,
-    /// All.
-    All,
-    /// Those of these names.
-    Named(Vec<String>),
-}
-
-impl Interfaces {
-    pub(super) fn contains(&self, link: &Link) -> bool {
-        match self {
-            Self::AllButLoopback => link.kind != LinkKind::Loopback,
-            Self::All => true,
-            Self::Named(names) => names.contains(&link.name),
-        }
-    }
-
-    const fn are_named(&self) -> bool {
-        matches!(self, Self::Named(_))
-    }
-
-    /// Those that have to be there.
-    fn names(&self) -> &[String] {
-        match self {
-            Self::Named(names) => names,
-            _ => &[],
-        }
-    }
+/// Packets that found no room in the ring.
+#[derive(Clone, Copy, Debug)]
+pub struct Loss<'a> {
+    /// Where: it means the same as long as the capture runs, while names change.
+    pub key: LossKey,
+    /// The host, as of a [`Sighting`].
+    pub host: &'a str,
+    /// The interface, as of a [`Sighting`]; empty where none is known of that number.
+    pub interface: &'a str,
+    /// Where on it.
+    pub hook: Hook,
+    /// How many, since the capture began.
+    pub count: u64,
 }
 
 /// A running capture. Everything that it attached goes with it.
 pub struct Session {
+    /// First: what is attached goes before what it was made of.
+    places: Places,
     options: Options,
     settings: Settings,
     linked: Linked,
     ring: RingBuf<MapData>,
     /// Readable when the ring has filled up to where the reader is to be woken.
     filling: AsyncFd<OwnedFd>,
-    places: Vec<Watch>,
     reasons: Option<Reasons>,
     clock: Clock,
     /// What could not be attached to, and was told.
     told: BTreeSet<String>,
-    changes: SelectAll<futures_util::stream::BoxStream<'static, usize>>,
     /// A link by whose number others can tell whether this capture is still there.
     _token: OwnedFd,
     token: u32,
@@ -157,11 +109,10 @@ impl Session {
             linked,
             ring,
             filling,
-            places: Vec::new(),
+            places: Places::new(),
             reasons: None,
             clock: Clock::new(),
             told: BTreeSet::new(),
-            changes: SelectAll::new(),
             options,
             token: bpf::link_id(&token)
                 .map_err(|source| Error::Read { what: "a BPF link".to_owned(), source })?,
@@ -169,13 +120,13 @@ impl Session {
             drops: None,
         };
         if session.options.hooks.contains(&Hook::Drop) {
-            session.watch_drops(&btf, &places)?;
+            session.watch_drops(&btf)?;
         }
         for place in places {
-            session.add(place).await?;
+            let (places, means) = session.places();
+            places.add(place, &means).await?;
         }
         session.find_interfaces()?;
-        session.select()?;
         Ok(session)
     }
 
@@ -197,7 +148,7 @@ impl Session {
     pub fn description(&self) -> String {
         let places: Vec<String> = self
             .places
-            .iter()
+            .watched()
             .map(|watch| {
                 let names: Vec<_> = watch
                     .selected()
@@ -214,41 +165,42 @@ impl Session {
         places.join(", ")
     }
 
-    /// Waits until there may be packets, keeping up with interfaces that come and go.
-    ///
-    /// # Errors
-    ///
-    /// Where the kernel refuses to attach to one that has come.
-    pub async fn wait(&mut self) -> Result<()> {
+    /// Waits until there may be packets, keeping up with interfaces and namespaces that come and
+    /// go.
+    pub async fn wait(&mut self) {
         tokio::select! {
-            () = tokio::time::sleep(LOOK) => Ok(()),
+            () = tokio::time::sleep(LOOK) => {}
             ready = self.filling.readable() => {
                 if let Ok(mut ready) = ready {
                     ready.clear_ready();
                 }
-                Ok(())
             }
-            Some(place) = self.changes.next() => {
-                self.keep_up(place).await
-
-            }
+            word = self.places.word() => self.keep_up(word).await,
         }
     }
 
     /// Attaches to what has come. What cannot be attached to is told once: the rest of the
     /// capture goes on.
-    async fn keep_up(&mut self, place: usize) -> Result<()> {
+    async fn keep_up(&mut self, word: Word) {
         self.clock.follow();
-        if let Some(watch) = self.places.get_mut(place)
-            && let Err(error) = watch.agree(&self.linked, &self.options, self.token).await
-        {
+        let (places, means) = self.places();
+        let outcome = match word {
+            Word::Changed(number) => places.agree(number, &means).await,
+            Word::Names => places.follow_names(&means).await,
+        };
+        if let Err(error) = outcome {
             let told = error.to_string();
             if !self.told.contains(&told) {
                 log::warn!("{told}; the capture goes on without");
                 self.told.insert(told);
             }
         }
-        self.select()
+    }
+
+    /// The places, and what attaching there takes.
+    fn places(&mut self) -> (&mut Places, Means<'_>) {
+        let Self { places, linked, options, token, .. } = self;
+        (places, Means { linked, options, token: *token })
     }
 
     /// Hands over what is in the ring, at most `most` packets, and says how many there were.
@@ -297,48 +249,36 @@ impl Session {
         self.linked.tallies()
     }
 
-    /// Packets that found no room in the ring: host, interface, hook, and how many.
+    /// Packets that found no room in the ring, by where.
     ///
     /// # Errors
     ///
     /// Where the map cannot be read.
-    pub fn losses(&self) -> Result<Vec<(&str, &str, Hook, u64)>> {
+    pub fn losses(&self) -> Result<Vec<Loss<'_>>> {
         let losses = self.linked.losses()?.into_iter();
         let named = losses.filter_map(|(key, count)| {
-            let watch = self.places.get(key.interface.namespace as usize)?;
-            let interface = watch.name(key.interface.ifindex).map_or("", |name| name);
-            let hook = Hook::from_number(u8::try_from(key.hook).ok()?)?;
-            Some((watch.host(), interface, hook, count))
+            let InterfaceKey { namespace, ifindex } = key.interface;
+            Some(Loss {
+                key,
+                host: self.places.host(namespace)?,
+                interface: self.places.interface(namespace, ifindex),
+                hook: Hook::from_number(u8::try_from(key.hook).ok()?)?,
+                count,
+            })
         });
         Ok(named.collect())
     }
 
-    async fn add(&mut self, place: Place) -> Result<()> {
-        let number = u32::try_from(self.places.len()).unwrap_or(u32::MAX);
-        let connection = Connection::open(&place.netns)?;
-        let index = self.places.len();
-        // A tick beside the kernel's word: nobody announces programs at tc.
-        let ticks = futures_util::stream::unfold((), |()| async {
-            tokio::time::sleep(AGREE).await;
-            Some(((), ()))
-        });
-        let changes = futures_util::stream::select(connection.changes()?, ticks.boxed());
-        self.changes.push(changes.map(move |()| index).boxed());
-        let mut watch = Watch::new(place.name.into(), number, connection);
-        watch.agree(&self.linked, &self.options, self.token).await?;
-        self.places.push(watch);
-        Ok(())
-    }
-
     /// Whether every interface that was named is at one of the places at least.
     fn find_interfaces(&self) -> Result<()> {
-        let there = |name: &str| self.places.iter().any(|watch| watch.names().any(|it| it == name));
+        let there =
+            |name: &str| self.places.watched().any(|watch| watch.names().any(|it| it == name));
         let Some(name) = self.options.interfaces.names().iter().find(|name| !there(name)) else {
             return Ok(());
         };
-        let hosts: Vec<_> = self.places.iter().map(Watch::host).collect();
+        let hosts: Vec<_> = self.places.watched().map(Watch::host).collect();
         let place = hosts.join(", ");
-        let known: BTreeSet<_> = self.places.iter().flat_map(Watch::names).collect();
+        let known: BTreeSet<_> = self.places.watched().flat_map(Watch::names).collect();
         Err(Error::NoInterface {
             name: name.clone(),
             place: if place.is_empty() { "this namespace".to_owned() } else { place },
@@ -346,29 +286,7 @@ impl Session {
         })
     }
 
-    /// Tells the programs which interfaces are asked for.
-    fn select(&self) -> Result<()> {
-        if !self.options.interfaces.are_named() {
-            return Ok(());
-        }
-        let mut map = self.linked.interfaces()?;
-        for (namespace, watch) in (0..).zip(&self.places) {
-            for ifindex in watch.selected() {
-                map.insert(InterfaceKey { namespace, ifindex }, 1, 0)
-                    .map_err(|e| Error::map("write", netlab_common::event::map::INTERFACES, e))?;
-            }
-        }
-        Ok(())
-    }
-
-    fn watch_drops(&mut self, btf: &Btf, places: &[Place]) -> Result<()> {
-        let mut namespaces = self.linked.namespaces()?;
-        for (number, place) in (0..).zip(places) {
-            let inode = u32::try_from(place.netns.inode()?).unwrap_or(0);
-            namespaces
-                .insert(inode, number, 0)
-                .map_err(|e| Error::map("write", netlab_common::event::map::NAMESPACES, e))?;
-        }
+    fn watch_drops(&mut self, btf: &Btf) -> Result<()> {
         let tracepoint = btf.typedef("btf_trace_kfree_skb")?;
         let program = self.linked.load_drop(tracepoint)?;
         let link = bpf::attach_to_tracepoint(&program)
@@ -376,18 +294,6 @@ impl Session {
         self.reasons = Some(Reasons::of_kernel(btf)?);
         self.drops = Some(Drops { program, _link: link, missed: (0, 0) });
         Ok(())
-    }
-}
-
-impl Drop for Session {
-    /// Detaches everything at the same time, as far as the kernel does.
-    fn drop(&mut self) {
-        let attached: Vec<_> = self.places.iter_mut().flat_map(Watch::take_attached).collect();
-        thread::scope(|scope| {
-            for one in attached {
-                scope.spawn(move || drop(one));
-            }
-        });
     }
 }
 
@@ -405,7 +311,7 @@ fn token(btf: &Btf) -> Result<OwnedFd> {
 /// From a record to what it says. A record that does not hold together is none.
 fn sighting<'a>(
     item: &'a [u8],
-    places: &'a [Watch],
+    places: &'a Places,
     reasons: Option<&mut Reasons>,
     clock: &Clock,
 ) -> Option<Sighting<'a>> {
@@ -415,7 +321,7 @@ fn sighting<'a>(
     };
     let record: Record = read(rest)?;
     let bytes = rest.get(size_of::<Record>()..)?.get(..record.captured as usize)?;
-    let watch = places.get(record.namespace as usize)?;
+    let host = places.host(record.namespace)?;
     let hook = Hook::from_number(record.hook)?;
     let event = match (hook, trace) {
         (Hook::Drop, _) => reasons.map(|reasons| Event::KernelDrop {
@@ -427,8 +333,8 @@ fn sighting<'a>(
     };
     Some(Sighting {
         time: clock.time_of_day(record.time),
-        host: watch.host(),
-        interface: watch.name(record.ifindex).map_or("", |name| name),
+        host,
+        interface: places.interface(record.namespace, record.ifindex),
         hook,
         event,
         wire_len: record.wire_len,

@@ -10,7 +10,7 @@ use netlab::capture::{
     LinkType, Packet,
     filter::{Filter, Options},
 };
-use netlab_tests::privilege::skip;
+use netlab_tests::{binary::netlab, privilege::skip};
 
 use crate::{
     packets::{Sample, sample},
@@ -142,9 +142,13 @@ fn a_dump_is_tcpdumps() {
     let path = directory.path().join("empty.pcap");
     write_file(&path, &[]);
     for expression in EXPRESSIONS {
-        let filter = Filter::parse(expression, &Options::default()).unwrap();
-        let output = Command::new("tcpdump").arg("-r").arg(&path).args(["-d", expression]).output();
-        let expected = String::from_utf8(output.unwrap().stdout).unwrap();
-        assert_eq!(format!("{filter}\n"), expected, "{expression}");
+        for flags in ["-d", "-dd", "-ddd", "-Od", "-Oddd"] {
+            let mut command = Command::new("tcpdump");
+            let output = command.arg("-r").arg(&path).args([flags, expression]).output();
+            let expected = String::from_utf8(output.unwrap().stdout).unwrap();
+            let path = path.to_str().unwrap();
+            let own = netlab(&["capture", "-r", path, flags, expression]).expect(0).stdout;
+            assert_eq!(own, expected, "{flags} {expression}");
+        }
     }
 }

@@ -34,6 +34,8 @@ fn ways() -> Vec<Way> {
         way(&["-v"], |o| o.verbose = 1),
         way(&["-vv"], |o| o.verbose = 2),
         way(&["-vvv"], |o| o.verbose = 3),
+        way(&["-K", "-v"], |o| (o.unverified, o.verbose) = (true, 1)),
+        way(&["-K", "-vv"], |o| (o.unverified, o.verbose) = (true, 2)),
         way(&["-e"], |o| o.link_layer = true),
         way(&["-e", "-q"], |o| (o.link_layer, o.quick) = (true, true)),
         way(&["-e", "-vv"], |o| (o.link_layer, o.verbose) = (true, 2)),

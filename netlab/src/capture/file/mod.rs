@@ -36,6 +36,9 @@ pub const STANDARD_STREAM: &str = "-";
 /// (MAXIMUM_SNAPLEN of libpcap).
 pub const MAX_SNAPLEN: u32 = 262_144;
 
+/// This program, as the files that it writes name it (shb_userappl).
+pub const APPLICATION: &str = concat!("netlab ", env!("CARGO_PKG_VERSION"));
+
 /// Longest block or packet that is read or written, in bytes. A longer one is taken for
 /// damage; Wireshark's own limit is the same.
 const MAX_BLOCK: u32 = 16 << 20;

@@ -39,7 +39,8 @@ pub fn tree(
 ) -> Result<Node, Error> {
     Link::of(options.link)?;
     // libpcap has one word of the same grammar, and knows what may stand around it.
-    if let Err(message) = program(&place::with_known_words(expression, tokens), options.link)?
+    let known = place::with_known_words(expression, tokens);
+    if let Err(message) = program(&known, options.link, options.optimize)?
         && message == SYNTAX_ERROR
     {
         let at = place::of(&message, expression, tokens, options.link);
@@ -47,8 +48,9 @@ pub fn tree(
     }
     let fault = |fault: Fault| syntax(expression, fault.at, fault.message);
     let structure = parse(expression, tokens).map_err(fault)?;
+    let Options { link, optimize, .. } = *options;
     let mut builder =
-        Builder { expression, tokens, grain, link: options.link, level: 0, before: vec![] };
+        Builder { expression, tokens, grain, link, optimize, level: 0, before: vec![] };
     builder.node(&structure)
 }
 
@@ -63,6 +65,7 @@ struct Builder<'a> {
     grain: Grain,
     /// What the frame at hand begins with.
     link: LinkType,
+    optimize: bool,
     /// How many times the word `vxlan` was seen.
     level: usize,
     /// The primitives of this level so far that move what follows them further into the
@@ -105,7 +108,7 @@ impl Builder<'_> {
         let text = texts.join(joint);
         let moved = !self.before.is_empty();
         let source = self.moved(&if moved { format!("({text})") } else { text });
-        let node = match program(&source, self.link)? {
+        let node = match program(&source, self.link, self.optimize)? {
             Ok(program) => Node::Leaf(Leaf::new(self.level, source, program)),
             Err(message) if message == NEVER => Node::Constant(false),
             Err(_) => return Ok(None),
@@ -116,7 +119,7 @@ impl Builder<'_> {
 
     fn primitive(&mut self, text: &str, range: &Range<usize>) -> Result<Node, Error> {
         let source = self.moved(text);
-        let node = match program(&source, self.link)? {
+        let node = match program(&source, self.link, self.optimize)? {
             Ok(program) => Node::Leaf(Leaf::new(self.level, source, program)),
             Err(message) if message == NEVER => Node::Constant(false),
             Err(message) => return Err(self.fault(message, range)),

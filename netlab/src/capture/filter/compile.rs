@@ -19,7 +19,7 @@ pub const NEVER: &str = "expression rejects all packets";
 /// What `ret` returns for a packet that is accepted: as much as libpcap keeps at most.
 /// tcpdump has a larger default, which is the one that people know.
 const KEPT: u32 = 65_535;
-const KEPT_BY_TCPDUMP: u32 = 262_144;
+pub const KEPT_BY_TCPDUMP: u32 = 262_144;
 
 /// An expression, as libpcap's own program if it can have one, else taken apart.
 ///
@@ -31,7 +31,7 @@ pub fn expression(expression: &str, options: &Options) -> Result<Node, Error> {
     let node = if tokens.iter().any(|token| token.text(expression) == "vxlan") {
         apart::tree(expression, &tokens, options, Grain::Coarse)?
     } else {
-        let program = program(expression, options.link)?;
+        let program = program(expression, options.link, options.optimize)?;
         let at = |message: &str| place::of(message, expression, &tokens, options.link);
         let fault = |message: String| Error::Syntax {
             at: at(&message),
@@ -43,13 +43,17 @@ pub fn expression(expression: &str, options: &Options) -> Result<Node, Error> {
     Ok(Node::Whole(Box::new(node)))
 }
 
-/// An expression's program, or libpcap's message.
+/// An expression's program, or libpcap's message; through libpcap's optimizer if `optimize`.
 ///
 /// # Errors
 ///
 /// What is no fault of the expression.
-pub fn program(expression: &str, link: LinkType) -> Result<Result<Program, String>, Error> {
-    let compiled = Capture::dead(dlt(link)).and_then(|c| c.compile(expression, true));
+pub fn program(
+    expression: &str,
+    link: LinkType,
+    optimize: bool,
+) -> Result<Result<Program, String>, Error> {
+    let compiled = Capture::dead(dlt(link)).and_then(|c| c.compile(expression, optimize));
     match compiled {
         Ok(program) => Ok(Ok(Program::decode(instructions(&program))?)),
         Err(pcap::Error::PcapError(message)) => Ok(Err(message)),

@@ -1,19 +1,20 @@
 //! A filter as text: what `tcpdump -d` prints of a classic program, and the tree that joins
 //! several.
 
-use std::fmt;
+use std::{borrow::Cow, fmt};
 
 use super::{
     assembler::{Alu, Jump},
     classic::{Op, Operand, Program, Raw, Width},
+    compile::KEPT_BY_TCPDUMP as KEPT,
     tree::{Leaf, Node},
 };
 
 /// Writes a tree. One program stands for itself; of several, the tree comes first, with a
 /// number for each, and then one block for each.
 pub fn write(f: &mut fmt::Formatter<'_>, root: &Node) -> fmt::Result {
-    if let Some(Leaf { level: 0, program, .. }) = only_leaf(root) {
-        return write_program(f, program);
+    if let Some(program) = only_program(root) {
+        return write_program(f, &program);
     }
     let mut leaves = Vec::new();
     write_tree(f, root, &mut leaves, false)?;
@@ -28,6 +29,43 @@ pub fn write(f: &mut fmt::Formatter<'_>, root: &Node) -> fmt::Result {
         write_program(f, &leaf.program)?;
     }
     Ok(())
+}
+
+/// How the instructions of a program are listed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Listing {
+    /// As elements of an array in C.
+    C,
+    /// As numbers: how many there are, then code, both jumps and operand of each.
+    Decimal,
+}
+
+/// The instructions of a tree that is one program.
+pub fn listing(root: &Node, form: Listing) -> Option<String> {
+    let program = only_program(root)?;
+    let mut text = match form {
+        Listing::C => String::new(),
+        Listing::Decimal => format!("{}\n", program.raw().len()),
+    };
+    for Raw { code, jt, jf, k } in program.raw() {
+        text += &match form {
+            Listing::C => format!("{{ 0x{code:x}, {jt}, {jf}, 0x{k:08x} }},\n"),
+            Listing::Decimal => format!("{code} {jt} {jf} {k}\n"),
+        };
+    }
+    Some(text)
+}
+
+/// The program of a tree that is one; libpcap has one for all packets too.
+fn only_program(root: &Node) -> Option<Cow<'_, Program>> {
+    const RETURN: u16 = 0x06;
+    let constant = |k| Program::decode(vec![Raw { code: RETURN, jt: 0, jf: 0, k }]);
+    match (root, only_leaf(root)) {
+        (Node::Constant(true), _) => constant(KEPT).ok().map(Cow::Owned),
+        (Node::Constant(false), _) => constant(0).ok().map(Cow::Owned),
+        (_, Some(Leaf { level: 0, program, .. })) => Some(Cow::Borrowed(program)),
+        _ => None,
+    }
 }
 
 fn only_leaf(node: &Node) -> Option<&Leaf> {
@@ -164,6 +202,7 @@ const fn jump(condition: Jump) -> &'static str {
 
 #[cfg(test)]
 mod tests {
+    use super::Listing;
     use crate::capture::filter::{Filter, Options};
 
     fn dump(expression: &str) -> String {
@@ -178,6 +217,34 @@ mod tests {
 (002) ret      #262144
 (003) ret      #0";
         assert_eq!(dump("arp"), expected);
+    }
+
+    #[test]
+    fn all_packets_have_a_program_too() {
+        assert_eq!(Filter::all().to_string(), "(000) ret      #262144");
+        assert_eq!(Filter::any_of(Vec::new()).to_string(), "(000) ret      #0");
+    }
+
+    #[test]
+    fn one_program_is_listed_as_tcpdump_does() {
+        let list = |expression, form| {
+            Filter::parse(expression, &Options::default()).unwrap().listing(form)
+        };
+        let c = "{ 0x28, 0, 0, 0x0000000c },\n{ 0x15, 0, 1, 0x00000806 },\n\
+                 { 0x6, 0, 0, 0x00040000 },\n{ 0x6, 0, 0, 0x00000000 },\n";
+        assert_eq!(list("arp", Listing::C).unwrap(), c);
+        let decimal = "4\n40 0 0 12\n21 0 1 2054\n6 0 0 262144\n6 0 0 0\n";
+        assert_eq!(list("arp", Listing::Decimal).unwrap(), decimal);
+        assert_eq!(list("vxlan 5 and arp", Listing::C), None);
+    }
+
+    #[test]
+    fn without_the_optimizer_a_program_is_longer() {
+        let length = |optimize| {
+            let options = Options { optimize, ..Options::default() };
+            Filter::parse("tcp port 80 and tcp", &options).unwrap().to_string().lines().count()
+        };
+        assert!(length(false) > length(true), "{} {}", length(false), length(true));
     }
 
     #[test]

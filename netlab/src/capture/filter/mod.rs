@@ -29,6 +29,7 @@ use std::fmt;
 
 pub use assembler::Instruction;
 use classic::Frame;
+pub use dump::Listing;
 use tree::Node;
 
 use super::{LinkType, Packet};
@@ -46,11 +47,13 @@ pub struct Options {
     pub link: LinkType,
     /// UDP destination ports that mean VXLAN.
     pub vxlan_ports: Vec<u16>,
+    /// Whether libpcap improves what it has compiled. It means the same without.
+    pub optimize: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { link: LinkType::ETHERNET, vxlan_ports: VXLAN_PORTS.to_vec() }
+        Self { link: LinkType::ETHERNET, vxlan_ports: VXLAN_PORTS.to_vec(), optimize: true }
     }
 }
 
@@ -145,6 +148,12 @@ impl Filter {
     #[must_use]
     pub fn reach(&self) -> u32 {
         u32::try_from(self.root.reach(&self.options)).unwrap_or(MAX_REACH).min(MAX_REACH)
+    }
+
+    /// The filter's program as `tcpdump -dd` and `-ddd` print it; None where it is several.
+    #[must_use]
+    pub fn listing(&self, form: Listing) -> Option<String> {
+        dump::listing(&self.root, form)
     }
 
     /// The filter as a BPF function: r1 points to the input that

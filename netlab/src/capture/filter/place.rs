@@ -175,7 +175,7 @@ impl Probe<'_> {
                     text.push_str(bracket);
                 }
                 text.push_str(if open.len() + 1 == compared { " = 0" } else { "" });
-                match compile::program(&text, self.link) {
+                match compile::program(&text, self.link, true) {
                     Ok(Err(message)) => what(&message),
                     _ => what(""),
                 }

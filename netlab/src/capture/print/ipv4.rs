@@ -120,7 +120,9 @@ fn print_header(line: &mut Line<'_>, bytes: &[u8], header_len: usize) -> Result<
         }
         line.text(")");
     }
-    if let Some(header) = bytes.get(..header_len) {
+    if let Some(header) = bytes.get(..header_len)
+        && !line.options.unverified
+    {
         let sum = checksum(Sum::ZERO, header);
         if sum != 0 {
             let found = u16_at(bytes, 10)?;

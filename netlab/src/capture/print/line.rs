@@ -20,6 +20,9 @@ pub struct Options {
     pub verbose: u8,
     /// `-q`: less about the protocol.
     pub quick: bool,
+    /// `-K`: nothing about checksums of IPv4, TCP and UDP. tcpdump says of the others all the
+    /// same whether they are right.
+    pub unverified: bool,
     /// `-S`: TCP sequence numbers as they are, not relative to the first.
     pub absolute_sequence: bool,
     /// Whether addresses, ports and protocols stay numbers. On unless `-N` asks for names,
@@ -40,6 +43,7 @@ impl Default for Options {
             link_layer: false,
             verbose: 0,
             quick: false,
+            unverified: false,
             absolute_sequence: false,
             numeric: true,
             vxlan_ports: vec![super::vxlan::LINUX_PORT],

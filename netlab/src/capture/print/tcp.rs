@@ -103,7 +103,7 @@ fn too_long(line: &mut Line<'_>, header_len: usize, length: usize) {
 }
 
 fn print_checksum(line: &mut Line<'_>, bytes: &[u8], length: usize, ip: &Pseudo<'_>) -> Printed {
-    if !line.verbose() || ip.fragmented || bytes.len() < length {
+    if !line.verbose() || line.options.unverified || ip.fragmented || bytes.len() < length {
         return Ok(());
     }
     let found = u16_at(bytes, 16)?;

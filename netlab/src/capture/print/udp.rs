@@ -55,7 +55,8 @@ pub(super) fn print(line: &mut Line<'_>, bytes: &[u8], length: usize, ip: &Pseud
 
 /// Over IPv6, where a checksum must be, from `-v` on; over IPv4 from `-vv` on.
 fn print_checksum(line: &mut Line<'_>, bytes: &[u8], length: usize, ip: &Pseudo<'_>) -> Printed {
-    if ip.fragmented || line.options.verbose < if ip.is_v4() { 2 } else { 1 } {
+    let from = if ip.is_v4() { 2 } else { 1 };
+    if ip.fragmented || line.options.unverified || line.options.verbose < from {
         return Ok(());
     }
     let found = u16_at(bytes, 6)?;

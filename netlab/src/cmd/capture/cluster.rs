@@ -11,51 +11,53 @@ use netlab::{
     trace::follow::Follower,
 };
 
-use super::place;
 use crate::cli::CaptureArgs;
 
-/// A lab, as far as packets have to do with it.
+/// A lab, as far as packets have to do with it. It is read once, when a capture begins.
 pub(super) struct Cluster {
     lab: LabDir,
-    topology: Topology,
-    spec: Spec,
+    pub topology: Topology,
+    /// None where the manifests are broken.
+    spec: Option<Spec>,
 }
 
 impl Cluster {
-    /// The lab that hosts were named of; None where none were. Manifests that are broken cost
-    /// the names, not the capture.
-    pub fn of(args: &CaptureArgs) -> Option<Self> {
+    /// The lab that a host or a Service was named of; None where neither was. Manifests that are
+    /// broken cost the names, and the capture only where it is of a Service.
+    pub fn of(args: &CaptureArgs) -> anyhow::Result<Option<Self>> {
         if args.place.nodes.is_empty() && args.choice.service.is_none() {
-            return None;
+            return Ok(None);
         }
-        let cluster = Self::named(args);
-        cluster.inspect_err(|error| log::warn!("{error:#}; Services are not named")).ok()
+        let name = &args.place.name.name;
+        let lab = LabDir::new(name);
+        let topology = lab.topology()?.with_context(|| {
+            format!("there is no lab {name}; make one with: netlab lab up --name {name}")
+        })?;
+        let spec = match spec(&lab) {
+            Ok(spec) => Some(spec),
+            Err(error) if args.choice.service.is_some() => return Err(error),
+            Err(error) => {
+                log::warn!("{error:#}; Services are not named");
+                None
+            }
+        };
+        Ok(Some(Self { lab, topology, spec }))
     }
 
-    /// The lab that was named, or the default one.
-    pub fn named(args: &CaptureArgs) -> anyhow::Result<Self> {
-        let topology = place::topology(args)?;
-        let lab = LabDir::new(&args.place.name.name);
-        let manifests = lab.manifests();
-        let spec = read_directory(&manifests)
-            .and_then(|objects| objects.resolve())
-            .with_context(|| format!("cannot use the manifests in {}", manifests.display()))?;
-        Ok(Self { lab, topology, spec })
-    }
-
-    /// What belongs to a Service, as a filter expression.
-    pub fn expression(&self, name: &str) -> anyhow::Result<String> {
-        Ok(service::filter(&self.spec, name)?)
+    /// What belongs to a Service, as a filter expression; None where the manifests are broken.
+    pub fn expression(&self, name: &str) -> anyhow::Result<Option<String>> {
+        Ok(self.spec.as_ref().map(|spec| service::filter(spec, name)).transpose()?)
     }
 
     /// Whose the sockets are.
     pub fn services(&self) -> BTreeMap<(u8, SocketAddr), String> {
+        let Some(spec) = &self.spec else { return BTreeMap::new() };
         let sockets = |service| {
-            let sockets = service::sockets(&self.spec, service).into_iter();
+            let sockets = service::sockets(spec, service).into_iter();
             sockets
                 .map(|(protocol, socket)| ((protocol.number(), socket), service.name.to_string()))
         };
-        self.spec.services.iter().flat_map(sockets).collect()
+        spec.services.iter().flat_map(sockets).collect()
     }
 
     /// Tells a follower whose addresses are whose, and which translations are known.
@@ -77,4 +79,11 @@ impl Cluster {
             }
         }
     }
+}
+
+fn spec(lab: &LabDir) -> anyhow::Result<Spec> {
+    let manifests = lab.manifests();
+    read_directory(&manifests)
+        .and_then(|objects| objects.resolve())
+        .with_context(|| format!("cannot use the manifests in {}", manifests.display()))
 }

@@ -11,9 +11,14 @@ use netlab::capture::{
 use super::cluster::Cluster;
 use crate::cli::CaptureArgs;
 
-/// The filter for packets of a link type.
-pub(super) fn filter(args: &CaptureArgs, link: LinkType) -> anyhow::Result<Filter> {
-    let options = Options { link, vxlan_ports: vxlan_ports(args) };
+/// The filter for packets of a link type; `cluster` is where a Service is looked for.
+pub(super) fn filter(
+    args: &CaptureArgs,
+    cluster: Option<&Cluster>,
+    link: LinkType,
+) -> anyhow::Result<Filter> {
+    let optimize = !args.choice.unoptimized;
+    let options = Options { link, vxlan_ports: vxlan_ports(args), optimize };
     let mut filter = match expression(args)? {
         Some(expression) => Filter::parse(&expression, &options)?,
         None => Filter::all(),
@@ -21,8 +26,9 @@ pub(super) fn filter(args: &CaptureArgs, link: LinkType) -> anyhow::Result<Filte
     if let Some(inner) = &args.choice.inner {
         filter = filter.and(Filter::parse_inside(inner, &options)?);
     }
-    if let Some(name) = &args.choice.service {
-        let expression = Cluster::named(args)?.expression(name)?;
+    if let (Some(name), Some(cluster)) = (&args.choice.service, cluster)
+        && let Some(expression) = cluster.expression(name)?
+    {
         let plain = Filter::parse(&expression, &options)?;
         let inside = Filter::parse_inside(&expression, &options)?;
         filter = filter.and(plain.or(inside));

@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::tz::TimeZone;
 use netlab::trace::{
-    Hook, Sighting,
-    follow::{Follower, Journey, Loss, Options, Style, render},
+    Loss, Sighting,
+    follow::{Follower, Journey, LossPlace, Options, Style, render},
 };
+use netlab_common::event::LossKey;
 
 use super::{cluster::Cluster, expression::vxlan_ports, output, place::Port};
 use crate::cli::CaptureArgs;
@@ -24,18 +25,23 @@ pub(super) struct Journeys {
 struct Losses {
     /// When they were told last, nanoseconds since 1970.
     told: u64,
-    counts: BTreeMap<Loss, u64>,
+    counts: BTreeMap<LossKey, u64>,
 }
 
 impl Journeys {
     /// None where journeys are not asked for.
-    pub fn new(args: &CaptureArgs, color: bool, ports: &[Port]) -> Option<Self> {
+    pub fn new(
+        args: &CaptureArgs,
+        cluster: Option<&Cluster>,
+        color: bool,
+        ports: &[Port],
+    ) -> Option<Self> {
         if !args.print.follow {
             return None;
         }
         let options = Options { vxlan_ports: vxlan_ports(args), ..Options::default() };
         let mut follower = Follower::new(options);
-        if let Some(cluster) = Cluster::of(args) {
+        if let Some(cluster) = cluster {
             cluster.introduce(&mut follower);
         }
         for (host, port, bridge) in ports {
@@ -46,17 +52,15 @@ impl Journeys {
         Some(Self { follower, style, json: args.print.json, losses })
     }
 
-    /// Takes what was lost since the capture began, by host, interface and hook, as it stands at
-    /// this time, nanoseconds since 1970.
-    pub fn lost(&mut self, now: u64, losses: &[(&str, &str, Hook, u64)]) {
+    /// Takes what was lost since the capture began, as it stands at this time, nanoseconds since
+    /// 1970.
+    pub fn lost(&mut self, now: u64, losses: &[Loss<'_>]) {
         let mut places = BTreeSet::new();
-        for (host, interface, hook, count) in losses {
-            let (host, interface) = ((*host).to_owned(), (*interface).to_owned());
-            let place = Loss { host, interface, hook: *hook };
-            let before = self.losses.counts.entry(place.clone()).or_default();
-            if *before < *count {
-                *before = *count;
-                places.insert(place);
+        for loss in losses {
+            let before = self.losses.counts.insert(loss.key, loss.count).unwrap_or(0);
+            if before < loss.count {
+                let (host, interface) = (loss.host.to_owned(), loss.interface.to_owned());
+                places.insert(LossPlace { host, interface, hook: loss.hook });
             }
         }
         self.follower.lose(self.losses.told, now, places);

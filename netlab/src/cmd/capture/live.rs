@@ -13,7 +13,9 @@ use netlab::{
 use netlab_common::event::MAX_SNAPLEN;
 
 use super::{
-    Outcome, expression,
+    Outcome,
+    cluster::Cluster,
+    expression,
     output::tell,
     place,
     signals::Signals,
@@ -29,7 +31,9 @@ const TURN: Duration = Duration::from_millis(50);
 
 /// Captures until it is told to end, or has seen as many packets as were asked for.
 pub(super) async fn run(args: &CaptureArgs, color: bool) -> anyhow::Result<Outcome> {
-    let filter = expression::filter(args, LinkType::ETHERNET)?;
+    let cluster = Cluster::of(args)?;
+    let cluster = cluster.as_ref();
+    let filter = expression::filter(args, cluster, LinkType::ETHERNET)?;
     let mut signals = Signals::new()?;
     Signals::end_at_second()?;
     let snaplen = match args.choice.snaplen {
@@ -50,7 +54,7 @@ pub(super) async fn run(args: &CaptureArgs, color: bool) -> anyhow::Result<Outco
     if hooks.is_empty() {
         bail!("no hook is left to capture at: -Q leaves out all that --hook names");
     }
-    let places = place::places(args)?;
+    let places = place::places(args, cluster)?;
     let ports = if args.print.follow { place::ports(&places).await } else { Vec::new() };
     let mut session = tokio::select! {
         session = Session::start(places, options) => session?,
@@ -60,7 +64,7 @@ pub(super) async fn run(args: &CaptureArgs, color: bool) -> anyhow::Result<Outco
         }
     };
     // Now that nothing else can fail: a file that is there already is overwritten.
-    let mut sink = Sink::new(args, color, snaplen, &ports)?;
+    let mut sink = Sink::new(args, cluster, color, snaplen, &ports)?;
     session.begin()?;
     say(&session, &hooks, snaplen);
     let outcome = follow_on(&mut session, &mut signals, &mut sink).await;
@@ -82,7 +86,7 @@ async fn follow_on(
     loop {
         tokio::select! {
             () = signals.next() => return Ok(()),
-            outcome = session.wait() => outcome?,
+            () = session.wait() => {}
         }
         let began = Instant::now();
         while drain(session, sink)? == BATCH && began.elapsed() < TURN {

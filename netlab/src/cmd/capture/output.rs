@@ -22,6 +22,8 @@ pub(super) struct Lines {
     printer: Printer,
     text: String,
     at_once: bool,
+    /// Nothing behind tcpdump's own fields.
+    plain: bool,
 }
 
 impl Lines {
@@ -30,14 +32,21 @@ impl Lines {
         if args.file.write.is_some() && !args.file.print {
             return None;
         }
-        let at_once = args.print.line_buffered || io::stdout().is_terminal();
-        Some(Self { printer: Printer::new(options(args)), text: String::new(), at_once })
+        let at_once = args.print.line_buffered || args.file.packet_buffered;
+        let at_once = at_once || io::stdout().is_terminal();
+        let (printer, plain) = (Printer::new(options(args)), args.print.plain);
+        Some(Self { printer, text: String::new(), at_once, plain })
     }
 
-    /// Prints a packet, sooner or later.
-    pub fn packet(&mut self, packet: &Packet<'_>, remark: Option<&str>) -> anyhow::Result<()> {
+    /// Prints a packet, sooner or later, with a remark where one is wanted.
+    pub fn packet(
+        &mut self,
+        packet: &Packet<'_>,
+        remark: impl FnOnce() -> Option<String>,
+    ) -> anyhow::Result<()> {
         const ENOUGH: usize = 1 << 16;
-        self.printer.print(packet, remark, &mut self.text);
+        let remark = if self.plain { None } else { remark() };
+        self.printer.print(packet, remark.as_deref(), &mut self.text);
         if self.at_once || self.text.len() >= ENOUGH { self.flush() } else { Ok(()) }
     }
 
@@ -77,11 +86,12 @@ fn options(args: &CaptureArgs) -> Options {
             4 => TimeFormat::Date,
             _ => TimeFormat::SinceFirst,
         },
-        nanoseconds: print.nano,
+        nanoseconds: print.is_nano(),
         numbers: print.number,
         link_layer: print.link_layer,
         verbose: print.verbose,
         quick: print.quick,
+        unverified: print.unverified,
         absolute_sequence: print.absolute_sequence,
         numeric: !print.names,
         vxlan_ports: vxlan_ports(args),
@@ -173,7 +183,7 @@ fn format(args: &CaptureArgs, path: &Path) -> Format {
         Some(format) => format == FileFormat::Pcap,
         None => path.extension().is_some_and(|extension| extension == "pcap"),
     };
-    match (is_pcap, args.print.nano) {
+    match (is_pcap, args.print.is_nano()) {
         (false, _) => Format::Pcapng,
         (true, true) => Format::Pcap(Precision::Nano),
         (true, false) => Format::Pcap(Precision::Micro),

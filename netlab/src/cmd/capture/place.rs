@@ -2,14 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use anyhow::{Context as _, bail};
+use anyhow::bail;
 use netlab::{
-    lab::{LabDir, Role, Topology},
+    lab::{Role, Topology},
     netlink::{Connection, Netns},
     trace::{Hook, Interfaces, Place},
 };
 
-use super::{Outcome, print, runtime};
+use super::{Outcome, cluster::Cluster, print, runtime};
 use crate::cli::{CaptureArgs, capture::Way};
 
 /// All hosts of a lab but the fabric, which is the wire between them.
@@ -19,12 +19,11 @@ const ALL: &str = "all";
 const ANY: &str = "any";
 
 /// The namespaces to capture in: those that were named, or this one.
-pub(super) fn places(args: &CaptureArgs) -> anyhow::Result<Vec<Place>> {
+pub(super) fn places(args: &CaptureArgs, cluster: Option<&Cluster>) -> anyhow::Result<Vec<Place>> {
     let mut places = Vec::new();
-    if !args.place.nodes.is_empty() {
-        let topology = topology(args)?;
+    if let Some(cluster) = cluster {
         for name in &args.place.nodes {
-            places.extend(hosts(&topology, name, args)?);
+            places.extend(hosts(&cluster.topology, name, args)?);
         }
     }
     for name in &args.place.namespaces {
@@ -41,14 +40,6 @@ pub(super) fn places(args: &CaptureArgs) -> anyhow::Result<Vec<Place>> {
     let mut seen = BTreeSet::new();
     places.retain(|place| seen.insert(place.netns.inode().unwrap_or(0)));
     Ok(places)
-}
-
-/// The lab that was named.
-pub(super) fn topology(args: &CaptureArgs) -> anyhow::Result<Topology> {
-    let name = &args.place.name.name;
-    LabDir::new(name).topology()?.with_context(|| {
-        format!("there is no lab {name}; make one with: netlab lab up --name {name}")
-    })
 }
 
 fn hosts(topology: &Topology, wanted: &str, args: &CaptureArgs) -> anyhow::Result<Vec<Place>> {
@@ -72,6 +63,11 @@ fn hosts(topology: &Topology, wanted: &str, args: &CaptureArgs) -> anyhow::Resul
         Ok(Place { name: host.name.clone(), netns: Netns::open(&host.netns)? })
     };
     chosen.into_iter().map(place).collect()
+}
+
+/// Host, interface and hook, as far as there are any.
+pub(super) fn words<'a>(host: &'a str, interface: &'a str, hook: Hook) -> Vec<&'a str> {
+    [host, interface, hook.name()].into_iter().filter(|word| !word.is_empty()).collect()
 }
 
 /// The interfaces that were named.
@@ -134,7 +130,7 @@ pub(super) async fn ports(places: &[Place]) -> Vec<Port> {
 
 /// Prints the interfaces there are.
 pub(super) fn list(args: &CaptureArgs) -> anyhow::Result<Outcome> {
-    let places = places(args)?;
+    let places = places(args, Cluster::of(args)?.as_ref())?;
     let lines = runtime()?.block_on(async {
         let mut lines = String::new();
         for place in &places {

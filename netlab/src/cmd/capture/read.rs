@@ -13,27 +13,32 @@ use netlab::capture::{
 
 use super::{
     Outcome,
-    expression::filter,
+    cluster::Cluster,
+    expression,
     output::{Files, Lines, packets, tell},
-    print,
+    print, remark,
 };
 use crate::cli::{CaptureArgs, capture::Way};
 
 /// Reads a file. What comes before a damage is dealt with before the damage is told.
-pub(super) fn run(args: &CaptureArgs, path: &Path) -> anyhow::Result<Outcome> {
+pub(super) fn run(args: &CaptureArgs, path: &Path, color: bool) -> anyhow::Result<Outcome> {
     let mut reader = Reader::open(path)?;
     let link = reader.link().unwrap_or(LinkType::ETHERNET);
+    let cluster = Cluster::of(args)?;
+    let filter = |link| expression::filter(args, cluster.as_ref(), link);
     // A wrong expression is told even where there is no packet.
-    let mut filters = BTreeMap::from([(link, filter(args, link)?)]);
+    let filters = BTreeMap::from([(link, filter(link)?)]);
+    let mut filters = Filters { by_link: filters, compile: &filter };
     say(&reader, path, link);
-    let mut copy = Copy::new(args, &reader, link)?;
-    let mut lines = if args.file.only_count { None } else { Lines::new(args) };
+    let copy = Copy::new(args, &reader, link)?;
+    let lines = if args.file.only_count { None } else { Lines::new(args) };
+    let mut outputs = Outputs { lines, copy, color };
     let mut count = 0;
-    let outcome = deal_with(args, &mut reader, &mut filters, &mut lines, &mut copy, &mut count);
-    if let Some(lines) = &mut lines {
+    let outcome = deal_with(args, &mut reader, &mut filters, &mut outputs, &mut count);
+    if let Some(lines) = &mut outputs.lines {
         lines.flush()?;
     }
-    if let Some(copy) = copy {
+    if let Some(copy) = outputs.copy {
         copy.files.finish()?;
     }
     if args.file.only_count {
@@ -43,27 +48,33 @@ pub(super) fn run(args: &CaptureArgs, path: &Path) -> anyhow::Result<Outcome> {
     Ok(Outcome::Fine)
 }
 
+/// What becomes of the packets.
+struct Outputs {
+    lines: Option<Lines>,
+    copy: Option<Copy>,
+    color: bool,
+}
+
 /// Packet after packet, until the end, a damage, or as many as were asked for.
 fn deal_with(
     args: &CaptureArgs,
     reader: &mut Reader,
-    filters: &mut BTreeMap<LinkType, Filter>,
-    lines: &mut Option<Lines>,
-    copy: &mut Option<Copy>,
+    filters: &mut Filters<'_>,
+    outputs: &mut Outputs,
     count: &mut u64,
 ) -> anyhow::Result<()> {
     while let Some(record) = reader.next()? {
-        if !is_way(args, record.note.direction) || !accepts(filters, args, &record.packet)? {
+        if !is_way(args, record.note.direction) || !filters.accepts(&record.packet)? {
             continue;
         }
-        if let Some(copy) = copy
+        if let Some(copy) = &mut outputs.copy
             && !copy.packet(&record)?
         {
             return Ok(());
         }
         *count += 1;
-        if let Some(lines) = lines {
-            lines.packet(&record.packet, None)?;
+        if let Some(lines) = &mut outputs.lines {
+            lines.packet(&record.packet, || remark::of_record(&record, outputs.color))?;
         }
         if args.choice.count.is_some_and(|wanted| *count >= wanted.get()) {
             return Ok(());
@@ -80,17 +91,20 @@ const fn is_way(args: &CaptureArgs, direction: Direction) -> bool {
     )
 }
 
-/// Whether the filter, as it is for the packet's link type, accepts it.
-fn accepts(
-    filters: &mut BTreeMap<LinkType, Filter>,
-    args: &CaptureArgs,
-    packet: &Packet<'_>,
-) -> anyhow::Result<bool> {
-    let filter = match filters.entry(packet.link) {
-        Entry::Occupied(entry) => entry.into_mut(),
-        Entry::Vacant(entry) => entry.insert(filter(args, packet.link)?),
-    };
-    Ok(filter.accepts(packet))
+/// The filter, compiled for each link type that there is.
+struct Filters<'a> {
+    by_link: BTreeMap<LinkType, Filter>,
+    compile: &'a dyn Fn(LinkType) -> anyhow::Result<Filter>,
+}
+
+impl Filters<'_> {
+    fn accepts(&mut self, packet: &Packet<'_>) -> anyhow::Result<bool> {
+        let filter = match self.by_link.entry(packet.link) {
+            Entry::Occupied(entry) => entry.into_mut(),
+            Entry::Vacant(entry) => entry.insert((self.compile)(packet.link)?),
+        };
+        Ok(filter.accepts(packet))
+    }
 }
 
 /// Says what tcpdump says of a file.

@@ -2,16 +2,17 @@
 
 use netlab::{
     capture::{LinkType, Packet},
-    trace::{Hook, Sighting},
+    trace::{Loss, Sighting},
 };
 use netlab_common::event::Tally;
 
 use super::{
     archive::Archive,
+    cluster::Cluster,
     follow::Journeys,
     output::{Lines, counted, now, packets, tell},
     place::Port,
-    remark::remark,
+    remark,
 };
 use crate::cli::{CaptureArgs, capture::MAX_BUFFER};
 
@@ -37,14 +38,15 @@ impl Sink {
     /// Opens files and learns what journeys have to be told by, `ports` among it.
     pub fn new(
         args: &CaptureArgs,
+        cluster: Option<&Cluster>,
         color: bool,
         snaplen: u32,
         ports: &[Port],
     ) -> anyhow::Result<Self> {
         Ok(Self {
             lines: if args.print.follow { None } else { Lines::new(args) },
-            journeys: Journeys::new(args, color, ports),
-            archive: Archive::new(args, snaplen)?,
+            journeys: Journeys::new(args, cluster, color, ports),
+            archive: Archive::new(args, cluster, snaplen)?,
             color,
             wanted: args.choice.count.map(Into::into),
             seen: 0,
@@ -78,7 +80,7 @@ impl Sink {
             return Ok(());
         }
         if let Some(lines) = &mut self.lines {
-            lines.packet(&packet, Some(&remark(sighting, self.color)))?;
+            lines.packet(&packet, || Some(remark::of_sighting(sighting, self.color)))?;
         }
         self.took(sighting);
         self.count(1);
@@ -111,8 +113,8 @@ impl Sink {
         self.journeys.is_some()
     }
 
-    /// What was lost so far, by host, interface and hook.
-    pub fn lost(&mut self, losses: &[(&str, &str, Hook, u64)]) -> anyhow::Result<()> {
+    /// What was lost so far.
+    pub fn lost(&mut self, losses: &[Loss<'_>]) -> anyhow::Result<()> {
         if let Some(journeys) = &mut self.journeys {
             journeys.lost(now(), losses);
         }
@@ -137,7 +139,7 @@ impl Sink {
     pub fn finish(
         mut self,
         tallies: &[Tally],
-        losses: &[(&str, &str, Hook, u64)],
+        losses: &[Loss<'_>],
         missed: u64,
     ) -> anyhow::Result<()> {
         if let Some(journeys) = &mut self.journeys {

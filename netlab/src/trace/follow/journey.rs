@@ -7,7 +7,7 @@ use serde::{Serialize, Serializer, ser::SerializeStruct as _};
 
 use super::{
     super::event::{Event, Hook},
-    losses::Loss,
+    losses::LossPlace,
     transport::protocol_name,
     written,
 };
@@ -39,7 +39,7 @@ pub struct Journey {
     pub outcome: Outcome,
     /// Where packets were lost meanwhile, and this one was not seen: hops may be missing.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub losses: Vec<Loss>,
+    pub losses: Vec<LossPlace>,
     /// The packet that answers it, if that was seen in time. It has no reply itself.
     pub reply: Option<Box<Journey>>,
 }

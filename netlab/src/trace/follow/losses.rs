@@ -11,7 +11,7 @@ const MOST: usize = 1024;
 
 /// A place where packets were lost.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-pub struct Loss {
+pub struct LossPlace {
     /// The host; empty for this machine's own namespace.
     pub host: String,
     /// The interface; may be empty.
@@ -32,12 +32,12 @@ struct Time {
     /// Nanoseconds since 1970.
     from: u64,
     to: u64,
-    places: BTreeSet<Loss>,
+    places: BTreeSet<LossPlace>,
 }
 
 impl Losses {
     /// Notes that packets were lost at some time between two.
-    pub fn note(&mut self, from: u64, to: u64, places: BTreeSet<Loss>) {
+    pub fn note(&mut self, from: u64, to: u64, places: BTreeSet<LossPlace>) {
         if places.is_empty() {
             return;
         }
@@ -56,15 +56,15 @@ impl Losses {
     }
 
     /// Where packets were lost between two times, but for where these hops were seen.
-    pub fn between(&self, from: u64, to: u64, hops: &[Hop]) -> Vec<Loss> {
+    pub fn between(&self, from: u64, to: u64, hops: &[Hop]) -> Vec<LossPlace> {
         let meanwhile = self.times.iter().filter(|time| time.from <= to && from <= time.to);
-        let places: BTreeSet<&Loss> = meanwhile.flat_map(|time| &time.places).collect();
-        let seen = |place: &Loss| hops.iter().any(|hop| place.is_at(hop));
+        let places: BTreeSet<&LossPlace> = meanwhile.flat_map(|time| &time.places).collect();
+        let seen = |place: &LossPlace| hops.iter().any(|hop| place.is_at(hop));
         places.into_iter().filter(|place| !seen(place)).cloned().collect()
     }
 }
 
-impl Loss {
+impl LossPlace {
     /// Whether a hop was there.
     pub(super) fn is_at(&self, hop: &Hop) -> bool {
         self.hook == hop.hook && self.host == hop.host && self.interface == hop.interface

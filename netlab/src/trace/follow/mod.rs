@@ -50,7 +50,7 @@ use std::{
 use netlab_common::{flow::FlowKey, verdict::Kind};
 
 pub use journey::{Direction, Flow, Hop, Journey, Outcome, Part, Tunnel};
-pub use losses::Loss;
+pub use losses::LossPlace;
 pub use render::{Style, render};
 
 use self::{
@@ -166,7 +166,7 @@ impl Follower {
 
     /// Learns that packets were lost at these places, at some time between two: nanoseconds
     /// since 1970.
-    pub fn lose(&mut self, from: u64, to: u64, places: BTreeSet<Loss>) {
+    pub fn lose(&mut self, from: u64, to: u64, places: BTreeSet<LossPlace>) {
         self.losses.note(from, to, places);
     }
 

@@ -28,7 +28,7 @@ use jiff::{Timestamp, tz::TimeZone};
 
 use super::{
     journey::{Flow, Hop, Journey, Outcome},
-    losses::Loss,
+    losses::LossPlace,
     notes,
     tree::{Row, is_part_of, rows},
 };
@@ -244,18 +244,18 @@ fn losses(out: &mut String, journey: &Journey, style: &Style) {
     const FEW: usize = 2;
     let replies = journey.reply.iter().flat_map(|reply| &reply.losses);
     // Where one of the two was seen, the other need not have come by.
-    let seen = |loss: &Loss| {
+    let seen = |loss: &LossPlace| {
         let replies = journey.reply.iter().flat_map(|reply| &reply.hops);
         journey.hops.iter().chain(replies).any(|hop| loss.is_at(hop))
     };
-    let places: BTreeSet<&Loss> =
+    let places: BTreeSet<&LossPlace> =
         journey.losses.iter().chain(replies).filter(|loss| !seen(loss)).collect();
     if places.is_empty() {
         return;
     }
     let named = places.iter().take(FEW);
     let mut text: Vec<_> = named
-        .map(|Loss { host, interface, hook }| format!("{} {hook}", place(host, interface)))
+        .map(|LossPlace { host, interface, hook }| format!("{} {hook}", place(host, interface)))
         .collect();
     if places.len() > FEW {
         text.push(format!("at {} more places", places.len() - FEW));

@@ -1,6 +1,9 @@
 //! What a shell and a person do to a capture.
 
-use std::{fs, process::Command};
+use std::{
+    fs,
+    process::{Command, Stdio},
+};
 
 use netlab::lab::{Hook, Mode};
 use netlab_tests::{
@@ -10,7 +13,7 @@ use netlab_tests::{
     privilege::require_lab,
 };
 
-use super::dial;
+use super::{dial, have};
 
 #[test]
 fn a_capture_survives_what_a_shell_does_to_it() {
@@ -47,13 +50,42 @@ fn a_capture_survives_what_a_shell_does_to_it() {
     dial(&lab, 4);
     let ended = capture.end();
     lab.write_manifest("pods.yaml", &pods);
-    assert!(ended.ran.stderr.contains("Services are not named"), "{}", ended.ran.stderr);
+    // They are read once, and told as errors are.
+    let stderr = &ended.ran.stderr;
+    assert_eq!(stderr.matches("Services are not named").count(), 1, "{stderr}");
+    assert!(stderr.starts_with("netlab: cannot use the manifests in "), "{stderr}");
     let all = packets(&file);
     let inbound = all.iter().filter(|packet| packet.place.ends_with("-in")).count();
     assert!(0 < inbound && inbound < all.len());
     let args = ["capture", "-r", file.to_str().unwrap(), "-Q", "in", "--count"];
     let counted = netlab(&args).expect(0).stdout;
     assert_eq!(counted, format!("{inbound} packets\n"));
+}
+
+#[test]
+fn what_cannot_be_had_is_refused_before_anything_begins() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("untouched");
+    for (flag, words) in [
+        ("-I", "netlab: -I: "),
+        ("-Zdaemon", "netlab: -Z daemon: a capture attaches to what appears"),
+        ("-yRAW", "netlab: -y RAW: every packet is an Ethernet frame here"),
+        ("-Efile", "netlab: -E file: ESP is not decrypted; "),
+    ] {
+        let refused = netlab(&["capture", flag, "-w", file.to_str().unwrap()]).expect(2);
+        assert!(refused.stderr.starts_with(words), "{}", refused.stderr);
+        assert_eq!(refused.stderr.lines().count(), 1, "{}", refused.stderr);
+    }
+    assert!(!file.exists());
+    if have("script") {
+        let line = format!("{} capture -i lo -c 1 -w -", binary::path().display());
+        let mut script = Command::new("script");
+        let output = script.args(["-qec", &line, "/dev/null"]).stdin(Stdio::null()).output();
+        let output = output.unwrap();
+        let told = String::from_utf8_lossy(&output.stdout);
+        assert!(told.starts_with("netlab: -w -: a capture file cannot be shown"), "{told:?}");
+        assert_eq!(output.status.code(), Some(2));
+    }
 }
 
 /// Dials until the process has ended; its exit status.

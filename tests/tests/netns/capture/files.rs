@@ -260,15 +260,15 @@ fn datagrams(count: usize, payload: &[u8]) {
 
 /// Of an interface.
 #[derive(Clone, Copy, Debug)]
-struct Counts {
-    accepted: u64,
-    dropped: u64,
-    delivered: u64,
+pub struct Counts {
+    pub accepted: u64,
+    pub dropped: u64,
+    pub delivered: u64,
 }
 
 /// What a pcapng file of this machine's byte order says of each interface at its end
 /// (draft-ietf-opsawg-pcapng, 4.2 and 4.6).
-fn statistics(mut file: &[u8]) -> Vec<(String, Counts)> {
+pub fn statistics(mut file: &[u8]) -> Vec<(String, Counts)> {
     const INTERFACE: u32 = 1;
     const STATISTICS: u32 = 5;
     const NAME: u16 = 2;

@@ -3,11 +3,13 @@
 use std::{
     collections::BTreeSet,
     fs,
+    net::{Ipv4Addr, UdpSocket},
     time::{Duration, Instant},
 };
 
 use aya::programs::loaded_programs;
 use netlab::{
+    capture::file::Reader,
     lab::{Hook, Mode, processes},
     spec::model::Protocol,
 };
@@ -19,7 +21,10 @@ use netlab_tests::{
     privilege::require_lab,
 };
 
-use super::dial;
+use super::{
+    dial,
+    wire::{NEAR, Wire},
+};
 
 /// The datapath's own hooks at the node that is dialled.
 const NODE: [&str; 6] = ["--node", "node-1", "-i", "eth0", "-l", "tcp port 30080"];
@@ -186,6 +191,101 @@ fn sees_the_datapath(lab: &Lab, capture: &Capture, hook: Hook) {
         let _ = lab.dial(Protocol::Tcp, (NODES[0].1, WEB), 64);
         capture.printed().contains(hop).then_some(())
     });
+}
+
+#[test]
+fn a_namespace_that_is_made_anew_is_captured_in_again() {
+    if !require_lab() {
+        return;
+    }
+    let (Some(wire), Some(other)) = (Wire::new(), Wire::new()) else { return };
+    let name = wire.name().to_owned();
+    // The end in the other namespace goes when this one does.
+    wire.ip(&["link", "add", "here0", "type", "veth", "peer", "there0", "netns", other.name()]);
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("all.pcapng");
+    let all = ["-i", "any", "--hook", "tc-out,drop", "-w", file.to_str().unwrap(), "udp port 9"];
+    let all = wire.capture(&all);
+    let named = wire.capture(&["-i", NEAR, "--hook", "tc-out", "-l", "udp port 9"]);
+    datagrams(&wire);
+    until("the first packet", || named.printed().contains("UDP").then_some(()));
+    named.printed().clear();
+
+    drop(wire);
+    for capture in [&all, &named] {
+        let gone = format!("the namespace of {name} is gone");
+        until("the namespace to be gone", || capture.errors().contains(&gone).then_some(()));
+    }
+    until("the captures to let go of it", || {
+        let lists = other.inside(|| fs::read_to_string("/proc/thread-self/net/dev")).unwrap();
+        (!lists.contains("there0")).then_some(())
+    });
+    let wire = Wire::named(name.clone());
+    for capture in [&all, &named] {
+        let there = format!("netlab: {name} is another namespace now; the capture goes on there");
+        until("the new namespace", || capture.errors().contains(&there).then_some(()));
+    }
+    // The interface may have come later.
+    until("packets of the new one", || {
+        datagrams(&wire);
+        named.printed().contains(&format!(" | {name} {NEAR} tc-out\n")).then_some(())
+    });
+    let lines = {
+        let ended = named.end();
+        assert_eq!(ended.statistics().captured, ended.ran.stdout.lines().count() as u64 + 1);
+        ended.ran.stdout
+    };
+    assert!(lines.lines().all(|line| line.contains(NEAR)), "{lines}");
+
+    // Drops are attributed by the namespace's number in the kernel.
+    let told = all.end().statistics();
+    let seen = packets(&file);
+    assert_eq!((seen.len() as u64, told.dropped), (told.captured, 0));
+    let places: BTreeSet<_> = seen.iter().map(|packet| packet.place.as_str()).collect();
+    let mut reader = Reader::open(&file).unwrap();
+    while reader.next().unwrap().is_some() {}
+    let described: Vec<_> = reader.interfaces().iter().map(|it| it.name.as_str()).collect();
+    assert_eq!(described.len(), places.len(), "each place is described once: {described:?}");
+    let drops = format!("{name}/lo/drop");
+    let drops = seen.iter().filter(|packet| packet.place == drops).count();
+    assert!(drops > 1, "{drops} in {places:?}");
+}
+
+/// One to nobody at the far end, and one to nobody here, which is dropped.
+fn datagrams(wire: &Wire) {
+    wire.inside(|| {
+        let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).unwrap();
+        for address in [Wire::PEER, Wire::ADDRESS] {
+            // Refused, where it was known before that nobody is there.
+            let _ = socket.send_to(b"?", (address, 9));
+        }
+    });
+}
+
+#[test]
+fn a_lab_that_is_built_anew_is_captured_in_again() {
+    if !require_lab() {
+        return;
+    }
+    let built = ["--mode", "vxlan", "--hook", "xdp"];
+    let lab = Lab::up_with(&built);
+    let capture = Capture::start(&lab, &["--node", "all", "-i", "eth0", "-l", "tcp port 30080"]);
+    for _ in 0..2 {
+        let _ = lab.down().expect(0);
+        let _ = lab.again(&built).expect(0);
+        capture.printed().clear();
+        // By then the datapaths of the new agents are watched too.
+        for hop in ["client eth0 tc-out", "node-1 eth0 xdp-in", "node-1 eth0 xdp-out | "] {
+            until(hop, || {
+                dial(&lab, 1);
+                capture.printed().contains(hop).then_some(())
+            });
+        }
+    }
+    let ended = capture.end();
+    assert_eq!(ended.statistics().dropped, 0);
+    let back = "netlab: node-1 is another namespace now; the capture goes on there\n";
+    assert_eq!(ended.ran.stderr.matches(back).count(), 2, "{}", ended.ran.stderr);
 }
 
 /// Numbers of the programs that a process holds, itself or by a link.

@@ -8,10 +8,14 @@ use std::{
 
 use netlab_tests::{
     capture::{Seen, packets},
+    poll::until,
     privilege::require_lab,
 };
 
-use super::wire::{FAR, NEAR, Wire};
+use super::{
+    files::{Counts, statistics},
+    wire::{FAR, NEAR, Wire},
+};
 
 /// Packets of a burst.
 const BURST: u64 = 20_000;
@@ -58,6 +62,56 @@ fn a_large_ring_loses_nothing_and_agrees_with_the_interfaces() {
         assert_eq!(count, BURST, "{place}");
     }
     in_order(&seen, &format!("{}/{FAR}/tc-in", wire.name()));
+}
+
+#[test]
+fn the_files_of_a_series_lack_together_what_the_capture_lost() {
+    if !require_lab() {
+        return;
+    }
+    let Some(wire) = Wire::new() else { return };
+    let directory = tempfile::tempdir().unwrap();
+    let first = directory.path().join("series");
+    // Of a million bytes each, which are not many packets.
+    let args = ["-B", "64", "-C", "1", "-w", first.to_str().unwrap(), "udp port 9"];
+    let capture = wire.capture(&args);
+    let files = || fs::read_dir(directory.path()).unwrap().count();
+    let mut sent = 0;
+    until("some files", || {
+        // Lost, for the most part; then taken as fast as it can.
+        capture.signal(libc::SIGSTOP);
+        large(&wire, 200);
+        capture.signal(libc::SIGCONT);
+        large(&wire, 400);
+        sent += 600;
+        (files() > 4).then_some(())
+    });
+    let told = capture.end().statistics();
+    let (mut dropped, mut delivered, mut charged) = (0, 0, 0);
+    for entry in fs::read_dir(directory.path()).unwrap() {
+        let of_file = statistics(&fs::read(entry.unwrap().path()).unwrap());
+        let lost = of_file.iter().map(|(_, counts)| counts.dropped).sum::<u64>();
+        dropped += lost;
+        charged += u32::from(lost > 0);
+        delivered += of_file.iter().map(|(_, counts)| counts.delivered).sum::<u64>();
+        for (place, Counts { accepted, dropped, delivered }) in of_file {
+            assert_eq!(accepted, dropped + delivered, "{place}");
+        }
+    }
+    println!("{told:?}, {} files, of which {charged} lack packets", files());
+    assert_eq!(told.received, 2 * sent);
+    assert_eq!((delivered, dropped), (told.captured, told.dropped));
+    assert!(charged > 1, "losses belong to the files that they were meanwhile");
+}
+
+/// So many large packets to nobody.
+fn large(wire: &Wire, count: usize) {
+    wire.inside(|| {
+        let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).unwrap();
+        for _ in 0..count {
+            socket.send_to(&[7; 1400], (Wire::PEER, 9)).unwrap();
+        }
+    });
 }
 
 /// The burst's packets are numbered.

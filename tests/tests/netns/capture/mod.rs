@@ -8,6 +8,7 @@ mod hooks;
 mod interfaces;
 mod journeys;
 mod lifetime;
+mod lines;
 mod loss;
 mod wire;
 

@@ -31,7 +31,11 @@ impl Wire {
         if !have("ip") {
             return None;
         }
-        let name = unused_name().to_string();
+        Some(Self::named(unused_name().to_string()))
+    }
+
+    /// In a namespace of this name. ip(8) has to be there.
+    pub fn named(name: String) -> Self {
         let netns = Netns::create(&name).unwrap();
         let wire = Self { name, netns };
         sysctl::write(&wire.netns, "ipv6/conf/all/disable_ipv6", "1").unwrap();
@@ -40,7 +44,7 @@ impl Wire {
         wire.ip(&["link", "set", NEAR, "address", "02:00:00:00:00:01"]);
         wire.ip(&["link", "set", FAR, "address", Self::PEER_MAC]);
         wire.up(NEAR, Self::ADDRESS, Self::PEER);
-        Some(wire)
+        wire
     }
 
     /// Makes another pair, of which the second end is up.

@@ -40,6 +40,9 @@ pub struct Record<'a> {
     pub place: &'a Interface,
     /// What pcapng says besides.
     pub note: Note<'a>,
+    /// The program that wrote it down, as shb_userappl names it: name and version. Empty where
+    /// the file does not say.
+    pub application: &'a str,
 }
 
 impl Reader {
@@ -112,7 +115,11 @@ impl Reader {
         let note = Note { direction: found.direction, comments };
         // There is no packet before its interface has been described.
         let place = &self.interfaces[found.interface];
-        Ok(Some(Record { packet, interface: found.interface, place, note }))
+        let application = match &self.format {
+            Format::Pcap(_) => "",
+            Format::Pcapng(pcapng) => pcapng.application(),
+        };
+        Ok(Some(Record { packet, interface: found.interface, place, note, application }))
     }
 
     /// What the packets of a pcap file begin with, or those of the first interface of a

@@ -28,6 +28,8 @@ const BLOCK_HEADER: usize = 8;
 /// Length of what surrounds a block's content, in bytes: type, length, and length again.
 const AROUND: u32 = 12;
 
+/// Option of a section header block (section 4.1).
+const SHB_USERAPPL: u16 = 4;
 /// Options of an interface description block (section 4.2).
 const IF_NAME: u16 = 2;
 const IF_DESCRIPTION: u16 = 3;
@@ -46,6 +48,8 @@ pub(super) struct Pcapng {
     /// Memory that the interfaces of all sections take, in bytes.
     taken: usize,
     precision: Precision,
+    /// What wrote this section; empty where it does not say.
+    application: String,
 }
 
 /// What is needed of an interface to understand its packets.
@@ -71,7 +75,13 @@ impl Pcapng {
         // The byte order until a section says another.
         let order = Order::Little;
         let precision = Precision::Micro;
-        Self { order, members: Vec::new(), before: 0, taken: 0, precision }
+        let application = String::new();
+        Self { order, members: Vec::new(), before: 0, taken: 0, precision, application }
+    }
+
+    /// What wrote the current section; empty where it does not say.
+    pub(super) fn application(&self) -> &str {
+        &self.application
     }
 
     pub(super) fn precision(&self) -> Precision {
@@ -173,6 +183,11 @@ impl Pcapng {
             let (format, known, file) = ("pcapng", "1.0 to 1.2", source.name());
             return Err(Error::Version { file, format, major, minor, known });
         }
+        // Nothing that packets need: a section whose options are damaged may be read.
+        let application = order::options(&content[16..], self.order)
+            .map_while(Result::ok)
+            .find(|option| option.code == SHB_USERAPPL);
+        self.application = application.map_or_else(String::new, |option| text(option.value));
         self.members.clear();
         self.before = before;
         Ok(())

@@ -3,7 +3,7 @@
 use std::fs;
 
 use super::{
-    super::{Direction, MAX_BLOCK, OPT_COMMENT, order::padding},
+    super::{APPLICATION, Direction, MAX_BLOCK, OPT_COMMENT, order::padding},
     Error, Interface, Note, Sink, Statistics,
 };
 use crate::capture::{LinkType, Packet};
@@ -68,7 +68,7 @@ impl Pcapng {
         pcapng.block.extend(u64::MAX.to_ne_bytes());
         pcapng.text(SHB_HARDWARE, std::env::consts::ARCH);
         pcapng.text(SHB_OS, &operating_system());
-        pcapng.text(SHB_USERAPPL, concat!("netlab ", env!("CARGO_PKG_VERSION")));
+        pcapng.text(SHB_USERAPPL, APPLICATION);
         pcapng.end_options();
         pcapng.put_block(sink, SECTION_HEADER)?;
         Ok(pcapng)

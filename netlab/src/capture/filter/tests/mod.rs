@@ -51,7 +51,7 @@ fn options(link: LinkType) -> Options {
 /// libpcap's own program; None where libpcap refuses the expression, or its program reads
 /// scratch memory that it has not written (as for `geneve or tcp`), which is anything there.
 fn libpcap(expression: &str, link: LinkType) -> Option<pcap::BpfProgram> {
-    let program = compile::program(expression, link).unwrap().ok()?;
+    let program = compile::program(expression, link, true).unwrap().ok()?;
     let scratch = Analysis::of(&program).unwritten >> 2;
     let capture = pcap::Capture::dead(compile::dlt(link)).unwrap();
     capture.compile(expression, true).ok().filter(|_| scratch == 0 || !program.is_forward())

@@ -1,10 +1,10 @@
 //! Journeys that may lack hops.
 
 use super::*;
-use crate::trace::follow::Loss;
+use crate::trace::follow::LossPlace;
 
 fn lose(scene: &mut Scene, [from, to]: [u64; 2], places: &[(&str, &str, Hook)]) {
-    let places = places.iter().map(|(host, interface, hook)| Loss {
+    let places = places.iter().map(|(host, interface, hook)| LossPlace {
         host: (*host).to_owned(),
         interface: (*interface).to_owned(),
         hook: *hook,
