@@ -23,6 +23,7 @@ use super::{
 use crate::{
     datapath::attach::Hook,
     netlink::{self, Netns},
+    proxy,
     spec::{self, Objects, Spec, SpecError},
 };
 
@@ -128,6 +129,9 @@ pub enum UpError {
     /// The objects cannot stand in one lab.
     #[error(transparent)]
     Topology(#[from] TopologyError),
+    /// This machine cannot load kube-proxy's rules.
+    #[error(transparent)]
+    Proxy(#[from] proxy::Error),
     /// Another's namespace has the name.
     #[error(
         "there is a namespace {0} already, and it is not this lab's; \
@@ -192,6 +196,9 @@ pub async fn up(request: &Request, mut watch: impl FnMut(Event<'_>)) -> Result<O
     options.check()?;
     let previous = dir.topology()?;
     let design = Design::new(request, &options, previous.is_some(), &dir)?;
+    if let Some(kind) = options.proxy.kube_proxy() {
+        proxy::probe(kind).await?;
+    }
 
     let mut namespaces: BTreeSet<String> =
         record.iter().flat_map(|record| record.namespaces.clone()).collect();
