@@ -166,11 +166,15 @@ impl Tool {
             return Ok(wanted);
         }
         let existing = self.existing(netns, view.family).await?;
+        if existing == Existing::default() {
+            for script in nftables::batches(&wanted) {
+                self.nft(netns, &script).await?;
+            }
+            return Ok(wanted);
+        }
         let script = nftables::transaction(&wanted, None, &existing);
         if let Err(error) = self.nft(netns, &script).await {
-            if existing == Existing::default() {
-                return Err(error);
-            }
+            log::warn!("{error}; loading everything anew");
             // What is there does not go with what should be, such as a base chain of the same
             // name with another priority. It goes, and with it who stays with which endpoint.
             let anew = nftables::transaction(&wanted, None, &Existing::default());

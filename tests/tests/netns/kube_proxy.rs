@@ -76,7 +76,8 @@ fn another_proxy_finds_nothing_of_the_one_before() {
     let tables = || lab.exec("node-1", &["nft", "list", "tables"]).expect(0).stdout;
     assert!(tables().contains("table ip kube-proxy"));
     let chains = || lab.exec("node-1", &["iptables-save"]).expect(0).stdout;
-    for (proxy, answered) in [("iptables", true), ("ebpf", true), ("iptables", true), ("none", false)]
+    for (proxy, answered) in
+        [("iptables", true), ("ebpf", true), ("iptables", true), ("none", false)]
     {
         let _ = lab.again(&["--proxy", proxy]).expect(0);
         assert!(!tables().contains("kube-proxy"), "{proxy}: {}", tables());

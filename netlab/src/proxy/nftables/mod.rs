@@ -8,6 +8,7 @@
 //! [`render`] says what should be there, [`transaction`] how to get there. Both are pure.
 
 mod base;
+mod batches;
 mod services;
 #[cfg(test)]
 mod tests;
@@ -15,7 +16,10 @@ mod transaction;
 
 use std::{borrow::Cow, collections::BTreeMap};
 
-pub use self::transaction::{Existing, transaction};
+pub use self::{
+    batches::batches,
+    transaction::{Existing, transaction},
+};
 use super::view::{Family, View};
 
 /// The table's name.

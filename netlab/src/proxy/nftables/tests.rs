@@ -1,4 +1,4 @@
-use super::{Existing, Ruleset, render, transaction};
+use super::{Existing, Ruleset, batches, render, transaction};
 use crate::{
     proxy::{
         tests::{golden, sample},
@@ -92,4 +92,32 @@ fn what_an_agent_before_left_goes_but_clients_stay_with_their_endpoints() {
     }
     assert!(!script.contains("somebodys"));
     assert!(!script.contains(&format!("flush set ip kube-proxy {affinity}")));
+}
+
+#[test]
+fn a_large_rule_set_is_loaded_in_pieces_and_takes_effect_with_the_last() {
+    let (mut spec, node) = sample();
+    assert_eq!(batches(&rules(&spec, &node)).len(), 1);
+    let sticky = spec.services[1].clone();
+    spec.services.extend((0..1000_u16).map(|index| {
+        let mut service = sticky.clone();
+        service.name.name = format!("svc-{index}");
+        let [high, low] = index.to_be_bytes();
+        service.cluster_addresses = vec![[10, 97, high, low].into()];
+        service.ports[0].node_port = std::num::NonZeroU16::new(40_000 + index);
+        service
+    }));
+    let ruleset = rules(&spec, &node);
+    let scripts = batches(&ruleset);
+    assert!(scripts.len() > 3);
+    let (last, before) = scripts.split_last().unwrap();
+    assert!(before.iter().all(|script| !script.contains("add element")));
+    assert!(last.lines().all(|line| line.starts_with("add element ")));
+    // Nothing is lost, and nothing said twice.
+    let mut pieces: Vec<_> = scripts.iter().flat_map(|script| script.lines()).collect();
+    let whole = transaction(&ruleset, None, &Existing::default());
+    let mut whole: Vec<_> = whole.lines().collect();
+    pieces.sort_unstable();
+    whole.sort_unstable();
+    assert!(pieces == whole);
 }
