@@ -3,7 +3,8 @@
 //! The one loop of netlab that reads up and writes down: a new spec or a change of the
 //! node's network leads to new tables or rules, whose difference from the present ones is
 //! applied. A spec that cannot be read changes nothing but the status. The loop is the same
-//! for netlab's own programs and for kube-proxy's rules; what differs is in [`datapath`].
+//! for netlab's own programs and for kube-proxy's rules; what differs is in
+//! `datapath`.
 
 mod datapath;
 pub mod ebpf;
