@@ -113,6 +113,7 @@ pub enum Lab {
 Examples:
   netlab lab up
   netlab lab up --mode vxlan --underlay routed
+  netlab lab up --proxy nftables             kube-proxy's rules instead of eBPF
   netlab lab up -f services.yaml -f pods.yaml --nodes 3
   netlab lab up --name second --hook tc --mtu 9000")]
     Up(UpArgs),
@@ -228,6 +229,9 @@ pub struct AgentArgs {
     /// This node, as its Node object is named.
     #[arg(long, value_name = "NODE")]
     pub node: String,
+    /// What answers.
+    #[arg(long, default_value = "ebpf")]
+    pub proxy: AgentProxy,
     /// Interface that clients come in by; repeatable [default: the one with the node's address].
     #[arg(long = "uplink", value_name = "IF")]
     pub uplinks: Vec<String>,
@@ -237,9 +241,9 @@ pub struct AgentArgs {
     /// Directory for status.json.
     #[arg(long, value_name = "DIR")]
     pub state: PathBuf,
-    /// Directory on a BPF file system to pin maps in.
+    /// Directory on a BPF file system to pin maps in; needed with --proxy ebpf.
     #[arg(long, value_name = "DIR")]
-    pub pin: PathBuf,
+    pub pin: Option<PathBuf>,
     /// Most entries of the conntrack table.
     #[arg(long, value_name = "N", default_value_t = 262_144,
           value_parser = clap::value_parser!(u32).range(1024..=16_777_216))]
@@ -247,6 +251,17 @@ pub struct AgentArgs {
     /// Ports to masquerade with, outside of what the host's own sockets take.
     #[arg(long, value_name = "LOW-HIGH", default_value = "1024-29999")]
     pub snat_ports: PortRange,
+}
+
+/// What an agent answers with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum AgentProxy {
+    /// netlab's own programs.
+    Ebpf,
+    /// Rules as kube-proxy loads them with nft. They stay when the agent ends.
+    Nftables,
+    /// Rules as kube-proxy loads them with iptables-restore. They stay when the agent ends.
+    Iptables,
 }
 
 /// A range of ports, both ends included.
@@ -401,8 +416,12 @@ flag_values! {
     }
     /// Who answers node ports.
     Proxy {
-        /// netlab's agent, one a node.
+        /// netlab's own programs, loaded by an agent on each node.
         Ebpf = "ebpf",
+        /// Rules of nftables, as kube-proxy's.
+        Nftables = "nftables",
+        /// Rules of iptables, as kube-proxy's.
+        Iptables = "iptables",
         /// Nobody.
         None = "none",
     }

@@ -1,8 +1,8 @@
 //! netlab as a library: everything the binary does, without flags and without printing.
 //!
 //! The direction of dependency is
-//! `cmd -> lab, agent, capture -> spec, plan, netlink, datapath, trace -> netlab_common`, with
-//! `trace -> datapath, netlink -> bpf` among the last;
+//! `cmd -> lab, agent, capture -> spec, plan, netlink, datapath, proxy, trace -> netlab_common`,
+//! with `trace -> datapath, netlink -> bpf` among the last;
 //! see docs/architecture.md.
 
 pub mod agent;
@@ -12,6 +12,7 @@ pub mod datapath;
 pub mod lab;
 pub mod netlink;
 pub mod plan;
+pub mod proxy;
 pub mod source;
 pub mod spec;
 pub mod trace;

@@ -15,6 +15,7 @@ use netlab::{
         dial::{self, Answer, DialError},
     },
     netlink::Netns,
+    proxy::Kind,
     spec::{self, model::Protocol},
 };
 use serde_json::Value;
@@ -52,21 +53,66 @@ pub const CELLS: [(Mode, Hook); 4] = [
     (Mode::Vxlan, Hook::Tc),
 ];
 
+/// kube-proxy's two modes, each in one pod network.
+pub const PEERS: [(Mode, By); 2] =
+    [(Mode::HostGw, By::KubeProxy(Kind::Nftables)), (Mode::Vxlan, By::KubeProxy(Kind::Iptables))];
+
+/// Who answers node ports.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum By {
+    /// netlab's programs, in a hook.
+    Ebpf(Hook),
+    /// kube-proxy's rules.
+    KubeProxy(Kind),
+}
+
+impl By {
+    /// As `--proxy` takes it.
+    #[must_use]
+    pub fn proxy(self) -> String {
+        match self {
+            Self::Ebpf(_) => "ebpf".to_owned(),
+            Self::KubeProxy(kind) => kind.to_string(),
+        }
+    }
+}
+
+impl From<Hook> for By {
+    fn from(hook: Hook) -> Self {
+        Self::Ebpf(hook)
+    }
+}
+
+/// [`CELLS`], then [`PEERS`].
+pub fn cells_and_peers() -> impl Iterator<Item = (Mode, By)> {
+    CELLS.into_iter().map(|(mode, hook)| (mode, hook.into())).chain(PEERS)
+}
+
 /// A running lab. Dropping it takes it down, unless `NETLAB_KEEP=1`.
 #[derive(Debug)]
 pub struct Lab {
     name: LabName,
+    /// The kernel's netfilter answers, and counts nothing for netlab.
+    without_counters: bool,
 }
 
 impl Lab {
-    /// The built-in cluster in one mode and hook.
+    /// The built-in cluster in one mode, answered for in one way.
     ///
     /// # Panics
     ///
     /// If it cannot be built.
     #[must_use]
-    pub fn up(mode: Mode, hook: Hook) -> Self {
-        Self::up_with(&["--mode", &mode.to_string(), "--hook", &hook.to_string()])
+    pub fn up(mode: Mode, by: impl Into<By>) -> Self {
+        let (mode, by) = (mode.to_string(), by.into());
+        let mut args = vec!["--mode".to_owned(), mode, "--proxy".to_owned(), by.proxy()];
+        if let By::Ebpf(hook) = by {
+            args.extend(["--hook".to_owned(), hook.to_string()]);
+        }
+        let args: Vec<_> = args.iter().map(String::as_str).collect();
+        let mut lab = Self::up_with(&args);
+        lab.without_counters = matches!(by, By::KubeProxy(_));
+        lab
     }
 
     /// A lab by further arguments of `lab up`.
@@ -87,7 +133,7 @@ impl Lab {
     #[must_use]
     pub fn named(name: LabName, args: &[&str]) -> Self {
         // First, so that what is half-built goes too.
-        let lab = Self { name };
+        let lab = Self { name, without_counters: false };
         let _ = lab.again(args).expect(0);
         lab
     }
@@ -152,9 +198,12 @@ impl Lab {
         counts.iter().sum()
     }
 
-    /// Everything that was dropped, by node, hook and reason.
+    /// Everything that was dropped, by node, hook and reason; of kube-proxy's rules nobody knows.
     #[must_use]
     pub fn drops(&self) -> Vec<String> {
+        if self.without_counters {
+            return Vec::new();
+        }
         let rows = self.show("counters");
         let drops = rows.iter().filter(|row| row["group"] == "dropped" && row["packets"] != 0);
         drops.map(ToString::to_string).collect()
@@ -343,4 +392,11 @@ pub fn masquerade_address(mode: Mode, node: &str) -> IpAddr {
         (Mode::Vxlan, "node-1") => [10, 244, 1, 0].into(),
         (Mode::Vxlan, _) => [10, 244, 2, 0].into(),
     }
+}
+
+/// The address of a node's bridge: what kube-proxy shows a backend on the node itself in place
+/// of the client's.
+#[must_use]
+pub fn bridge_address(node: &str) -> IpAddr {
+    if node == "node-1" { [10, 244, 1, 1].into() } else { [10, 244, 2, 1].into() }
 }

@@ -25,9 +25,11 @@ use crate::{
 const DEBIAN_TOOLCHAIN: [&str; 3] = ["rustc-web", "cargo-web", "libstd-rust-web-dev-bpf"];
 
 /// Programs that are used by name: (program, Debian package, what for).
-const PROGRAMS: [(&str, &str, &str); 5] = [
+const PROGRAMS: [(&str, &str, &str); 7] = [
     ("cc", "build-essential", "links Rust programs"),
     ("ip", "iproute2", "runs commands in the lab's namespaces"),
+    ("iptables", "iptables", "loads kube-proxy's rules in iptables mode"),
+    ("nft", "nftables", "loads kube-proxy's rules in nftables mode"),
     ("pcap-config", "libpcap-dev", "compiles capture filters"),
     ("tcpdump", "tcpdump", "tests compare captures with its"),
     ("tshark", "tshark", "tests have it read what a capture wrote"),

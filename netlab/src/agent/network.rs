@@ -9,7 +9,6 @@ use ipnet::IpNet;
 use netlab_common::abi::{Vtep, VtepKey};
 use nix::errno::Errno;
 
-use super::Options;
 use crate::{
     datapath::{attach::Device, compile::NodeView},
     netlink::{self, Connection, Link, LinkKind},
@@ -59,7 +58,8 @@ impl NodeView for Network {
     }
 }
 
-/// Observes the namespace of `connection`.
+/// Observes the namespace of `connection`, for the node of this name and the uplinks that are
+/// named, or else those with its addresses.
 ///
 /// # Errors
 ///
@@ -67,7 +67,8 @@ impl NodeView for Network {
 pub async fn observe(
     connection: &Connection,
     spec: &Spec,
-    options: &Options,
+    node: &str,
+    named: &[String],
 ) -> Result<Network, netlink::Error> {
     let links = connection.links().await?;
     let vxlan = links.iter().find_map(vxlan_device);
@@ -77,14 +78,14 @@ pub async fn observe(
     };
     let is_tunnel = |link: &&Link| matches!(link.kind, LinkKind::Vxlan(_));
     let tunnels = links.iter().filter(is_tunnel).map(device).collect();
-    let uplinks = if options.uplinks.is_empty() {
-        uplinks(connection, spec, &options.node, &links).await?
+    let uplinks = if named.is_empty() {
+        uplinks(connection, spec, node, &links).await?
     } else {
-        let named = links.iter().filter(|link| options.uplinks.contains(&link.name));
+        let named = links.iter().filter(|link| named.contains(&link.name));
         named.map(device).collect()
     };
     let mut masquerade = BTreeMap::new();
-    for net in remote_pod_networks(spec, &options.node) {
+    for net in remote_pod_networks(spec, node) {
         // The network's own address: the route is that of every pod in it.
         if let Some(source) = source_towards(connection, net.network()).await? {
             masquerade.insert(net, source);
@@ -96,7 +97,7 @@ pub async fn observe(
             elsewhere.insert(address, source);
         }
     }
-    let node = options.node.clone();
+    let node = node.to_owned();
     Ok(Network { node, uplinks, tunnels, vxlan, vteps, masquerade, elsewhere })
 }
 

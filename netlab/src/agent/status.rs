@@ -16,21 +16,27 @@ pub struct AgentStatus {
     pub node: String,
     /// Its process.
     pub pid: u32,
-    /// The hook in use: `xdp` or `tc`.
+    /// What answers: `ebpf`, `nftables` or `iptables`.
+    #[serde(default)]
+    pub proxy: String,
+    /// The program that loads kube-proxy's rules, with its version; empty for eBPF.
+    #[serde(default)]
+    pub tool: String,
+    /// The hook in use, `xdp` or `tc`; empty for kube-proxy's rules.
     pub hook: String,
     /// Why that hook, in a sentence.
     pub hook_reason: String,
     /// Programs in place.
     pub attached: Vec<Attachment>,
-    /// Counts applied specs; 0 until the first one is in the maps.
+    /// Counts applied specs; 0 until the first one is in the kernel.
     pub generation: u64,
     /// The spec's SipHash in hex, to tell whether this agent has the newest one.
     pub spec: String,
-    /// Frontends in the maps.
+    /// What a client can dial: frontends in the maps, or rules and map elements for it.
     pub frontends: usize,
-    /// Backend slots in the maps.
+    /// Backend slots in the maps, or chains that translate to an endpoint.
     pub backends: usize,
-    /// The conntrack table, as of the last collection.
+    /// The conntrack table, netlab's or the kernel's, as of the last look.
     #[serde(default)]
     pub conntrack: ConntrackUse,
     /// Why the newest files are not in use; the last good spec stays.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::{Context as _, bail};
 use netlab::{
     datapath::{self, load::Maps, tables::observe, view},
-    lab::{LabDir, LabName, Role},
+    lab::{LabDir, LabName, Proxy, Role},
     netlink::{Connection, Netns},
     spec::{Spec, read_directory},
 };
@@ -40,6 +40,9 @@ pub fn run(args: &ShowArgs) -> anyhow::Result<Outcome> {
         Some(pins) => (vec![this_host(pins.clone())], Spec::default()),
         None => of_lab(args)?,
     };
+    if args.pin.is_none() && !matches!(args.table, Table::Routes | Table::Fdb) {
+        require_maps(&args.name.name, &nodes)?;
+    }
     match args.table {
         Table::Services => {
             let rows = of_maps(&nodes, |maps| Ok(view::services(&observe(maps)?, &spec)))?;
@@ -104,6 +107,24 @@ fn show_conntrack(output: Output, nodes: &[Node]) -> anyhow::Result<Outcome> {
             format!("{} pkt, {} B", row.reply_packets, row.reply_bytes),
         ]
     })
+}
+
+/// Refuses to show maps of a lab that has none, and names what it has in their place.
+fn require_maps(name: &LabName, nodes: &[Node]) -> anyhow::Result<()> {
+    let Some(record) = LabDir::new(name).record()? else { return Ok(()) };
+    let node = nodes.first().map_or("NODE", |node| node.name.as_str());
+    let rules = match record.options.proxy {
+        Proxy::Ebpf => return Ok(()),
+        Proxy::None => bail!("nobody answers node ports in lab {name} (--proxy none)"),
+        Proxy::Nftables => "nft list table ip kube-proxy",
+        Proxy::Iptables => "iptables-save",
+    };
+    bail!(
+        "in lab {name} the kernel's netfilter answers node ports (--proxy {}), not netlab's \
+         programs: there are no tables of netlab's to show. Its rules: netlab lab exec --name \
+         {name} {node} -- {rules}; its connections: conntrack -L in the same place",
+        record.options.proxy
+    );
 }
 
 /// Runs `read` on the maps of each node's agent.

@@ -150,10 +150,10 @@ pub(super) fn fabric(spec: &Spec, options: &Options, addressing: &Addressing) ->
         let mut port = Link::veth(&port_name(name), name, UPLINK, options.mtu);
         // NAPI on this end is what lets the node's end send from XDP.
         port.offloads.insert(Offload::Gro, true);
-        if is_node && options.wants_complete_checksums() {
+        if is_node {
             // A packet from a local socket would reach the node's XDP program with a partial
             // checksum, as it never does on a real wire.
-            port.offloads.insert(Offload::TxChecksum, false);
+            port.offloads.insert(Offload::TxChecksum, !options.wants_complete_checksums());
         }
         if routed {
             port.mac = addresses

@@ -13,6 +13,7 @@ pub mod dial;
 pub mod down;
 pub mod echo;
 mod layout;
+mod leftovers;
 mod lock;
 pub mod options;
 pub mod processes;

@@ -4,7 +4,7 @@ use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
-use crate::datapath::attach::Hook;
+use crate::{datapath::attach::Hook, proxy};
 
 /// The name of a lab: the prefix of its namespaces.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -93,11 +93,27 @@ pub enum Underlay {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Proxy {
-    /// netlab's agent, one a node.
+    /// netlab's own programs.
     #[default]
     Ebpf,
+    /// kube-proxy's rules, in its nftables mode.
+    Nftables,
+    /// kube-proxy's rules, in its iptables mode.
+    Iptables,
     /// Nobody.
     None,
+}
+
+impl Proxy {
+    /// Which of kube-proxy's modes it is, if any.
+    #[must_use]
+    pub fn kube_proxy(self) -> Option<proxy::Kind> {
+        match self {
+            Self::Nftables => Some(proxy::Kind::Nftables),
+            Self::Iptables => Some(proxy::Kind::Iptables),
+            Self::Ebpf | Self::None => None,
+        }
+    }
 }
 
 macro_rules! display_as {
@@ -113,7 +129,7 @@ macro_rules! display_as {
 display_as! {
     Mode { HostGw => "host-gw", Vxlan => "vxlan" }
     Underlay { L2 => "l2", Routed => "routed" }
-    Proxy { Ebpf => "ebpf", None => "none" }
+    Proxy { Ebpf => "ebpf", Nftables => "nftables", Iptables => "iptables", None => "none" }
 }
 
 /// MTU of the underlay where nothing else is said: Ethernet's.
@@ -205,7 +221,7 @@ impl Options {
     /// decides how its wire treats checksums.
     #[must_use]
     pub fn wants_complete_checksums(&self) -> bool {
-        matches!(self.hook, Hook::Auto | Hook::Xdp)
+        self.proxy == Proxy::Ebpf && matches!(self.hook, Hook::Auto | Hook::Xdp)
     }
 }
 

@@ -87,7 +87,7 @@ pub fn wanted(
     let mut processes = Vec::new();
     for host in &topology.hosts {
         let (name, args) = match &host.role {
-            Role::Node if options.proxy == Proxy::Ebpf => {
+            Role::Node if options.proxy != Proxy::None => {
                 (format!("agent {}", host.name), agent_args(&host.name, options, dir))
             }
             Role::Pod { node, object } => {
@@ -119,10 +119,13 @@ pub fn wanted(
 
 fn agent_args(node: &str, options: &Options, dir: &LabDir) -> Vec<String> {
     let path = |path: PathBuf| path.display().to_string();
-    let mut args = strings(&["agent", "--node", node, "--hook", &options.hook.to_string()]);
+    let mut args = strings(&["agent", "--node", node, "--proxy", &options.proxy.to_string()]);
     args.extend(["--source".to_owned(), path(dir.manifests())]);
     args.extend(["--state".to_owned(), path(dir.agent(node))]);
-    args.extend(["--pin".to_owned(), path(dir.pins().join(node))]);
+    if options.proxy == Proxy::Ebpf {
+        args.extend(["--hook".to_owned(), options.hook.to_string()]);
+        args.extend(["--pin".to_owned(), path(dir.pins().join(node))]);
+    }
     args
 }
 

@@ -20,7 +20,7 @@ use std::{
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::{
-    options::{LabName, Options},
+    options::{LabName, Options, Proxy},
     processes::Process,
     topology::Topology,
 };
@@ -41,6 +41,9 @@ pub struct Record {
     pub options: Options,
     /// Names under /run/netns that are this lab's.
     pub namespaces: Vec<String>,
+    /// Proxies that answered before, and may have left something in the nodes.
+    #[serde(default)]
+    pub predecessors: Vec<Proxy>,
 }
 
 /// A file of the state could not be used.

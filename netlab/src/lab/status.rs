@@ -17,6 +17,7 @@ use crate::{
     agent::status::AgentStatus,
     datapath::{attach::Hook, compile::not_honoured},
     netlink::{Netns, missing_privileges},
+    proxy,
     spec::{
         self, Spec,
         model::{Protocol, Service},
@@ -37,7 +38,7 @@ pub struct Status {
     pub services: Vec<Service>,
     /// What is not as it should be, a sentence each.
     pub problems: Vec<String>,
-    /// What the manifests ask for and the datapath does not do yet, a sentence each.
+    /// What the manifests ask for and whoever answers does not give, a sentence each.
     pub not_honoured: Vec<String>,
 }
 
@@ -140,8 +141,11 @@ pub async fn status(name: &LabName) -> Result<Status, StatusError> {
         }
     };
     let agents = process_problems(&record.options, topology.as_ref(), &spec, &dir, &mut problems)?;
-    let not_honoured =
-        if record.options.proxy == Proxy::Ebpf { not_honoured(&spec) } else { Vec::new() };
+    let not_honoured = match record.options.proxy {
+        Proxy::Ebpf => not_honoured(&spec),
+        Proxy::Nftables | Proxy::Iptables => proxy::not_honoured(&spec),
+        Proxy::None => Vec::new(),
+    };
     let (options, services) = (record.options, spec.services);
     Ok(Status { options, hosts, agents, services, problems, not_honoured })
 }
@@ -257,7 +261,7 @@ pub fn not_ready(
         let said = report.processes.get(process).and_then(|process| process.last_end.clone());
         said.map_or_else(|| "has not said anything".to_owned(), |end| format!("ended: {end}"))
     };
-    if options.proxy == Proxy::Ebpf {
+    if options.proxy != Proxy::None {
         let nodes = topology.hosts.iter().filter(|host| host.role == Role::Node);
         for node in nodes {
             let why = match dir.agent_status(&node.name) {
@@ -292,6 +296,12 @@ pub fn not_ready(
 
 /// Why packets do not reach the programs of a node, if they do not.
 fn detached(node: &Host, options: &Options, status: &AgentStatus) -> Option<String> {
+    if status.proxy != options.proxy.to_string() {
+        return Some(format!("does not answer with {} yet", options.proxy));
+    }
+    if options.proxy != Proxy::Ebpf {
+        return None;
+    }
     if options.hook != Hook::Auto && options.hook.to_string() != status.hook {
         return Some(format!("does not use the hook {}", options.hook));
     }

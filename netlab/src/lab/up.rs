@@ -1,5 +1,7 @@
 //! `lab up`: makes a lab be what is asked for, from nothing or from what is left of it.
 
+mod error;
+
 use std::{
     collections::BTreeSet,
     fs, io,
@@ -10,21 +12,24 @@ use std::{
 };
 
 use super::{
-    address::{self, AddressError},
-    build::{self, BuildError, Step},
-    down::{self, DownError},
+    address,
+    build::{self, Step},
+    down, leftovers,
     lock::Lock,
-    options::{LabName, Mode, Options, OptionsError, Proxy, Underlay},
+    options::{LabName, Mode, Options, Proxy, Underlay},
     processes::{self, EchoPorts, Part, Process},
-    state::{LabDir, Record, StateError, failed},
+    state::{LabDir, Record, failed},
     status,
-    topology::{Topology, TopologyError},
+    topology::Topology,
 };
 use crate::{
     datapath::attach::Hook,
     netlink::{self, Netns},
-    spec::{self, Objects, Spec, SpecError},
+    proxy,
+    spec::{self, Objects, Spec},
 };
+
+pub use self::error::UpError;
 
 /// Nodes where nothing says how many.
 pub const DEFAULT_NODES: usize = 2;
@@ -84,94 +89,10 @@ pub struct Outcome {
     pub steps: Vec<Step>,
     /// Namespaces that went.
     pub removed: Vec<String>,
-    /// Processes that were started, restarted or ended.
+    /// Processes that were started or restarted.
     pub processes: Vec<String>,
-}
-
-/// Why there is no lab, or not the one asked for.
-#[derive(Debug, thiserror::Error)]
-pub enum UpError {
-    /// The process may not do it.
-    #[error(
-        "a lab is made of network namespaces, which needs {}; run it as root: sudo netlab ...",
-        .0.join(" and ")
-    )]
-    Privileges(Vec<&'static str>),
-    /// The options contradict each other.
-    #[error(transparent)]
-    Options(#[from] OptionsError),
-    /// The underlay of a lab does not change.
-    #[error(
-        "lab {name} has a {is} underlay, and its nodes' addresses are made for that; \
-         to change it: netlab lab down --name {name}"
-    )]
-    Underlay {
-        /// The lab.
-        name: LabName,
-        /// What it has.
-        is: Underlay,
-    },
-    /// Both files and a number say how many nodes there are.
-    #[error("the manifests have {have} Node objects, --nodes says {asked}; leave --nodes out")]
-    Nodes {
-        /// In the files.
-        have: usize,
-        /// Asked for.
-        asked: usize,
-    },
-    /// The objects are refused.
-    #[error(transparent)]
-    Spec(#[from] SpecError),
-    /// There are no addresses left.
-    #[error(transparent)]
-    Address(#[from] AddressError),
-    /// The objects cannot stand in one lab.
-    #[error(transparent)]
-    Topology(#[from] TopologyError),
-    /// Another's namespace has the name.
-    #[error(
-        "there is a namespace {0} already, and it is not this lab's; \
-         delete it (ip netns delete {0}) or give the lab another --name"
-    )]
-    Taken(String),
-    /// A file of the state could not be used.
-    #[error(transparent)]
-    State(#[from] StateError),
-    /// Namespaces or privileges could not be looked at.
-    #[error(transparent)]
-    Netlink(#[from] netlink::Error),
-    /// The kernel refused.
-    #[error("the lab could not be built{}", if *.removed { "; what was made is removed again" } else { "" })]
-    Build {
-        /// What was refused.
-        source: BuildError,
-        /// Whether the lab is gone again.
-        removed: bool,
-    },
-    /// Building failed, and so did removing what was made.
-    #[error("the lab could not be built ({build}), nor what was made be removed")]
-    Undo {
-        /// Why it could not be built.
-        build: Box<BuildError>,
-        /// Why it could not be removed.
-        source: Box<DownError>,
-    },
-    /// The supervisor could not be started or signalled.
-    #[error("cannot start the lab's supervisor")]
-    Supervisor(#[source] io::Error),
-    /// Something does not become ready.
-    #[error(
-        "the lab is built, but not ready after {} s: {}; logs are in {}, and netlab lab down --name {name} removes it",
-        READY_PATIENCE.as_secs(), .waiting.join("; "), .logs.display()
-    )]
-    NotReady {
-        /// The lab.
-        name: LabName,
-        /// What is waited for.
-        waiting: Vec<String>,
-        /// Where the logs are.
-        logs: PathBuf,
-    },
+    /// Processes that were ended, since nobody wants them any more.
+    pub ended: Vec<String>,
 }
 
 /// Makes the lab be what the request says. Bad input is refused before anything is built;
@@ -192,6 +113,9 @@ pub async fn up(request: &Request, mut watch: impl FnMut(Event<'_>)) -> Result<O
     options.check()?;
     let previous = dir.topology()?;
     let design = Design::new(request, &options, previous.is_some(), &dir)?;
+    if let Some(kind) = options.proxy.kube_proxy() {
+        proxy::probe(kind).await?;
+    }
 
     let mut namespaces: BTreeSet<String> =
         record.iter().flat_map(|record| record.namespaces.clone()).collect();
@@ -200,7 +124,13 @@ pub async fn up(request: &Request, mut watch: impl FnMut(Event<'_>)) -> Result<O
         return Err(UpError::Taken(taken.clone()));
     }
     namespaces.extend(wanted.iter().cloned());
-    let all = Record { options: options.clone(), namespaces: namespaces.iter().cloned().collect() };
+    let (agents, predecessors) =
+        (leftovers::agents(previous.as_ref(), &dir), predecessors(record.as_ref(), &options));
+    let mut all = Record {
+        options: options.clone(),
+        namespaces: namespaces.iter().cloned().collect(),
+        predecessors: predecessors.clone(),
+    };
     dir.write_record(&all)?;
 
     let steps = match build::build(&design.topology, previous.as_ref(), |step| {
@@ -223,11 +153,31 @@ pub async fn up(request: &Request, mut watch: impl FnMut(Event<'_>)) -> Result<O
     }
     // From here on the manifests count as the lab's own.
     dir.write_topology(&design.topology)?;
-    dir.write_record(&Record { options: options.clone(), namespaces: wanted })?;
+    all.namespaces = wanted;
+    dir.write_record(&all)?;
 
+    let before = dir.processes()?;
     let processes = start_processes(&design, &options, &dir, &mut watch).await?;
     wait_until_ready(&design, &options, &dir, &mut watch).await?;
-    Ok(Outcome { created: record.is_none(), options, steps, removed, processes })
+    if !predecessors.is_empty() {
+        leftovers::remove(&predecessors, &agents, &design.topology, &dir).await?;
+        dir.write_record(&Record { predecessors: Vec::new(), ..all })?;
+    }
+    let wanted = dir.processes()?;
+    let is_wanted = |name: &String| wanted.iter().any(|process| process.name == *name);
+    let before = before.into_iter().map(|process| process.name);
+    let ended = before.filter(|name| !is_wanted(name)).collect();
+    Ok(Outcome { created: record.is_none(), options, steps, removed, processes, ended })
+}
+
+/// Proxies other than the one that is asked for, from the last `up` or from some before it that
+/// did not get this far.
+fn predecessors(record: Option<&Record>, options: &Options) -> Vec<Proxy> {
+    let Some(record) = record else { return Vec::new() };
+    let all = record.predecessors.iter().copied().chain([record.options.proxy]);
+    let mut others: Vec<Proxy> = all.filter(|proxy| *proxy != options.proxy).collect();
+    others.dedup();
+    others
 }
 
 fn merge(request: &Request, record: Option<&Record>) -> Result<Options, UpError> {
@@ -247,6 +197,9 @@ fn merge(request: &Request, record: Option<&Record>) -> Result<Options, UpError>
     options.hook = request.hook.unwrap_or(options.hook);
     options.mtu = request.mtu.unwrap_or(options.mtu);
     options.force |= request.force;
+    if let (Some(_), Some(_)) = (request.hook, options.proxy.kube_proxy()) {
+        return Err(UpError::Hook(options.proxy));
+    }
     Ok(options)
 }
 

@@ -1,4 +1,5 @@
-//! The kernel's network configuration: namespaces, links, addresses, routes, neighbors, FDB.
+//! The kernel's network configuration: namespaces, links, addresses, routes, neighbors, FDB; and
+//! its connections.
 //!
 //! Law: nothing here leaves the namespace that it was given. A [`Netns`] says where, a
 //! [`Connection`] is a netlink socket made inside it, and [`ethtool`] and [`sysctl`] work on
@@ -9,6 +10,7 @@
 //! Every failure is an [`Error`]: what was tried, on what, and the kernel's own answer.
 
 mod connection;
+pub mod conntrack;
 mod entries;
 pub mod ethtool;
 mod links;

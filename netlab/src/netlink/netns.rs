@@ -107,6 +107,20 @@ impl Netns {
         Self::open(name)
     }
 
+    /// Makes a namespace without a name, which ends with the last of its processes and of this.
+    ///
+    /// # Errors
+    ///
+    /// EPERM without CAP_SYS_ADMIN.
+    pub fn unnamed() -> Result<Self> {
+        on_own_thread(|| {
+            let failed = |errno| Error::new("create", "a namespace", errno);
+            unshare(CloneFlags::CLONE_NEWNET).map_err(failed)?;
+            Self::current()
+        })
+        .map_err(|e| Error::new("create", "a namespace", e))?
+    }
+
     /// Opens a namespace by its name.
     ///
     /// # Errors

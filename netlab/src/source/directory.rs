@@ -17,7 +17,10 @@ use std::{
 
 use futures_util::StreamExt;
 use inotify::{EventMask, EventOwned, EventStream, Inotify, WatchMask};
-use tokio::time::{Instant, timeout_at};
+use tokio::{
+    task::JoinHandle,
+    time::{Instant, timeout_at},
+};
 
 use super::Update;
 use crate::spec::{
@@ -57,6 +60,9 @@ pub struct Directory {
     path: PathBuf,
     events: EventStream<Vec<u8>>,
     pending: Pending,
+    /// Under way, also while nobody waits for it: begun anew by every call, it would never end
+    /// where manifests take longer to read than the caller waits.
+    reading: Option<JoinHandle<Result<Spec, SpecError>>>,
     emitted: Emitted,
 }
 
@@ -87,7 +93,7 @@ impl Directory {
         let path = path.into();
         let events = event_stream(&path)
             .map_err(|cause| SourceError::Watch { directory: path.clone(), cause })?;
-        Ok(Self { path, events, pending: Pending::All, emitted: Emitted::Nothing })
+        Ok(Self { path, events, pending: Pending::All, reading: None, emitted: Emitted::Nothing })
     }
 
     /// The next state of the directory: the present one at once, then each that differs
@@ -98,15 +104,21 @@ impl Directory {
     /// The directory is gone, or inotify failed. Nothing more will come.
     pub async fn next(&mut self) -> Result<Update, SourceError> {
         loop {
-            self.settle().await?;
+            if self.reading.is_none() {
+                self.settle().await?;
+                // What changes from here on may not be in what is read.
+                self.pending = Pending::Nothing;
+            }
             let path = self.path.clone();
-            let read = tokio::task::spawn_blocking(move || read_directory(&path)?.resolve());
-            let result = read.await.map_err(|error| self.failed(io::Error::other(error)))?;
+            let read = self.reading.get_or_insert_with(|| {
+                tokio::task::spawn_blocking(move || read_directory(&path)?.resolve())
+            });
+            let result = read.await;
+            self.reading = None;
+            let result = result.map_err(|error| self.failed(io::Error::other(error)))?;
             if !self.path.is_dir() {
                 return Err(self.gone());
             }
-            // Only now, so that a call dropped while it read leaves its reading to the next.
-            self.pending = Pending::Nothing;
             if let Some(update) = self.news(result) {
                 return Ok(update);
             }
@@ -264,6 +276,23 @@ mod tests {
         silent(&mut source).await;
         write(&directory, "nodes.yaml", &node("a", 2));
         assert_eq!(spec(&mut source).await, good);
+    }
+
+    #[tokio::test]
+    async fn a_caller_that_asks_again_and_again_gets_what_takes_long_to_read() {
+        let (directory, mut source) = watched();
+        let nodes: Vec<_> = (0..200).map(|n| node(&format!("n{n}"), n)).collect();
+        write(&directory, "nodes.yaml", &nodes.join("\n---\n"));
+        let deadline = Instant::now() + DEADLINE;
+        let update = loop {
+            assert!(Instant::now() < deadline, "the reading begins anew each time");
+            let moment = Instant::now() + Duration::from_millis(1);
+            if let Ok(update) = timeout_at(moment, source.next()).await {
+                break update.unwrap();
+            }
+        };
+        let Update::Spec(spec) = update else { panic!("broken") };
+        assert_eq!(spec.nodes.len(), 200);
     }
 
     #[tokio::test]

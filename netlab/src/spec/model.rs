@@ -146,16 +146,21 @@ pub struct ServicePort {
 }
 
 impl ServicePort {
-    /// The endpoints that new connections go to: those that are ready; if there are
-    /// none, those that still serve while they terminate. Empty means reject.
+    /// The endpoints that new connections go to; empty means reject.
     #[must_use]
     pub fn usable_endpoints(&self) -> Vec<&Endpoint> {
-        let ready: Vec<_> = self.endpoints.iter().filter(|endpoint| endpoint.ready).collect();
-        if !ready.is_empty() {
-            return ready;
-        }
-        self.endpoints.iter().filter(|endpoint| endpoint.serving && endpoint.terminating).collect()
+        usable(self.endpoints.iter())
     }
+}
+
+/// Those of some endpoints that new connections go to: those that are ready; if there are
+/// none, those that still serve while they terminate.
+pub fn usable<'e>(endpoints: impl Iterator<Item = &'e Endpoint> + Clone) -> Vec<&'e Endpoint> {
+    let ready: Vec<_> = endpoints.clone().filter(|endpoint| endpoint.ready).collect();
+    if !ready.is_empty() {
+        return ready;
+    }
+    endpoints.filter(|endpoint| endpoint.serving && endpoint.terminating).collect()
 }
 
 /// One address and port behind a Service port.

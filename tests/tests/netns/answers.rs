@@ -13,7 +13,10 @@ use netlab::{
     spec::model::Protocol,
 };
 use netlab_tests::{
-    lab::{DIAL_LIMIT, DNS, DNS_PODS, Lab, NODES, WEB, WEB_PODS, masquerade_address},
+    lab::{
+        By, DIAL_LIMIT, DNS, DNS_PODS, Lab, NODES, PEERS, WEB, WEB_PODS, bridge_address,
+        masquerade_address,
+    },
     privilege::require_lab,
 };
 
@@ -42,12 +45,20 @@ fn vxlan_through_tc_is_answered() {
     every_node_port_is_answered(Mode::Vxlan, Hook::Tc);
 }
 
-fn every_node_port_is_answered(mode: Mode, hook: Hook) {
+#[test]
+fn kube_proxys_rules_answer() {
+    for (mode, by) in PEERS {
+        every_node_port_is_answered(mode, by);
+    }
+}
+
+fn every_node_port_is_answered(mode: Mode, by: impl Into<By>) {
     if !require_lab() {
         return;
     }
-    let lab = Lab::up(mode, hook);
-    the_agents_use(hook, &lab);
+    let by = by.into();
+    let lab = Lab::up(mode, by);
+    the_agents_use(by, &lab);
     for (protocol, port, pods) in
         [(Protocol::Tcp, WEB, WEB_PODS.as_slice()), (Protocol::Udp, DNS, DNS_PODS.as_slice())]
     {
@@ -56,22 +67,30 @@ fn every_node_port_is_answered(mode: Mode, hook: Hook) {
             let answered: BTreeSet<_> = answers.iter().map(|answer| answer.pod.as_str()).collect();
             assert_eq!(answered, pods.iter().copied().collect(), "{protocol} at {node}");
             for answer in &answers {
-                the_backend_sees_whom_it_should(answer, mode, node);
+                the_backend_sees_whom_it_should(answer, mode, by, node);
             }
             bulk_reaches_both_places(&lab, protocol, (address, port).into(), node);
         }
     }
-    the_hook_did_the_work(mode, hook, &lab);
+    if let By::Ebpf(hook) = by {
+        the_hook_did_the_work(mode, hook, &lab);
+    }
     assert_eq!(lab.drops(), [""; 0]);
 }
 
-/// A local backend sees the client itself, a remote one the entry node.
-fn the_backend_sees_whom_it_should(answer: &Answer, mode: Mode, entry: &str) {
-    if answer.node == entry {
-        assert_eq!(answer.seen_as, answer.from, "{answer:?}");
-    } else {
-        assert_eq!(answer.seen_as.ip(), masquerade_address(mode, entry), "{answer:?}");
-        assert!((1024..=29999).contains(&answer.seen_as.port()), "{answer:?}");
+/// A remote backend sees the entry node. A local one sees the client itself, but for
+/// kube-proxy's, which shows the entry node to all.
+fn the_backend_sees_whom_it_should(answer: &Answer, mode: Mode, by: By, entry: &str) {
+    match (answer.node == entry, by) {
+        (true, By::Ebpf(_)) => assert_eq!(answer.seen_as, answer.from, "{answer:?}"),
+        (true, By::KubeProxy(_)) => {
+            assert_eq!(answer.seen_as.ip(), bridge_address(entry), "{answer:?}");
+        }
+        (false, _) => {
+            assert_eq!(answer.seen_as.ip(), masquerade_address(mode, entry), "{answer:?}");
+            let own = (1024..=29999).contains(&answer.seen_as.port());
+            assert!(own || matches!(by, By::KubeProxy(_)), "{answer:?}");
+        }
     }
 }
 
@@ -151,12 +170,19 @@ fn pattern(len: usize) -> Vec<u8> {
     (0..=250_u8).cycle().take(len).collect()
 }
 
-fn the_agents_use(hook: Hook, lab: &Lab) {
+fn the_agents_use(by: By, lab: &Lab) {
     let status = lab.status().expect(0).json();
     for (at, (node, _)) in NODES.iter().enumerate() {
         let agent = &status["agents"][at];
         assert_eq!(agent["node"], *node);
-        assert_eq!(agent["status"]["hook"], hook.to_string());
+        assert_eq!(agent["status"]["proxy"], by.proxy());
+        match by {
+            By::Ebpf(hook) => assert_eq!(agent["status"]["hook"], hook.to_string()),
+            By::KubeProxy(_) => {
+                let tool = agent["status"]["tool"].as_str().unwrap();
+                assert!(tool.starts_with(&by.proxy()) && tool.contains(" v1."), "{tool}");
+            }
+        }
     }
 }
 

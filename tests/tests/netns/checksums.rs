@@ -12,7 +12,7 @@ use netlab::{
     spec::model::Protocol,
 };
 use netlab_tests::{
-    lab::{CELLS, DIAL_LIMIT, DNS, Lab, NODES, WEB},
+    lab::{By, DIAL_LIMIT, DNS, Lab, NODES, WEB, cells_and_peers},
     privilege::require_lab,
     wire::{Frame, Tap, Verified},
 };
@@ -25,13 +25,13 @@ fn checksums_are_right_on_every_wire() {
     if !require_lab() {
         return;
     }
-    for (mode, hook) in CELLS {
-        let lab = Lab::up(mode, hook);
-        if hook == Hook::Xdp {
+    for (mode, by) in cells_and_peers() {
+        let lab = Lab::up(mode, by);
+        if by == By::Ebpf(Hook::Xdp) {
             a_wire_shows_xdp_no_partial_checksum(&lab);
         }
         complete_at_the_source(&lab);
-        on_every_wire(&lab, mode, hook);
+        on_every_wire(&lab, mode, by);
     }
 }
 
@@ -63,7 +63,7 @@ fn complete_at_the_source(lab: &Lab) {
     }
 }
 
-fn on_every_wire(lab: &Lab, mode: Mode, hook: Hook) {
+fn on_every_wire(lab: &Lab, mode: Mode, by: By) {
     let taps = [
         ("fabric", "client"),
         ("fabric", "node-1"),
@@ -82,7 +82,7 @@ fn on_every_wire(lab: &Lab, mode: Mode, hook: Hook) {
     }
     for ((host, link), tap) in taps {
         let verified = tap.verify();
-        println!("{mode} {hook}: {link} of {host}: {verified:?}");
+        println!("{mode} {by:?}: {link} of {host}: {verified:?}");
         let Verified { tcp, udp, icmp, inner, .. } = verified;
         assert!(tcp > DIALS, "{link} of {host}: {verified:?}");
         if host == "fabric" || host == "client" {

@@ -16,7 +16,7 @@ use netlab::{
     spec::model::Protocol,
 };
 use netlab_tests::{
-    lab::{DIAL_LIMIT, DNS, Lab, NODES, WEB, once},
+    lab::{By, DIAL_LIMIT, DNS, Lab, NODES, PEERS, WEB, once},
     poll::until,
     privilege::require_lab,
 };
@@ -37,12 +37,20 @@ fn an_endpoint_goes_and_comes_back_under_traffic_in_vxlan_through_xdp() {
 }
 
 #[test]
+fn an_endpoint_goes_and_comes_back_under_traffic_through_kube_proxys_rules() {
+    for (mode, by) in PEERS {
+        an_endpoint_goes_and_comes_back(mode, by);
+    }
+}
+
+#[test]
 fn a_udp_flow_leaves_a_removed_endpoint_with_its_next_datagram() {
     if !require_lab() {
         return;
     }
-    for (mode, hook) in [(Mode::HostGw, Hook::Xdp), (Mode::Vxlan, Hook::Tc)] {
-        let lab = Lab::up(mode, hook);
+    let ours = [(Mode::HostGw, By::Ebpf(Hook::Xdp)), (Mode::Vxlan, By::Ebpf(Hook::Tc))];
+    for (mode, by) in ours.into_iter().chain(PEERS) {
+        let lab = Lab::up(mode, by);
         let flow = lab.inside("client", || {
             let socket = UdpSocket::bind("0.0.0.0:40053").unwrap();
             socket.connect((NODES[0].1, DNS)).unwrap();
@@ -54,17 +62,18 @@ fn a_udp_flow_leaves_a_removed_endpoint_with_its_next_datagram() {
         lab.write_manifest("pods.yaml", &lab.with_unready(&[&before]));
         lab.wait_for_agents();
         let after = exchange(&flow);
-        assert_ne!(after, before, "{mode} {hook}");
+        assert_ne!(after, before, "{mode} {by:?}");
         assert_eq!(lab.drops(), [""; 0]);
     }
 }
 
-fn an_endpoint_goes_and_comes_back(mode: Mode, hook: Hook) {
+fn an_endpoint_goes_and_comes_back(mode: Mode, by: impl Into<By>) {
     if !require_lab() {
         return;
     }
     const GONE: &str = "web-3";
-    let lab = Lab::up(mode, hook);
+    let by = by.into();
+    let lab = Lab::up(mode, by);
     let to = SocketAddr::from((NODES[0].1, WEB));
     let whole = lab.manifest("pods.yaml");
     let mut kept = lab.inside("client", || Connection::to(GONE, to));
@@ -79,7 +88,7 @@ fn an_endpoint_goes_and_comes_back(mode: Mode, hook: Hook) {
         lab.write_manifest("pods.yaml", &lab.with_unready(&[GONE]));
         until("connections that avoid it", || (stream.without(GONE) >= AVOIDING).then_some(()));
         let effect = stream.last_to(GONE).saturating_duration_since(renamed);
-        println!("{mode} {hook}: the last connection to {GONE} began {effect:?} after the change");
+        println!("{mode} {by:?}: the last connection to {GONE} began {effect:?} after the change");
         assert!(effect < BOUND);
         kept.still_echoes();
 
@@ -87,7 +96,7 @@ fn an_endpoint_goes_and_comes_back(mode: Mode, hook: Hook) {
         lab.write_manifest("pods.yaml", &whole);
         let back = until("a connection to it", || stream.first_to(GONE, renamed));
         let effect = back.duration_since(renamed);
-        println!("{mode} {hook}: the first connection to {GONE} began {effect:?} after the change");
+        println!("{mode} {by:?}: the first connection to {GONE} began {effect:?} after the change");
         assert!(effect < BOUND);
         kept.still_echoes();
     });

@@ -5,12 +5,9 @@ use std::{
     net::{IpAddr, Ipv6Addr},
 };
 
-use netlab::{
-    lab::{Hook, Mode},
-    spec::model::Protocol,
-};
+use netlab::{lab::Mode, spec::model::Protocol};
 use netlab_tests::{
-    lab::{CELLS, DNS, DNS_PODS, Lab, WEB, WEB_PODS},
+    lab::{By, DNS, DNS_PODS, Lab, WEB, WEB_PODS, cells_and_peers},
     privilege::require_lab,
 };
 
@@ -33,30 +30,39 @@ fn ipv6_node_ports_are_answered_by_all() {
     if !require_lab() {
         return;
     }
-    for (mode, hook) in CELLS {
-        answered(mode, hook);
+    for (mode, by) in cells_and_peers() {
+        answered(mode, by);
     }
 }
 
-fn answered(mode: Mode, hook: Hook) {
-    let lab = Lab::up(mode, hook);
+fn answered(mode: Mode, by: By) {
+    let lab = Lab::up(mode, by);
     for (protocol, port, pods) in
         [(Protocol::Tcp, WEB, WEB_PODS.as_slice()), (Protocol::Udp, DNS, DNS_PODS.as_slice())]
     {
         for (node, address, vtep) in NODES {
             let answers = lab.dials(protocol, (address, port), 64, 48);
             let answered: BTreeSet<_> = answers.iter().map(|answer| answer.pod.as_str()).collect();
-            assert_eq!(answered, pods.iter().copied().collect(), "{mode} {hook} {protocol} {node}");
+            assert_eq!(answered, pods.iter().copied().collect(), "{mode} {by:?} {protocol} {node}");
             let masquerade = if mode == Mode::Vxlan { vtep } else { address };
             for answer in answers {
-                if answer.node == node {
-                    assert_eq!(answer.seen_as, answer.from);
-                } else {
-                    assert_eq!(answer.seen_as.ip(), IpAddr::from(masquerade), "{answer:?}");
+                match (answer.node == node, by) {
+                    (true, By::Ebpf(_)) => assert_eq!(answer.seen_as, answer.from),
+                    (true, By::KubeProxy(_)) => {
+                        assert_eq!(answer.seen_as.ip(), IpAddr::from(bridge(vtep)), "{answer:?}");
+                    }
+                    (false, _) => {
+                        assert_eq!(answer.seen_as.ip(), IpAddr::from(masquerade), "{answer:?}");
+                    }
                 }
             }
         }
     }
     let _ = lab.dials(Protocol::Tcp, (NODES[0].1, WEB), 256 << 10, 12);
     assert_eq!(lab.drops(), [""; 0]);
+}
+
+/// The first address of a pod network, whose own is the VTEP's.
+fn bridge(vtep: Ipv6Addr) -> Ipv6Addr {
+    (u128::from(vtep) + 1).into()
 }

@@ -7,7 +7,7 @@ use netlab::{
     spec::model::Protocol,
 };
 use netlab_tests::{
-    lab::{CELLS, Lab, NODES, WEB},
+    lab::{CELLS, Lab, NODES, PEERS, WEB},
     privilege::{require_lab, skip},
 };
 
@@ -26,6 +26,14 @@ const COMMANDS: [&[&str]; 7] = [
 const SYSCTLS: [&str; 5] =
     ["net/ipv4/conf", "net/ipv6/conf", "net/ipv4/neigh", "net/core", "net/bridge"];
 
+/// Switches beside gauges.
+const FILES: [&str; 4] = [
+    "net/ipv4/ip_forward",
+    "net/ipv4/ip_local_port_range",
+    "net/netfilter/nf_conntrack_tcp_timeout_established",
+    "net/netfilter/nf_conntrack_tcp_timeout_close_wait",
+];
+
 #[test]
 fn the_machines_own_network_stays_as_it_is() {
     if !require_lab() {
@@ -40,6 +48,11 @@ fn the_machines_own_network_stays_as_it_is() {
         let lab = Lab::up(mode, hook);
         let _ = lab.dials(Protocol::Tcp, (NODES[0].1, WEB), 64, 16);
         same(&before, &format!("while a lab stands ({mode}, {hook})"));
+    }
+    for (mode, by) in PEERS {
+        let lab = Lab::up(mode, by);
+        let _ = lab.dials(Protocol::Tcp, (NODES[0].1, WEB), 64, 16);
+        same(&before, &format!("while a lab stands ({mode}, {by:?})"));
     }
     same(&before, "after the labs");
     let lab = Lab::up_with(&["--mode", &Mode::Vxlan.to_string(), "--underlay", "routed"]);
@@ -66,10 +79,12 @@ fn snapshot() -> BTreeMap<String, String> {
     for directory in SYSCTLS {
         files(&Path::new("/proc/sys").join(directory), &mut seen);
     }
-    for file in ["net/ipv4/ip_forward", "net/ipv4/ip_local_port_range"] {
+    for file in FILES {
         let path = Path::new("/proc/sys").join(file);
         seen.insert(file.to_owned(), fs::read_to_string(path).unwrap());
     }
+    let rules = Command::new("nft").args(["list", "ruleset"]).output();
+    seen.insert("nft".to_owned(), String::from_utf8(rules.unwrap().stdout).unwrap());
     seen
 }
 

@@ -11,6 +11,7 @@ mod checksums;
 mod endpoints;
 mod families;
 mod host;
+mod kube_proxy;
 mod looking;
 mod manifests;
 mod offloads;

@@ -9,7 +9,7 @@ use netlab_tests::{
 };
 
 /// The labs that the tour makes, under names that a person may be using.
-const LABS: [&str; 2] = ["lab", "flat"];
+const LABS: [&str; 3] = ["lab", "flat", "peer"];
 
 #[test]
 fn every_command_of_the_tour_succeeds() {

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use comfy_table::{ContentArrangement, Table, presets};
 use netlab::lab::{
-    Role, Underlay,
+    Proxy, Role, Underlay,
     status::{AgentReport, HostStatus, Status},
 };
 
@@ -12,9 +12,13 @@ use netlab::lab::{
 pub(super) fn draw(status: &Status, color: bool) -> String {
     let options = &status.options;
     let mut text = format!(
-        "lab {}: {} over {}, MTU {}, proxy {}, hook {}\n\n",
-        options.name, options.mode, options.underlay, options.mtu, options.proxy, options.hook
+        "lab {}: {} over {}, MTU {}, proxy {}",
+        options.name, options.mode, options.underlay, options.mtu, options.proxy
     );
+    if options.proxy == Proxy::Ebpf {
+        let _ = write!(text, ", hook {}", options.hook);
+    }
+    text.push_str("\n\n");
     for role in [Role::Client, Role::Fabric] {
         if let Some(host) = status.hosts.iter().find(|host| host.role == role) {
             let what = match (&role, options.underlay) {
@@ -68,7 +72,8 @@ fn describe(agent: &AgentReport) -> String {
     match &agent.status {
         None => format!("pid {pid}, starting"),
         Some(status) => {
-            let mut text = format!("{}, pid {pid}, generation {}", status.hook, status.generation);
+            let what = if status.tool.is_empty() { &status.hook } else { &status.tool };
+            let mut text = format!("{what}, pid {pid}, generation {}", status.generation);
             if let Some(error) = &status.error {
                 let _ = write!(text, ", {error}");
             }

@@ -60,8 +60,10 @@ fn summary(built: &Built) -> String {
     let mut text = String::new();
     if !built.created && changes <= LISTED {
         let removed = built.removed.iter().map(|netns| format!("no namespace {netns}"));
+        let ended = built.ended.iter().map(|name| format!("ended {name}"));
         let started = built.processes.iter().map(|name| format!("started {name}"));
-        for line in built.steps.iter().map(ToString::to_string).chain(removed).chain(started) {
+        let steps = built.steps.iter().map(ToString::to_string);
+        for line in steps.chain(removed).chain(ended).chain(started) {
             text.push_str(&format!("{line}\n"));
         }
     }
@@ -71,6 +73,9 @@ fn summary(built: &Built) -> String {
     }
     if !built.processes.is_empty() {
         counts.push(format!("{} processes started", built.processes.len()));
+    }
+    if !built.ended.is_empty() {
+        counts.push(format!("{} processes ended", built.ended.len()));
     }
     let what = match (built.created, counts.join(", ")) {
         (true, counts) => format!("is up: {counts}"),
