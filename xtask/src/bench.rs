@@ -14,18 +14,9 @@ use crate::{
 /// Flags of `cargo xtask bench`.
 #[derive(clap::Args)]
 pub struct Args {
-    /// What to measure
-    #[arg(value_enum)]
-    subject: Subject,
-    /// Fewer rounds, half a minute: to see that it works, not to quote
-    #[arg(long)]
-    quick: bool,
-}
-
-#[derive(Clone, Copy, clap::ValueEnum)]
-enum Subject {
-    /// `netlab capture` beside tcpdump
-    Capture,
+    /// What to measure, and how: `capture --quick` for instance; `--help` tells
+    #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
+    words: Vec<String>,
 }
 
 /// `cargo xtask bench`
@@ -39,12 +30,9 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         cargo().args(["build", "--release", "--package", "netlab-bench"]).current_dir(workspace()),
     )?;
     let bench = netlab.with_file_name("netlab-bench");
-    let subject = match args.subject {
-        Subject::Capture => "capture",
-    };
     let netlab = netlab.to_string_lossy();
-    let mut words = vec![subject, "--netlab", &*netlab];
-    words.extend(args.quick.then_some("--quick"));
+    let words = args.words.iter().map(String::as_str).chain(["--netlab", &*netlab]);
+    let words: Vec<_> = words.collect();
     execute(&mut as_root(bench, &words, "network namespaces and eBPF programs need root")?)?;
     Ok(ExitCode::SUCCESS)
 }
