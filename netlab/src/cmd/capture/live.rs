@@ -18,7 +18,7 @@ use super::{
     expression,
     output::tell,
     place,
-    signals::Signals,
+    signals::{Requests, Signals},
     sink::{Sink, tell_counts},
 };
 use crate::cli::CaptureArgs;
@@ -65,9 +65,10 @@ pub(super) async fn run(args: &CaptureArgs, color: bool) -> anyhow::Result<Outco
     };
     // Now that nothing else can fail: a file that is there already is overwritten.
     let mut sink = Sink::new(args, cluster, color, snaplen, &ports)?;
+    let mut requests = Requests::new()?;
     session.begin()?;
     say(&session, &hooks, snaplen);
-    let outcome = follow_on(&mut session, &mut signals, &mut sink).await;
+    let outcome = follow_on(&mut session, &mut signals, &mut requests, &mut sink).await;
     session.end()?;
     if sink.goes_on {
         // What came before the end belongs to the capture.
@@ -81,11 +82,13 @@ pub(super) async fn run(args: &CaptureArgs, color: bool) -> anyhow::Result<Outco
 async fn follow_on(
     session: &mut Session,
     signals: &mut Signals,
+    requests: &mut Requests,
     sink: &mut Sink,
 ) -> anyhow::Result<()> {
     loop {
         tokio::select! {
             () = signals.next() => return Ok(()),
+            () = requests.counts() => sink.report(&session.tallies()?),
             () = session.wait() => {}
         }
         let began = Instant::now();

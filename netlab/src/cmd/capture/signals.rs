@@ -1,4 +1,5 @@
-//! The signals that end a capture: the first in good order, the second at once.
+//! The signals that end a capture: the first in good order, the second at once. And tcpdump's
+//! own, which end nothing.
 
 use anyhow::Context as _;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -51,6 +52,30 @@ impl Signals {
             biased;
             () = self.next() => true,
             () = std::future::ready(()) => false,
+        }
+    }
+}
+
+/// SIGUSR1, which asks for the counts so far, and SIGUSR2, which asks for what is in memory to
+/// be written to the file: that happens at every pause anyway.
+pub(super) struct Requests {
+    counts: Signal,
+    _write: Signal,
+}
+
+impl Requests {
+    /// From now on they end nothing.
+    pub fn new() -> anyhow::Result<Self> {
+        let listen = |kind| signal(kind).context("cannot listen for signals");
+        let (counts, write) = (SignalKind::user_defined1(), SignalKind::user_defined2());
+        Ok(Self { counts: listen(counts)?, _write: listen(write)? })
+    }
+
+    /// Waits until the counts are asked for.
+    pub async fn counts(&mut self) {
+        // The kernel's word does not end as long as this is there.
+        if self.counts.recv().await.is_none() {
+            std::future::pending().await
         }
     }
 }

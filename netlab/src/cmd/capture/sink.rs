@@ -134,6 +134,11 @@ impl Sink {
         self.lines.as_mut().map_or(Ok(()), Lines::flush)
     }
 
+    /// Says what was captured and what was lost so far.
+    pub fn report(&self, tallies: &[Tally]) {
+        tell_counts(self.seen, self.truncated, tallies, 0);
+    }
+
     /// Completes everything, and says what was captured and what was lost. What cannot be
     /// completed does not keep the rest from it.
     pub fn finish(

@@ -63,6 +63,28 @@ fn a_signal_ends_a_capture_in_good_order() {
 }
 
 #[test]
+fn the_counts_are_told_when_they_are_asked_for() {
+    if !require_lab() {
+        return;
+    }
+    let Some(wire) = Wire::new() else { return };
+    let capture = wire.capture(&["-l", "-i", NEAR, "udp"]);
+    for count in 1..=2 {
+        wire.inside(|| {
+            let socket = UdpSocket::bind((Wire::ADDRESS, 0)).unwrap();
+            socket.send_to(b"?", (Wire::PEER, 9)).unwrap();
+        });
+        until("the packet", || (capture.printed().lines().count() == count).then_some(()));
+        capture.signal(libc::SIGUSR2);
+        capture.signal(libc::SIGUSR1);
+        let words = format!("\n{count} packet");
+        until("the counts", || capture.errors().contains(&words).then_some(()));
+    }
+    let ran = capture.end().ran.expect(0);
+    assert_eq!(ran.stderr.matches("\n2 packets captured").count(), 2, "{}", ran.stderr);
+}
+
+#[test]
 fn a_signal_during_the_start_ends_a_capture_in_good_order() {
     if !require_lab() {
         return;
