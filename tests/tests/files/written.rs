@@ -8,6 +8,8 @@ use netlab::capture::{
     },
 };
 
+use netlab_tests::binary::netlab;
+
 use crate::tools::{BEGIN, FORMATS, installed, packets, run, write};
 
 #[test]
@@ -31,6 +33,21 @@ fn wireshark_reads_every_format_without_complaint() {
         assert_eq!(seen, expected.collect::<String>(), "{format:?}");
         let about = run(directory.path(), "capinfos", &["-M", "-c", "file"]);
         assert!(about.contains("Number of packets:   20"), "{about}");
+    }
+}
+
+#[test]
+fn a_file_is_not_written_over_while_it_is_read() {
+    let directory = tempfile::tempdir().unwrap();
+    let (file, link) = (directory.path().join("file"), directory.path().join("link"));
+    write(&file, FORMATS[2], &packets(20));
+    std::os::unix::fs::symlink(&file, &link).unwrap();
+    let before = std::fs::read(&file).unwrap();
+    let name = file.to_str().unwrap();
+    for output in [name, link.to_str().unwrap()] {
+        let refused = netlab(&["capture", "-r", name, "-w", output]).expect(2);
+        assert!(refused.stderr.contains("the file that is read"), "{}", refused.stderr);
+        assert!(before == std::fs::read(&file).unwrap(), "it has changed");
     }
 }
 

@@ -2,9 +2,12 @@
 
 use std::{
     collections::{BTreeMap, btree_map::Entry},
+    fs,
+    os::unix::fs::MetadataExt as _,
     path::Path,
 };
 
+use anyhow::bail;
 use netlab::capture::{
     LinkType, Packet,
     file::{Direction, Interface, MAX_SNAPLEN, Reader, Record},
@@ -23,6 +26,7 @@ use crate::cli::{CaptureArgs, capture::Way};
 /// Reads a file. What comes before a damage is dealt with before the damage is told.
 pub(super) fn run(args: &CaptureArgs, path: &Path, color: bool) -> anyhow::Result<Outcome> {
     let mut reader = Reader::open(path)?;
+    refuse_to_overwrite(args, path)?;
     let link = reader.link().unwrap_or(LinkType::ETHERNET);
     let cluster = Cluster::of(args)?;
     let filter = |link| expression::filter(args, cluster.as_ref(), link);
@@ -46,6 +50,17 @@ pub(super) fn run(args: &CaptureArgs, path: &Path, color: bool) -> anyhow::Resul
     }
     outcome?;
     Ok(Outcome::Fine)
+}
+
+/// A file cannot be read and written at the same time.
+fn refuse_to_overwrite(args: &CaptureArgs, path: &Path) -> anyhow::Result<()> {
+    let place = |path: &Path| fs::metadata(path).map(|file| (file.dev(), file.ino())).ok();
+    let Some(output) = &args.file.write else { return Ok(()) };
+    if output.as_os_str() != "-" && place(output).is_some_and(|it| Some(it) == place(path)) {
+        let file = output.display();
+        bail!("-w {file}: it is the file that is read; write to another one, then rename that");
+    }
+    Ok(())
 }
 
 /// What becomes of the packets.
