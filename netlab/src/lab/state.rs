@@ -206,24 +206,34 @@ impl LabDir {
         self.read(&path)
     }
 
-    /// Replaces all manifests.
+    /// Makes these the manifests, and names the files that are not what they were.
     ///
     /// # Errors
     ///
     /// Where the file system refuses.
-    pub fn write_manifests(&self, files: &[(&'static str, String)]) -> Result<(), StateError> {
+    pub fn write_manifests(
+        &self,
+        files: &[(&'static str, String)],
+    ) -> Result<Vec<String>, StateError> {
         let directory = self.manifests();
+        let mut changed = Vec::new();
         for (name, text) in files {
-            write_atomically(&directory.join(name), text.as_bytes())?;
+            let path = directory.join(name);
+            if fs::read(&path).is_ok_and(|before| before == text.as_bytes()) {
+                continue;
+            }
+            write_atomically(&path, text.as_bytes())?;
+            changed.push((*name).to_owned());
         }
         let entries = fs::read_dir(&directory).map_err(failed("list", &directory))?;
         for path in entries.filter_map(Result::ok).map(|entry| entry.path()) {
             let kept = files.iter().any(|(name, _)| path.file_name() == Some(name.as_ref()));
             if !kept && path.is_file() {
                 fs::remove_file(&path).map_err(failed("remove", &path))?;
+                changed.extend(path.file_name().map(|name| name.to_string_lossy().into_owned()));
             }
         }
-        Ok(())
+        Ok(changed)
     }
 
     /// Reads a JSON file of the directory; None where there is none.

@@ -89,6 +89,8 @@ pub struct Outcome {
     pub steps: Vec<Step>,
     /// Namespaces that went.
     pub removed: Vec<String>,
+    /// Files of manifests that are not what they were.
+    pub manifests: Vec<String>,
     /// Processes that were started or restarted.
     pub processes: Vec<String>,
     /// Processes that were ended, since nobody wants them any more.
@@ -148,9 +150,10 @@ pub async fn up(request: &Request, mut watch: impl FnMut(Event<'_>)) -> Result<O
         }
     };
     let removed = remove_stale(&namespaces, &wanted, &mut watch)?;
-    if design.rewrite {
-        dir.write_manifests(&design.objects.to_yaml_by_kind())?;
-    }
+    let manifests = match design.rewrite {
+        true => dir.write_manifests(&design.objects.to_yaml_by_kind())?,
+        false => Vec::new(),
+    };
     // From here on the manifests count as the lab's own.
     dir.write_topology(&design.topology)?;
     all.namespaces = wanted;
@@ -167,7 +170,7 @@ pub async fn up(request: &Request, mut watch: impl FnMut(Event<'_>)) -> Result<O
     let is_wanted = |name: &String| wanted.iter().any(|process| process.name == *name);
     let before = before.into_iter().map(|process| process.name);
     let ended = before.filter(|name| !is_wanted(name)).collect();
-    Ok(Outcome { created: record.is_none(), options, steps, removed, processes, ended })
+    Ok(Outcome { created: record.is_none(), options, steps, removed, manifests, processes, ended })
 }
 
 /// Proxies other than the one that is asked for, from the last `up` or from some before it that

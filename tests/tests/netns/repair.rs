@@ -1,6 +1,6 @@
 //! `lab up` mends whatever is missing, `lab down` removes whatever is left.
 
-use std::{collections::BTreeSet, path::Path};
+use std::{collections::BTreeSet, fs, path::Path};
 
 use netlab::{
     lab::{
@@ -29,6 +29,13 @@ fn up_twice_changes_nothing_and_down_twice_is_fine() {
     assert_eq!(pids(lab.name()), before);
     assert_eq!(lab.dir().topology().unwrap(), topology);
     assert_eq!(lab.status().expect(0).json()["problems"], serde_json::json!([]));
+
+    let directory = tempfile::tempdir().unwrap();
+    let all = ["nodes", "pods", "services"].map(|kind| lab.manifest(&format!("{kind}.yaml")));
+    let file = directory.path().join("all.yaml");
+    fs::write(&file, all.join("---\n").replace("nodePort: 30080", "nodePort: 30081")).unwrap();
+    let changed = lab.again(&["-f", file.to_str().unwrap()]).expect(0);
+    assert!(changed.stdout.contains("is up again: new services.yaml ("), "{}", changed.stdout);
 
     assert!(lab.down().expect(0).stdout.contains("is down"));
     nothing_is_left(lab.name());

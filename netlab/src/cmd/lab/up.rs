@@ -71,6 +71,9 @@ fn summary(built: &Built) -> String {
     if changes > 0 {
         counts.push(format!("{changes} changes"));
     }
+    if !built.created && !built.manifests.is_empty() {
+        counts.push(format!("new {}", built.manifests.join(" and ")));
+    }
     if !built.processes.is_empty() {
         counts.push(format!("{} processes started", built.processes.len()));
     }
