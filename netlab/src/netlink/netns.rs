@@ -206,7 +206,8 @@ impl Netns {
     ///
     /// Where the namespace cannot be entered; the closure has not run then.
     pub fn run<T: Send>(&self, inside: impl FnOnce() -> T + Send) -> Result<T> {
-        let failed = |e: io::Error| Error::new("enter the namespace", self.name(), e);
+        let operation = if self.name.is_some() { "enter the namespace" } else { "enter" };
+        let failed = |e: io::Error| Error::new(operation, self.name(), e);
         on_own_thread(|| {
             setns(self, CloneFlags::CLONE_NEWNET)?;
             Ok(inside())
