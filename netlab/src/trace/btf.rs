@@ -4,7 +4,12 @@
 //! aya reads BTF too, but keeps it to itself; what it offers is the number of a type. This
 //! reads no more than what is asked here: Documentation/bpf/btf.rst is the format.
 
-use std::{collections::BTreeMap, fs, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ffi::OsString,
+    fs,
+    path::Path,
+};
 
 use super::{Error, Result};
 
@@ -71,11 +76,17 @@ impl Btf {
         Self::parse(bytes).ok_or_else(|| Error::Layout { what: VMLINUX.to_owned() })
     }
 
-    /// Those of the modules that are loaded now, of which what cannot be read is left out.
-    pub fn of_modules() -> impl Iterator<Item = Self> {
+    /// Names of the modules that are loaded now and have type information.
+    pub fn modules() -> BTreeSet<OsString> {
         let files = fs::read_dir(DIRECTORY).into_iter().flatten().flatten();
-        let modules = files.map(|file| file.path()).filter(|path| path != Path::new(VMLINUX));
-        modules.filter_map(|path| Self::parse(fs::read(path).ok()?))
+        let modules = files.filter(|file| file.path() != Path::new(VMLINUX));
+        modules.map(|file| file.file_name()).collect()
+    }
+
+    /// Those of some modules, of which what cannot be read is left out.
+    pub fn of_modules(modules: &BTreeSet<OsString>) -> impl Iterator<Item = Self> {
+        let paths = modules.iter().map(|name| Path::new(DIRECTORY).join(name));
+        paths.filter_map(|path| Self::parse(fs::read(path).ok()?))
     }
 
     fn parse(bytes: Vec<u8>) -> Option<Self> {

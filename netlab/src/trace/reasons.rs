@@ -1,6 +1,11 @@
 //! Why the kernel dropped a packet, and where: names for its numbers.
 
-use std::{collections::BTreeMap, fs, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ffi::OsString,
+    fs,
+    sync::Arc,
+};
 
 use super::{Result, btf::Btf};
 
@@ -15,6 +20,8 @@ pub(super) struct Reasons {
     names: BTreeMap<u32, Arc<str>>,
     /// Subsystems that have reasons of their own, by the upper half of those.
     subsystems: BTreeMap<u32, Box<str>>,
+    /// The modules whose names of reasons are known.
+    modules: BTreeSet<OsString>,
     /// Addresses of functions, in order; empty where the kernel hides them.
     functions: Vec<(u64, Box<str>)>,
     /// Those asked for already.
@@ -22,7 +29,8 @@ pub(super) struct Reasons {
 }
 
 impl Reasons {
-    /// Reads the names of reasons from BTF, and the functions where the kernel shows them.
+    /// Reads the names of reasons from BTF, the kernel's and its modules', and the functions
+    /// where the kernel shows them.
     pub fn of_kernel(btf: &Btf) -> Result<Self> {
         let names = btf.names("skb_drop_reason")?;
         let names = names.into_iter().map(|(number, name)| {
@@ -39,29 +47,54 @@ impl Reasons {
         // Without them a drop is told by its reason alone.
         let symbols = fs::read_to_string(SYMBOLS).unwrap_or_default();
         let functions = functions(&symbols);
-        Ok(Self {
+        let modules = Btf::modules();
+        let mut reasons = Self {
             names: names.collect(),
             subsystems: subsystems.collect(),
+            modules: BTreeSet::new(),
             functions,
             places: BTreeMap::new(),
-        })
+        };
+        reasons.learn(of_subsystems(btf, &modules));
+        reasons.modules = modules;
+        Ok(reasons)
     }
 
     /// The name of a reason.
     ///
-    /// Those of subsystems have their subsystem in the upper half; names of them are looked for
-    /// when the first is met, since modules come late, and their type information is large.
+    /// Those of subsystems have their subsystem in the upper half, and modules may bring names of
+    /// them later.
     pub fn reason(&mut self, number: u32) -> Arc<str> {
         if let Some(name) = self.names.get(&number) {
             return Arc::clone(name);
         }
         if number >> SUBSYSTEM != 0 {
-            for (number, name) in of_subsystems() {
-                self.names.entry(number).or_insert_with(|| name.into());
-            }
+            self.renew(Btf::modules(), |modules| match Btf::of_kernel() {
+                Ok(kernel) => of_subsystems(&kernel, modules),
+                Err(_) => BTreeMap::new(),
+            });
         }
         let unnamed = self.unnamed(number);
         Arc::clone(self.names.entry(number).or_insert_with(|| unnamed.into()))
+    }
+
+    /// Reads names again if modules have come or gone. Their type information is large, and
+    /// drops come in bursts.
+    fn renew(
+        &mut self,
+        modules: BTreeSet<OsString>,
+        read: impl FnOnce(&BTreeSet<OsString>) -> BTreeMap<u32, String>,
+    ) {
+        if modules != self.modules {
+            self.learn(read(&modules));
+            self.modules = modules;
+        }
+    }
+
+    fn learn(&mut self, names: BTreeMap<u32, String>) {
+        for (number, name) in names {
+            self.names.entry(number).or_insert_with(|| name.into());
+        }
     }
 
     /// What to call a reason that nothing names.
@@ -88,12 +121,11 @@ impl Reasons {
     }
 }
 
-/// Names of the reasons of all subsystems that the kernel, or a module that is loaded, has.
-fn of_subsystems() -> BTreeMap<u32, String> {
-    let Ok(kernel) = Btf::of_kernel() else { return BTreeMap::new() };
+/// Names of the reasons of all subsystems that the kernel, or one of these modules, has.
+fn of_subsystems(kernel: &Btf, modules: &BTreeSet<OsString>) -> BTreeMap<u32, String> {
     let mut names = kernel.drop_reasons(None);
-    for module in Btf::of_modules() {
-        names.extend(module.drop_reasons(Some(&kernel)));
+    for module in Btf::of_modules(modules) {
+        names.extend(module.drop_reasons(Some(kernel)));
     }
     names
 }
@@ -124,6 +156,7 @@ mod tests {
         Reasons {
             names: BTreeMap::from([(8, "NETFILTER_DROP".into())]),
             subsystems: BTreeMap::from([(2, "OPENVSWITCH".into())]),
+            modules: BTreeSet::new(),
             functions: functions(symbols),
             places: BTreeMap::new(),
         }
@@ -145,5 +178,20 @@ mod tests {
         assert_eq!(&*sample().reason(0x2fff0), format!("SUBSYS_OPENVSWITCH/65520, {own}"));
         let some = "a reason of a subsystem's own";
         assert_eq!(&*sample().reason(0x0bad_0011), format!("SUBSYS_2989/17, {some}"));
+    }
+
+    #[test]
+    fn names_are_read_again_only_when_modules_have_come_or_gone() {
+        let mut reasons = sample();
+        let mut reads = 0;
+        for modules in [&["a"][..], &["a"], &["a", "b"], &["b", "a"], &["b"], &[], &[]] {
+            reasons.renew(modules.iter().map(OsString::from).collect(), |_| {
+                reads += 1;
+                BTreeMap::from([(0x2_0000 + reads, format!("READ_{reads}")), (8, "NO".into())])
+            });
+        }
+        assert_eq!(reads, 4);
+        let found = [8, 0x2_0001, 0x2_0004].map(|number| reasons.names[&number].to_string());
+        assert_eq!(found, ["NETFILTER_DROP", "READ_1", "READ_4"]);
     }
 }

@@ -123,6 +123,12 @@ pub(super) fn equal(packet: &Packet) -> Equal {
     Equal { lasting: lasting(packet), id: packet.id, payload: packet.payload.clone() }
 }
 
+/// Whether the sender numbers what he sends, so that an equal packet is a repetition: a TCP
+/// segment that has to be acknowledged.
+pub(super) const fn is_numbered(packet: &Packet) -> bool {
+    matches!(&packet.transport, Transport::Tcp(segment) if segment.asks())
+}
+
 /// A number for TCP segments that offloads may split into each other or merge; None of others.
 pub(super) fn train(packet: &Packet) -> Option<u64> {
     match &packet.transport {

@@ -7,9 +7,11 @@
 //!
 //! 1. What the datapath says of it ([`Event::Forward`]) joins two flows into one connection.
 //! 2. Its flow tells the connection and the direction; among the packets that are under way
-//!    there, those with the same lasting fields are copies of it. Where
-//!    several are, the oldest that was not yet seen at this place is taken. A packet that
-//!    was seen at this place already is a repetition, and a journey of its own.
+//!    there, those with the same lasting fields are copies of it. Where several are, the oldest
+//!    that was not yet seen at this place is taken, since equal packets keep their order; where
+//!    the others must be repetitions of it, because TCP numbers them or because so much time is
+//!    between, one that was seen a short while ago. A packet that was seen at this place already
+//!    is a journey of its own.
 //! 3. If there is none, a packet under way in another connection may have been translated by
 //!    somebody who does not tell: it is taken if it has the same lasting fields and there is
 //!    no doubt which it is.
@@ -63,12 +65,11 @@ use self::{
     open::{Open, Seen},
     packet::Packet,
     prints::Prints,
-    underway::Fit,
 };
 use super::{Event, Hook, Sighting};
 
-/// How much later than its journey's last hop a sighting is taken for the next hop rather
-/// than for one of a repetition, where both could be.
+/// How many nanoseconds after its journey's last hop a sighting is taken for the next hop rather
+/// than for one of a repetition, where both could be and the sender numbers what he sends.
 const NEAR: u64 = 50_000_000;
 
 /// Ties sightings together.
@@ -260,14 +261,11 @@ impl Follower {
     /// The journey in the same direction of the same connection that this is a hop of.
     fn copy_in(&mut self, way: Way, seen: &Seen) -> Option<(u64, Likeness)> {
         let Self { flows, open, .. } = self;
-        let near = |open: &Open| seen.hop.time.saturating_sub(open.last) <= NEAR;
-        let fit = |id| match open.get(&id) {
-            Some(open) if open.compare(seen) == Likeness::Different => Fit::No,
-            Some(open) if near(open) => Fit::Near,
-            Some(_) => Fit::Late,
-            None => Fit::No,
+        let last = |id| {
+            let open = open.get(&id)?;
+            (open.compare(seen) != Likeness::Different).then_some(open.last)
         };
-        let found = flows.open(way)?.copies(seen, fit);
+        let found = flows.open(way)?.copies(seen, last);
         let mut copies: Vec<_> = found
             .into_iter()
             .filter_map(|id| open.get(&id).map(|open| (id, open, open.compare(seen))))
@@ -279,7 +277,11 @@ impl Follower {
         });
         let rank = copies.first().map(|(_, open, likeness)| (open.merged.is_some(), *likeness))?;
         copies.retain(|(_, open, likeness)| (open.merged.is_some(), *likeness) == rank);
-        let (id, _, likeness) = copies.iter().find(|(_, open, _)| near(open)).or(copies.last())?;
+        let near = |open: &Open| seen.hop.time.saturating_sub(open.last) <= NEAR;
+        let (id, _, likeness) = match identity::is_numbered(&seen.packet) {
+            true => copies.iter().find(|(_, open, _)| near(open)).or(copies.last())?,
+            false => copies.first()?,
+        };
         Some((*id, *likeness))
     }
 

@@ -1,8 +1,8 @@
 //! The journeys under way in one direction of a connection, by what ties packets to them.
 //!
 //! Law: however many there are, a question is answered with few, among which is every one that
-//! fits; whoever asks looks at those himself. Of more than [`FEW`] that nothing tells apart,
-//! each place is passed in the order in which they were first seen.
+//! fits; whoever asks looks at those himself. Packets that nothing tells apart pass each place
+//! in the order in which they were first seen, but for repetitions: see [`Group::next`].
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -18,19 +18,12 @@ use super::{
 /// Equal packets of which each is looked at.
 const FEW: usize = 32;
 
+/// Nanoseconds that somebody waits for an answer before he sends the same datagram again. Who
+/// sends many on purpose seldom waits so long, and hops that take longer are rarer still.
+const PATIENCE: u64 = 200_000_000;
+
 /// Sequence numbers of a block, as a power of two: a few segments.
 const BLOCK: u32 = 14;
-
-/// How a sighting fits a journey.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Fit {
-    /// Not at all.
-    No,
-    /// It may be its next hop.
-    Late,
-    /// The same, and the last hop was not long ago.
-    Near,
-}
 
 /// Journeys under way.
 #[derive(Debug, Default)]
@@ -107,15 +100,17 @@ impl UnderWay {
         }
     }
 
-    /// Journeys that a sighting may be a hop of, oldest first.
-    pub fn copies(&mut self, seen: &Seen, fit: impl Fn(u64) -> Fit) -> Vec<u64> {
+    /// Journeys that a sighting may be a hop of, oldest first. `last` tells when a journey was
+    /// last seen, if the sighting may be its next hop.
+    pub fn copies(&mut self, seen: &Seen, last: impl Fn(u64) -> Option<u64>) -> Vec<u64> {
         let mut found = self.sharing(&seen.packet);
+        let is_numbered = identity::is_numbered(&seen.packet);
         for key in self.equals(&seen.packet) {
             if let Some(group) = self.equal.get_mut(&key) {
-                if group.journeys.len() <= FEW {
+                if is_numbered && group.journeys.len() <= FEW {
                     found.extend(&group.journeys);
                 } else {
-                    found.extend(group.next(place(&seen.hop), &fit));
+                    found.extend(group.next(place(&seen.hop), &last));
                 }
             }
         }
@@ -181,21 +176,22 @@ impl UnderWay {
 }
 
 impl Group {
-    /// The first behind the one that was looked for there last that fits well, or the last that
-    /// fits somehow.
-    fn next(&mut self, place: u64, fit: impl Fn(u64) -> Fit) -> Option<u64> {
-        let behind = self.passed.get(&place).map_or(0, |passed| passed + 1);
-        let mut found = None;
+    /// The oldest that a sighting at a place may be the next hop of, unless the one behind it
+    /// was seen so much later that it is a repetition, and the first was lost. Of many none is
+    /// looked at again where one behind it has passed.
+    fn next(&mut self, place: u64, last: impl Fn(u64) -> Option<u64>) -> Option<u64> {
+        let is_small = self.journeys.len() <= FEW;
+        let passed = self.passed.get(&place).filter(|_| !is_small);
+        let behind = passed.map_or(0, |passed| passed + 1);
+        let mut found: Option<(u64, u64)> = None;
         for id in self.journeys.range(behind..) {
-            match fit(*id) {
-                Fit::No => {}
-                Fit::Late => found = Some(*id),
-                Fit::Near => {
-                    found = Some(*id);
-                    break;
-                }
+            let Some(last) = last(*id) else { continue };
+            if found.is_some_and(|(_, before)| last.saturating_sub(before) < PATIENCE) {
+                break;
             }
+            found = Some((*id, last));
         }
+        let found = found.map(|(id, _)| id);
         let passed = found.or(self.journeys.last().copied());
         self.passed.extend(passed.map(|passed| (place, passed)));
         found

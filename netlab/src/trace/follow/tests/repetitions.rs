@@ -41,6 +41,53 @@ fn equal_datagrams_in_a_row_keep_their_order() {
     assert_eq!((journeys[0].duration, journeys[1].duration), (5000, 5000));
 }
 
+/// Sees equal datagrams, sent at these microseconds, at two places that they take so long between.
+fn forwarded(sent: &[u64], delay: u64, build: &Build) -> Vec<Journey> {
+    let mut scene = Scene::new();
+    let place = |place, delay| sent.iter().map(move |time| (time + delay, place));
+    let there = place("client eth0 tc-out", 0);
+    let mut seen: Vec<_> = there.chain(place("node-1 eth0 tc-in", delay)).collect();
+    seen.sort();
+    for (time, place) in seen {
+        scene.see(time, place, &build.frame());
+    }
+    scene.end()
+}
+
+fn took(journeys: &[Journey]) -> Vec<(usize, u64)> {
+    journeys.iter().map(|journey| (journey.hops.len(), journey.duration / 1000)).collect()
+}
+
+#[test]
+fn equal_datagrams_keep_their_order_however_long_a_hop_takes() {
+    let datagram = udp(CLIENT, FRONTEND, b"?");
+    for delay in [100, 20_000, 49_000, 80_000, 160_000, 240_000] {
+        for (spacing, count) in [(10_000, 20), (60_000, 5), (0, 20), (0, 60), (7, 60), (5000, 60)] {
+            let sent: Vec<_> = (0..count).map(|number| number * spacing).collect();
+            let journeys = forwarded(&sent, delay, &datagram);
+            let all = vec![(2, delay); sent.len()];
+            assert_eq!(took(&journeys), all, "{count} each {spacing} us, {delay} us on the way");
+        }
+    }
+}
+
+#[test]
+fn acknowledgments_that_nothing_tells_apart_keep_their_order_too() {
+    let ack = tcp("[fd00::1]:4000", "[fd00::2]:80", "A", 7, 900);
+    let journeys = forwarded(&[0, 10_000, 20_000, 79_000], 80_000, &ack);
+    assert_eq!(took(&journeys), [(2, 80_000); 4]);
+}
+
+#[test]
+fn a_segment_that_is_sent_again_goes_on_as_the_newest() {
+    let mut scene = Scene::new();
+    let data = tcp("[fd00::1]:4000", "[fd00::2]:80", "A", 7, 900).bytes(7, 100);
+    scene.see(0, "client eth0 tc-out", &data.frame());
+    scene.see(100_000, "client eth0 tc-out", &data.frame());
+    scene.see(180_000, "node-1 eth0 tc-in", &data.frame());
+    assert_eq!(took(&scene.end()), [(1, 0), (2, 80_000)]);
+}
+
 #[test]
 fn a_packet_that_comes_around_in_a_loop_is_one_packet() {
     let mut scene = Scene::new();
