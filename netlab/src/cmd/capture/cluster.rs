@@ -1,6 +1,9 @@
 //! The lab's objects, for names and for Services.
 
-use std::{collections::BTreeMap, net::SocketAddr};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::{IpAddr, SocketAddr},
+};
 
 use anyhow::Context as _;
 use netlab::{
@@ -67,10 +70,17 @@ impl Cluster {
                 follower.locate(address.net.addr(), &host.name);
             }
         }
+        let nodes = || self.topology.hosts.iter().filter(|host| host.role == Role::Node);
+        let addresses: BTreeSet<IpAddr> =
+            nodes().flat_map(|host| &host.addresses).map(|address| address.net.addr()).collect();
         for ((protocol, socket), name) in self.services() {
             follower.name(protocol, socket, &name);
+            // The lab's pods have addresses of their own.
+            if addresses.contains(&socket.ip()) {
+                follower.front(protocol, socket);
+            }
         }
-        for host in self.topology.hosts.iter().filter(|host| host.role == Role::Node) {
+        for host in nodes() {
             // A node without an agent has no table.
             let table = Maps::open(&self.lab.pins().join(&host.name));
             let entries = table.and_then(|maps| conntrack::read(&maps)).unwrap_or_default();

@@ -68,6 +68,12 @@ pub(super) async fn run(args: &CaptureArgs, color: bool) -> anyhow::Result<Outco
     let mut requests = Requests::new()?;
     session.begin()?;
     say(&session, &hooks, snaplen);
+    if args.print.follow && args.choice.service.is_none() && !args.filter.is_empty() {
+        tell(format_args!(
+            "netlab: the filter is asked at each hop: where packets are translated or in a tunnel, \
+             it may not know them any more; --service NAME does"
+        ));
+    }
     let outcome = follow_on(&mut session, &mut signals, &mut requests, &mut sink).await;
     session.end()?;
     if sink.goes_on {

@@ -120,7 +120,10 @@ impl Follower {
     /// first seen at `origin`, where that was sent.
     fn is_home(&self, hop: &Hop, origin: Option<&Hop>) -> bool {
         let destination = hop.flow.map(|flow| flow.destination().ip());
-        let known = destination.and_then(|address| self.hosts.get(&address));
+        let is_front = |flow: Flow| self.fronts.contains(&(flow.0.proto, flow.destination()));
+        let known = destination
+            .filter(|_| !hop.flow.is_some_and(is_front))
+            .and_then(|address| self.hosts.get(&address));
         let returned = origin.is_some_and(|origin| {
             origin.hook.is_inbound() == Some(false)
                 && origin.host == hop.host

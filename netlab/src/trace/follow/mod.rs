@@ -45,7 +45,7 @@ mod written;
 mod tests;
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     net::{IpAddr, SocketAddr},
     time::Duration,
 };
@@ -92,6 +92,7 @@ pub struct Follower {
     held: usize,
     hosts: HashMap<IpAddr, String>,
     services: HashMap<(u8, SocketAddr), String>,
+    fronts: HashSet<(u8, SocketAddr)>,
     ports: Ports,
     losses: Losses,
 }
@@ -113,6 +114,7 @@ impl Follower {
             held: 0,
             hosts: HashMap::new(),
             services: HashMap::new(),
+            fronts: HashSet::new(),
             ports: Ports::new(),
             losses: Losses::default(),
         }
@@ -131,6 +133,12 @@ impl Follower {
     /// Learns whose an address and port is: a Service's frontend or endpoint.
     pub fn name(&mut self, protocol: u8, socket: SocketAddr, service: &str) {
         self.services.insert((protocol, socket), service.to_owned());
+    }
+
+    /// Learns that nobody listens at an address and port, but packets to it are translated: a
+    /// node port, for instance. Who has the address is not whom they are for.
+    pub fn front(&mut self, protocol: u8, socket: SocketAddr) {
+        self.fronts.insert((protocol, socket));
     }
 
     /// Learns that an interface is a port of a bridge, so that copies that leave by several ports

@@ -220,6 +220,18 @@ fn a_frontend_is_not_where_a_translated_packet_is_delivered() {
 }
 
 #[test]
+fn a_packet_to_a_frontend_is_not_delivered_where_its_translation_was_not_seen() {
+    let mut scene = Scene::new();
+    let syn = tcp(CLIENT, FRONTEND, "S", 1000, 0);
+    scene.see(0, "client eth0 tc-out", &syn.frame());
+    scene.see(1, "node-1 eth0 xdp-in", &syn.frame());
+    scene.follower.locate("172.18.0.2".parse().unwrap(), "node-1");
+    scene.follower.front(6, "172.18.0.2:30080".parse().unwrap());
+    let outcome = scene.end().remove(0).outcome;
+    assert!(matches!(&outcome, Outcome::LastSeen { host, .. } if host == "node-1"), "{outcome:?}");
+}
+
+#[test]
 fn directions_are_those_of_the_connection_wherever_the_capture_begins() {
     let mut scene = Scene::new();
     let data = tcp(REMOTE, MASQUERADE, "A", 5000, 1001).bytes(5000, 10);
