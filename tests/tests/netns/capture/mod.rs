@@ -2,6 +2,7 @@
 
 mod command;
 mod drops;
+mod every_hook;
 mod files;
 mod filters;
 mod hooks;
