@@ -11,6 +11,7 @@ mod journeys;
 mod lifetime;
 mod lines;
 mod loss;
+mod printed;
 mod wire;
 
 use std::{
