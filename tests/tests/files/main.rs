@@ -4,6 +4,7 @@
 
 #![expect(clippy::unwrap_used, reason = "what a test calls may panic as the test may")]
 
+mod losses;
 mod read;
 mod rotation;
 mod tools;

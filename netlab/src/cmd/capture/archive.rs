@@ -47,7 +47,7 @@ impl Archive {
             return Ok(None);
         };
         if matches!(files.format, Format::Pcap(_)) {
-            let hooks = place::hooks(args);
+            let hooks = place::hooks(args)?;
             if hooks.len() > 1 && hooks != [Hook::TcIn, Hook::TcOut].into() {
                 log::warn!(
                     "pcap cannot tell hooks apart, and a packet that passes several is in the \

@@ -5,7 +5,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::bail;
 use netlab::{
     capture::LinkType,
     trace::{Hook, Options, Session},
@@ -31,6 +30,7 @@ const TURN: Duration = Duration::from_millis(50);
 
 /// Captures until it is told to end, or has seen as many packets as were asked for.
 pub(super) async fn run(args: &CaptureArgs, color: bool) -> anyhow::Result<Outcome> {
+    let hooks = place::hooks(args)?;
     let cluster = Cluster::of(args)?;
     let cluster = cluster.as_ref();
     let filter = expression::filter(args, cluster, LinkType::ETHERNET)?;
@@ -40,7 +40,6 @@ pub(super) async fn run(args: &CaptureArgs, color: bool) -> anyhow::Result<Outco
         0 => MAX_SNAPLEN,
         wanted => wanted.min(MAX_SNAPLEN),
     };
-    let hooks = place::hooks(args);
     let instructions = filter.instructions()?;
     let options = Options {
         hooks: hooks.clone(),
@@ -51,9 +50,6 @@ pub(super) async fn run(args: &CaptureArgs, color: bool) -> anyhow::Result<Outco
         filter: instructions.into_iter().map(Into::into).collect(),
         reach: filter.reach(),
     };
-    if hooks.is_empty() {
-        bail!("no hook is left to capture at: -Q leaves out all that --hook names");
-    }
     let places = place::places(args, cluster)?;
     let ports = if args.print.follow { place::ports(&places).await } else { Vec::new() };
     let mut session = tokio::select! {

@@ -79,9 +79,16 @@ pub(super) fn interfaces(args: &CaptureArgs) -> Interfaces {
     }
 }
 
-/// The hooks that were named, or meant.
-pub(super) fn hooks(args: &CaptureArgs) -> BTreeSet<Hook> {
+/// The hooks that were named, or meant; not none.
+pub(super) fn hooks(args: &CaptureArgs) -> anyhow::Result<BTreeSet<Hook>> {
     let named: BTreeSet<Hook> = args.place.hooks.iter().map(|name| (*name).into()).collect();
+    let way = args.choice.direction.filter(|way| *way != Way::Inout);
+    if way.is_some() && (only_drops(args) || named == [Hook::Drop].into()) {
+        bail!(
+            "-Q in and -Q out: nobody knows which way a packet went that the kernel drops; leave \
+             -Q out, or see the hooks of one way beside the drops, as in --drops --hook tc-in"
+        );
+    }
     let mut hooks: BTreeSet<Hook> = match (named.is_empty(), only_drops(args)) {
         (false, _) => named,
         // The datapath's own drops are told where its programs end.
@@ -91,16 +98,15 @@ pub(super) fn hooks(args: &CaptureArgs) -> BTreeSet<Hook> {
     if args.place.drops {
         hooks.insert(Hook::Drop);
     }
-    if only_drops(args) {
-        // What came in is told to be dropped behind the program that did it.
-        return hooks;
-    }
-    match args.choice.direction {
+    match way {
         Some(Way::In) => hooks.retain(|hook| hook.is_inbound() != Some(false)),
         Some(Way::Out) => hooks.retain(|hook| hook.is_inbound() != Some(true)),
         Some(Way::Inout) | None => {}
     }
-    hooks
+    if hooks.is_empty() {
+        bail!("no hook is left to capture at: -Q leaves out all that --hook names");
+    }
+    Ok(hooks)
 }
 
 /// Whether nothing but drops is of interest.

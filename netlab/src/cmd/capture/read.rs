@@ -10,7 +10,7 @@ use std::{
 use anyhow::bail;
 use netlab::capture::{
     LinkType, Packet,
-    file::{Direction, Interface, MAX_SNAPLEN, Reader, Record},
+    file::{Direction, Format, Interface, MAX_SNAPLEN, Reader, Record, Statistics},
     filter::Filter,
 };
 
@@ -43,11 +43,12 @@ pub(super) fn run(args: &CaptureArgs, path: &Path, color: bool) -> anyhow::Resul
         lines.flush()?;
     }
     if let Some(copy) = outputs.copy {
-        copy.files.finish()?;
+        copy.finish(&reader)?;
     }
     if args.file.only_count {
         print(&format!("{}\n", packets(count)))?;
     }
+    say_losses(&reader, path);
     outcome?;
     Ok(Outcome::Fine)
 }
@@ -80,6 +81,9 @@ fn deal_with(
 ) -> anyhow::Result<()> {
     while let Some(record) = reader.next()? {
         if !is_way(args, record.note.direction) || !filters.accepts(&record.packet)? {
+            if let Some(copy) = &mut outputs.copy {
+                copy.is_whole = false;
+            }
             continue;
         }
         if let Some(copy) = &mut outputs.copy
@@ -136,30 +140,67 @@ fn say(reader: &Reader, path: &Path, link: LinkType) {
     ));
 }
 
+/// Says how many packets the file lacks, where it tells.
+fn say_losses(reader: &Reader, path: &Path) {
+    let dropped = reader.statistics().filter_map(|(_, told)| told.dropped);
+    if let Some(dropped) = dropped.reduce(u64::saturating_add) {
+        tell(format_args!("{} dropped while {} was captured", packets(dropped), path.display()));
+    }
+}
+
 /// The packets' way to another file.
 struct Copy {
     files: Files,
     /// Numbers there of the interfaces read.
     interfaces: BTreeMap<usize, usize>,
+    /// Whether one file has every packet that was read.
+    is_whole: bool,
 }
 
 impl Copy {
     fn new(args: &CaptureArgs, reader: &Reader, link: LinkType) -> anyhow::Result<Option<Self>> {
         let files = Files::new(args, link, reader.snaplen())?;
-        Ok(files.map(|files| Self { files, interfaces: BTreeMap::new() }))
+        let is_whole = args.file.size.is_none() && args.file.every.is_none();
+        Ok(files.map(|files| Self { files, interfaces: BTreeMap::new(), is_whole }))
     }
 
     /// False where no more are wanted.
     fn packet(&mut self, record: &Record<'_>) -> anyhow::Result<bool> {
-        let number = match self.interfaces.get(&record.interface) {
-            Some(number) => *number,
-            None => {
-                let place: &Interface = record.place;
-                let number = self.files.interface(place)?;
-                self.interfaces.insert(record.interface, number);
-                number
-            }
-        };
+        let number = self.interface(record.interface, record.place)?;
         self.files.packet(number, &record.packet, &record.note)
+    }
+
+    /// The number there of an interface read, which is added where it is new.
+    fn interface(&mut self, read: usize, place: &Interface) -> anyhow::Result<usize> {
+        if let Some(number) = self.interfaces.get(&read) {
+            return Ok(*number);
+        }
+        let number = self.files.interface(place)?;
+        self.interfaces.insert(read, number);
+        Ok(number)
+    }
+
+    /// Completes the last file, with what the one read has told.
+    fn finish(mut self, reader: &Reader) -> anyhow::Result<()> {
+        if self.files.format == Format::Pcapng {
+            for (read, told) in reader.statistics() {
+                self.statistics(read, told, reader)?;
+            }
+        }
+        self.files.finish()
+    }
+
+    /// Hands on what the capture lost at an interface: nobody knows whether a filter would have
+    /// accepted that. How many packets there were is true of a whole copy only.
+    fn statistics(&mut self, read: usize, told: Statistics, reader: &Reader) -> anyhow::Result<()> {
+        let lacks = told.dropped.is_some_and(|dropped| dropped > 0);
+        let Some(place) = reader.interfaces().get(read) else { return Ok(()) };
+        if !lacks && !self.interfaces.contains_key(&read) {
+            return Ok(());
+        }
+        let number = self.interface(read, place)?;
+        let of_part = Statistics { received: None, accepted: None, ..told };
+        let told = if self.is_whole { told } else { of_part };
+        Ok(self.files.rotating().statistics(number, told)?)
     }
 }

@@ -158,6 +158,9 @@ impl Sink {
             tell(format_args!("{} shown", counted(self.shown + shown, "journey")));
         }
         tell_counts(self.seen, self.truncated, tallies, missed);
+        if !self.goes_on {
+            self.tell_left(tallies);
+        }
         let is_whole = missed == 0 && tallies.iter().all(|tally| tally.lost == 0);
         if matches!(journeys, Ok(Some(_))) && !is_whole {
             tell(format_args!(
@@ -167,6 +170,16 @@ impl Sink {
             ));
         }
         printed.and(journeys.map(drop)).and(written)
+    }
+
+    /// Says how many packets are neither captured nor lost, because the capture was complete.
+    fn tell_left(&self, tallies: &[Tally]) {
+        let taken: u64 =
+            tallies.iter().map(|tally| tally.accepted.saturating_sub(tally.lost)).sum();
+        let left = taken.saturating_sub(self.seen);
+        if left > 0 {
+            tell(format_args!("{} left, when the capture was complete", packets(left)));
+        }
     }
 }
 

@@ -66,13 +66,18 @@ fn a_capture_survives_what_a_shell_does_to_it() {
 fn what_cannot_be_had_is_refused_before_anything_begins() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("untouched");
-    for (flag, words) in [
-        ("-I", "netlab: -I: "),
-        ("-Zdaemon", "netlab: -Z daemon: a capture attaches to what appears"),
-        ("-yRAW", "netlab: -y RAW: every packet is an Ethernet frame here"),
-        ("-Efile", "netlab: -E file: ESP is not decrypted; "),
+    for (flags, words) in [
+        (&["-I"][..], "netlab: -I: "),
+        (&["-Zdaemon"], "netlab: -Z daemon: a capture attaches to what appears"),
+        (&["-yRAW"], "netlab: -y RAW: every packet is an Ethernet frame here"),
+        (&["-Efile"], "netlab: -E file: ESP is not decrypted; "),
+        (&["--drops", "-Qin"], "netlab: -Q in and -Q out: nobody knows which way"),
+        (&["--drops", "-Qout"], "netlab: -Q in and -Q out: nobody knows which way"),
+        (&["--hook=drop", "-Qin"], "netlab: -Q in and -Q out: nobody knows which way"),
+        (&["--hook=tc-out", "-Qin"], "netlab: no hook is left to capture at: "),
     ] {
-        let refused = netlab(&["capture", flag, "-w", file.to_str().unwrap()]).expect(2);
+        let written = ["capture", "-w", file.to_str().unwrap()];
+        let refused = netlab(&[&written, flags].concat()).expect(2);
         assert!(refused.stderr.starts_with(words), "{}", refused.stderr);
         assert_eq!(refused.stderr.lines().count(), 1, "{}", refused.stderr);
     }

@@ -216,8 +216,14 @@ fn as_much_is_kept_as_was_asked_for() {
     assert_eq!(lengths, [(64, 1042), (64, 1042), (64, 1042), (43, 43), (43, 43)]);
 
     let capture = wire.capture(&["-i", NEAR, "-c", "3", "-w", path, "udp port 9"]);
+    // Meanwhile it takes none out.
+    capture.signal(libc::SIGSTOP);
     wire.inside(|| datagrams(10, b"?"));
-    assert_eq!(Statistics::of(&capture.wait()).captured, 3);
+    capture.signal(libc::SIGCONT);
+    let ran = capture.wait();
+    let expected = Statistics { captured: 3, received: 10, dropped: 0 };
+    assert_eq!(Statistics::of(&ran), expected);
+    assert!(ran.stderr.contains("\n7 packets left, when the"), "{}", ran.stderr);
     assert_eq!(packets(&file).len(), 3);
 }
 

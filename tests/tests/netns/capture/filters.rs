@@ -23,18 +23,18 @@ use super::have;
 
 /// An expression, and whether tcpdump means the same by it.
 #[derive(Clone, Debug)]
-struct Expression {
-    args: Vec<String>,
-    tcpdump: bool,
+pub struct Expression {
+    pub args: Vec<String>,
+    pub tcpdump: bool,
 }
 
 /// Captures of one node at the same time, beside that of everything.
-const AT_A_TIME: usize = 3;
+pub const AT_A_TIME: usize = 3;
 
 /// Where each kind of hook is, and no more: a capture begins the sooner.
-const HOSTS: &str = "client,node-1,node-2";
+pub const HOSTS: &str = "client,node-1,node-2";
 
-const NODE_V6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0x172, 0x18, 0, 0, 0, 0, 2);
+pub const NODE_V6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0x172, 0x18, 0, 0, 0, 0, 2);
 
 /// No Service has this node port, and nobody listens.
 const CLOSED: u16 = 30999;
@@ -61,16 +61,25 @@ fn live_equals_read(mode: Mode, hook: Hook) {
         Mode::HostGw => "eth0,cni0",
     };
     for round in expressions(mode).chunks(AT_A_TIME) {
-        one_round(&lab, interfaces, round, tcpdump);
+        for (live, all) in one_round(&lab, &["-i", interfaces], round, tcpdump, dialogue) {
+            assert!(live.len() >= 2, "the dialogue has some: {} of {}", live.len(), all.len());
+        }
     }
 }
 
-fn one_round(lab: &Lab, interfaces: &str, round: &[Expression], tcpdump: bool) {
+/// What was captured meanwhile by each expression, and what there was. A reader accepts the same.
+pub fn one_round(
+    lab: &Lab,
+    places: &[&str],
+    round: &[Expression],
+    tcpdump: bool,
+    traffic: impl Fn(&Lab),
+) -> Vec<(Vec<Seen>, Vec<Seen>)> {
     let directory = tempfile::tempdir().unwrap();
     let path = |name: String| directory.path().join(name);
     let begin = |file: &Path, args: &[String]| {
-        let common = ["--node", HOSTS, "-i", interfaces, "-w", file.to_str().unwrap()];
-        let common = common.map(str::to_owned);
+        let common = ["--node", HOSTS, "-w", file.to_str().unwrap()];
+        let common: Vec<_> = common.iter().chain(places).map(|word| (*word).to_owned()).collect();
         Capture::begin(lab, &[&common[..], args].concat())
     };
     let all = path("all.pcapng".to_owned());
@@ -80,7 +89,7 @@ fn one_round(lab: &Lab, interfaces: &str, round: &[Expression], tcpdump: bool) {
         files.iter().zip(round).map(|(file, expression)| begin(file, &expression.args)).collect();
     let everything = everything.ready();
     let captures: Vec<_> = captures.into_iter().map(Capture::ready).collect();
-    dialogue(lab);
+    traffic(lab);
     let mut windows = Vec::new();
     for capture in captures {
         let since = capture.since;
@@ -91,6 +100,8 @@ fn one_round(lab: &Lab, interfaces: &str, round: &[Expression], tcpdump: bool) {
     let ended = everything.end();
     assert_eq!(ended.statistics().dropped, 0, "{}", ended.ran.line);
 
+    let mut rounds = Vec::new();
+    let there_was = packets(&all);
     for ((file, expression), (since, until)) in files.iter().zip(round).zip(windows) {
         let wanted = path("wanted.pcapng".to_owned());
         let (from, to) = (all.to_str().unwrap(), wanted.to_str().unwrap());
@@ -102,15 +113,16 @@ fn one_round(lab: &Lab, interfaces: &str, round: &[Expression], tcpdump: bool) {
         }
         let within = |packets: Vec<Seen>| {
             let all = packets.into_iter().filter(|it| (since..until).contains(&it.time));
-            let mut all: Vec<_> =
-                all.map(|it| (it.place, it.event, it.wire_len, it.bytes)).collect();
+            // What another capture has seen a little later is the same packet.
+            let mut all: Vec<_> = all.map(|it| Seen { time: 0, ..it }).collect();
             all.sort();
             all
         };
         let (live, wanted) = (within(packets(file)), within(wanted));
-        assert!(live.len() >= 2, "the dialogue has some: {expression:?}");
         assert!(live == wanted, "{expression:?}: {} live, {} read", live.len(), wanted.len());
+        rounds.push((live, within(there_was.clone())));
     }
+    rounds
 }
 
 /// How many packets tcpdump accepts.
@@ -153,7 +165,7 @@ fn expressions(mode: Mode) -> Vec<Expression> {
 }
 
 /// Some of everything that crosses node ports, in both families.
-fn dialogue(lab: &Lab) {
+pub fn dialogue(lab: &Lab) {
     for address in [IpAddr::from(NODES[0].1), NODE_V6.into()] {
         let _ = lab.dials(Protocol::Tcp, (address, WEB), 4000, 6);
         let _ = lab.dials(Protocol::Udp, (address, DNS), 64, 6);
@@ -163,7 +175,7 @@ fn dialogue(lab: &Lab) {
 }
 
 /// A port unreachable and a reset.
-fn nobody_answers(address: IpAddr) {
+pub fn nobody_answers(address: IpAddr) {
     let socket = UdpSocket::bind(if address.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" }).unwrap();
     socket.connect((address, CLOSED)).unwrap();
     socket.set_read_timeout(Some(DIAL_LIMIT)).unwrap();
@@ -174,7 +186,7 @@ fn nobody_answers(address: IpAddr) {
 }
 
 /// One ping, answered.
-fn echo(address: Ipv4Addr) -> io::Result<()> {
+pub fn echo(address: Ipv4Addr) -> io::Result<()> {
     // SAFETY: plain integers; the descriptor that it returns is nobody else's.
     let socket = unsafe {
         let fd =

@@ -2,6 +2,7 @@
 
 mod command;
 mod drops;
+mod every_hook;
 mod files;
 mod filters;
 mod hooks;
@@ -10,6 +11,7 @@ mod journeys;
 mod lifetime;
 mod lines;
 mod loss;
+mod printed;
 mod wire;
 
 use std::{

@@ -7,6 +7,7 @@ mod clock;
 mod pcap;
 mod pcapng;
 mod source;
+mod statistics;
 
 use std::{fs::File, io::Read, ops::Range, os::fd::AsFd as _, path::Path};
 
@@ -14,7 +15,7 @@ use source::Source;
 
 use super::{
     Comments, Direction, Error, Interface, MAX_SNAPLEN, Note, Precision, STANDARD_STREAM,
-    order::Order,
+    Statistics, order::Order,
 };
 use crate::capture::{LinkType, Packet};
 
@@ -144,6 +145,16 @@ impl Reader {
     #[must_use]
     pub fn interfaces(&self) -> &[Interface] {
         &self.interfaces
+    }
+
+    /// What the file has told so far of its interfaces, by their index in
+    /// [`Reader::interfaces`]. As a rule a file tells it at its end, if at all; pcap never does.
+    pub fn statistics(&self) -> impl Iterator<Item = (usize, Statistics)> {
+        let told = match &self.format {
+            Format::Pcap(_) => None,
+            Format::Pcapng(pcapng) => Some(pcapng.statistics()),
+        };
+        told.into_iter().flatten().map(|(interface, statistics)| (*interface, *statistics))
     }
 
     /// Memory held, in bytes.

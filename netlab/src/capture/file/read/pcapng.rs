@@ -1,15 +1,16 @@
 //! pcapng: blocks in sections, each with a byte order and interfaces of its own
 //! (draft-ietf-opsawg-pcapng, sections 3 and 4).
 
-use std::ops::Range;
+use std::{collections::BTreeMap, ops::Range};
 
 use super::{
     super::{
-        Damage, Direction, Error, Interface, MAX_BLOCK, Precision,
+        Damage, Direction, Error, Interface, MAX_BLOCK, Precision, Statistics,
         order::{self, Opt, Order, padding},
     },
     Found, Source,
     clock::Clock,
+    statistics,
 };
 use crate::capture::LinkType;
 
@@ -21,6 +22,7 @@ const BYTE_ORDER_MAGIC: u32 = 0x1a2b_3c4d;
 const INTERFACE_DESCRIPTION: u32 = 1;
 const OBSOLETE_PACKET: u32 = 2;
 const SIMPLE_PACKET: u32 = 3;
+const INTERFACE_STATISTICS: u32 = 5;
 const ENHANCED_PACKET: u32 = 6;
 
 /// Type and length, in bytes.
@@ -50,6 +52,8 @@ pub(super) struct Pcapng {
     precision: Precision,
     /// What wrote this section; empty where it does not say.
     application: String,
+    /// Of the interfaces of all sections, by number, as far as the file has told.
+    statistics: BTreeMap<usize, Statistics>,
 }
 
 /// What is needed of an interface to understand its packets.
@@ -75,13 +79,25 @@ impl Pcapng {
         // The byte order until a section says another.
         let order = Order::Little;
         let precision = Precision::Micro;
-        let application = String::new();
-        Self { order, members: Vec::new(), before: 0, taken: 0, precision, application }
+        Self {
+            order,
+            members: Vec::new(),
+            before: 0,
+            taken: 0,
+            precision,
+            application: String::new(),
+            statistics: BTreeMap::new(),
+        }
     }
 
     /// What wrote the current section; empty where it does not say.
     pub(super) fn application(&self) -> &str {
         &self.application
+    }
+
+    /// What the file has told so far of its interfaces, by number.
+    pub(super) fn statistics(&self) -> &BTreeMap<usize, Statistics> {
+        &self.statistics
     }
 
     pub(super) fn precision(&self) -> Precision {
@@ -132,6 +148,7 @@ impl Pcapng {
             INTERFACE_DESCRIPTION => 8,
             ENHANCED_PACKET | OBSOLETE_PACKET => 20,
             SIMPLE_PACKET => 4,
+            INTERFACE_STATISTICS if statistics::is_possible(length) => statistics::CONTENT,
             _ => return skip(self.order, source, length),
         };
         let block = self.block(source, length, content)?;
@@ -144,6 +161,7 @@ impl Pcapng {
                 source.consume(length as usize);
                 return Ok(Step::Interface);
             }
+            INTERFACE_STATISTICS => self.tell(&source.bytes()[block]),
             _ => {
                 let found = self.packet(kind, source.bytes(), block);
                 return found.map(Step::Packet).map_err(|damage| damaged(source, damage));
@@ -217,6 +235,8 @@ impl Pcapng {
             }
         }
         self.taken += size_of::<Interface>() + size_of::<Member>() + interface.name.len();
+        // It may have statistics later.
+        self.taken += size_of::<(usize, Statistics)>();
         self.taken += interface.description.as_ref().map_or(0, String::len);
         if self.taken > MAX_BLOCK as usize {
             return Err(Damage::Interfaces);
@@ -225,6 +245,16 @@ impl Pcapng {
         self.precision = self.precision.max(clock.precision());
         self.members.push(Member { link, snaplen, clock });
         Ok(interface)
+    }
+
+    /// An interface statistics block. One of an interface that nobody has described is passed
+    /// over: it costs no packet. The last of an interface counts.
+    fn tell(&mut self, content: &[u8]) {
+        let (interface, told) = statistics::read(content, self.order);
+        if let Some(member) = self.members.get(interface) {
+            let told = told.in_nanoseconds(member.clock);
+            self.statistics.insert(self.before + interface, told);
+        }
     }
 
     /// A packet block of any kind, whose content is `block` in `window`.

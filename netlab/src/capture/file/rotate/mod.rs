@@ -166,6 +166,17 @@ impl Rotating {
         }
     }
 
+    /// As [`Writer::statistics`], for the current file: what the source of a copy tells of its
+    /// own. Not for a series that is told of losses, which knows better.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn statistics(&mut self, interface: usize, statistics: Statistics) -> Result<(), Error> {
+        let current = self.writer.as_mut();
+        current.map_or(Ok(()), |writer| writer.statistics(interface, statistics))
+    }
+
     /// Writes a packet, to another file if that is due `now`, in seconds since 1970.
     ///
     /// # Errors

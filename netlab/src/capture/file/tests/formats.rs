@@ -3,7 +3,7 @@
 use std::io::Cursor;
 
 use super::{
-    super::{Damage, Direction, Error, Interface, Precision, Reader, order::Order},
+    super::{Damage, Direction, Error, Interface, Precision, Reader, Statistics, order::Order},
     Seen,
     encode::Bytes,
     read, read_on,
@@ -167,6 +167,49 @@ fn other_blocks_are_passed_over_however_long() {
     let (seen, error) = read(&file.bytes);
     assert_eq!(seen, [Seen { wire_len: 11, ..Seen::new(1000, b"a") }]);
     assert!(error.is_none());
+}
+
+#[test]
+fn statistics_are_read_of_every_section_and_the_last_counts() {
+    let mut file = Bytes::new(Order::Little);
+    let told = |file: &mut Bytes, interface, dropped: u64| {
+        let count = |file: &Bytes, count: u64| match file.order {
+            Order::Little => count.to_le_bytes(),
+            Order::Big => count.to_be_bytes(),
+        };
+        let values = [dropped, 100].map(|value| count(file, value));
+        file.block(5, |content| {
+            // Begin and end, in microseconds; isb_ifdrop and isb_osdrop.
+            content
+                .u32(interface)
+                .stamp(9)
+                .u16(2)
+                .u16(8)
+                .stamp(1 << 33)
+                .u16(3)
+                .u16(8)
+                .stamp(1 << 34);
+            content.option(5, &values[0]).option(7, &values[1]).option(4, b"short").u32(0);
+        });
+    };
+    file.section().interface(1, 0, |_| ()).interface(1, 0, |_| ());
+    told(&mut file, 1, 5);
+    told(&mut file, 1, 6);
+    file.order = Order::Big;
+    file.section().interface(1, 0, |_| ()).interface(1, 0, |_| ());
+    told(&mut file, 0, u64::MAX);
+    // Of no interface, too short for an option, and even for its interface: no damage.
+    told(&mut file, 2, 7);
+    file.block(5, |content| _ = content.u32(1).stamp(1).u16(5).u16(8).u32(0));
+    file.block(5, |content| _ = content.u32(0));
+    file.enhanced(0, 1, b"a", |_| ());
+    let mut reader = Reader::new(Cursor::new(file.bytes), "x".into()).unwrap();
+    let (seen, error) = read_on(&mut reader);
+    assert_eq!((seen.len(), error.is_none()), (1, true));
+    let (start, end) = ((1 << 33) * 1000, (1 << 34) * 1000);
+    let lost = |dropped| Statistics { start, end, dropped: Some(dropped), ..Statistics::default() };
+    let told = Vec::from_iter(reader.statistics());
+    assert_eq!(told, [(1, lost(106)), (2, lost(u64::MAX)), (3, Statistics::default())]);
 }
 
 #[test]

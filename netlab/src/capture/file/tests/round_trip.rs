@@ -133,6 +133,24 @@ fn statistics_stand_at_the_end() {
 }
 
 #[test]
+fn statistics_come_back() {
+    let output = Shared::default();
+    let mut writer = Writer::pcapng(output.clone(), "x".into()).unwrap();
+    for interface in interfaces() {
+        writer.add_interface(&interface).unwrap();
+    }
+    let (received, dropped, accepted) = (Some(9), Some(u64::MAX), Some(7));
+    let statistics = Statistics { start: 1 << 40 | 2, end: 3 << 40, received, dropped, accepted };
+    writer.statistics(1, statistics).unwrap();
+    writer.finish().unwrap();
+    let mut reader = Reader::new(std::io::Cursor::new(output.bytes()), "x".into()).unwrap();
+    assert_eq!(reader.statistics().count(), 0);
+    while reader.next().unwrap().is_some() {}
+    let told = Vec::from_iter(reader.statistics());
+    assert_eq!(told, [(0, Statistics::default()), (1, statistics)]);
+}
+
+#[test]
 fn what_was_read_can_be_written_with_its_note() {
     let comments = vec!["one".to_owned(), "two".to_owned()];
     let packet = Seen { comments, direction: Direction::Outbound, ..Seen::new(1, b"a") };

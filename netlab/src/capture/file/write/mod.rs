@@ -24,13 +24,15 @@ pub enum Format {
 /// for it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Statistics {
-    /// When capturing began: nanoseconds since 1970-01-01 00:00 UTC.
+    /// When capturing began: nanoseconds since 1970-01-01 00:00 UTC. Where this and the end are
+    /// 0 nobody knows, and the times of the packets written stand for it.
     pub start: u64,
     /// When it ended, likewise.
     pub end: u64,
     /// Packets that came by (isb_ifrecv).
     pub received: Option<u64>,
-    /// Packets lost for lack of room (isb_ifdrop, which Wireshark shows as dropped).
+    /// Packets lost for lack of room (isb_ifdrop, which Wireshark shows as dropped). Of a file
+    /// that is read, those that the system lost besides (isb_osdrop) are among them.
     pub dropped: Option<u64>,
     /// Packets that the filter let through (isb_filteraccept).
     pub accepted: Option<u64>,

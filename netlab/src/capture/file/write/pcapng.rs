@@ -154,12 +154,9 @@ impl Pcapng {
     pub(super) fn finish(&mut self, sink: &mut Sink) -> Result<(), Error> {
         for (interface, member) in std::mem::take(&mut self.interfaces).iter().enumerate() {
             let Tally { packets, span } = member.tally;
-            let statistics = member.statistics.or_else(|| {
-                let (start, end) = span?;
-                Some(Statistics { start, end, ..Statistics::default() })
-            });
-            let times = statistics.map(|statistics| (statistics.start, statistics.end));
-            let Statistics { received, dropped, accepted, .. } = statistics.unwrap_or_default();
+            let told = member.statistics.unwrap_or_default();
+            let Statistics { start, end, received, dropped, accepted } = told;
+            let times = if (start, end) == (0, 0) { span } else { Some((start, end)) };
             self.word(length_of(interface));
             // When the statistics were taken.
             self.stamp(times.map_or(0, |(_, end)| end));
