@@ -2,7 +2,7 @@
 //!
 //! Each property has a file of its own: what it is made of, measured in a running lab, beside
 //! what [`prediction`] says. Reading packets ([`frame`]) and counting are pure and apart from
-//! the measuring, which is the same for all: [`watch`] sees packets while [`socket`]s send some.
+//! the measuring, which is the same for all: `watch` sees packets while sockets send some.
 //!
 //! Law: a lab is left as it was found. Traffic is a few thousand packets at most, from sockets
 //! in the lab's namespaces to sockets in the lab's namespaces.
