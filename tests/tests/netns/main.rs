@@ -15,6 +15,7 @@ mod kube_proxy;
 mod looking;
 mod manifests;
 mod offloads;
+mod properties;
 mod readme;
 mod refusals;
 mod repair;

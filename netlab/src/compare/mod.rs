@@ -1,0 +1,3 @@
+//! host-gw beside VXLAN: what differs, measured.
+
+pub mod properties;
