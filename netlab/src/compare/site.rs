@@ -155,6 +155,8 @@ impl Site {
             tcp_port: TCP_PORTS[1],
             udp_port: UDP_PORTS[1],
         };
+        // The client closes its connections, and soon needs their ports again.
+        sysctl::write(&ends.client, "ipv4/tcp_tw_reuse", "1")?;
         let mut conditions = conditions(&[client, node, pod])?;
         let statuses = NODES.iter().filter_map(|node| dir.agent_status(node).ok().flatten());
         let statuses: Vec<_> = statuses.collect();

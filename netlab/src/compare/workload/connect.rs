@@ -1,7 +1,8 @@
 //! A TCP connection, a request, its response and the end, one after the other.
 //!
-//! The server closes first, as HTTP/1.0's did, so it is the pod and not the client whose ports
-//! wait for late segments.
+//! The client closes first. Otherwise the pod would keep every connection for a minute, under a
+//! source port that a node chose; and where the node chooses it again for another connection,
+//! whose timestamps may be older, the pod refuses the new one for a second (RFC 7323, 5.3).
 
 use std::{
     io::{Read as _, Write as _},
@@ -12,8 +13,8 @@ use std::{
 use super::{Ends, Failure, Limits, MESSAGE, Work, dial, prepare, server, socket};
 use crate::compare::histogram::Histogram;
 
-/// The most connections of one turn: more would come back to ports of the client that are not
-/// forgotten yet, and fill the kernel's conntrack table.
+/// The most connections of one turn: more would come back to ports of the client too soon, and
+/// fill the kernel's conntrack table.
 const MOST: u64 = 20_000;
 
 pub(super) fn run(ends: &Ends, limits: &Limits) -> Result<Work, Failure> {
@@ -27,8 +28,8 @@ pub(super) fn run(ends: &Ends, limits: &Limits) -> Result<Work, Failure> {
 fn answer(mut stream: TcpStream) {
     let mut message = [0; MESSAGE];
     if prepare(&stream).is_ok() && stream.read_exact(&mut message).is_ok() {
-        // The client says what is missing.
-        let _ = stream.write_all(&message);
+        // The client says what is missing, and then it is the first to close.
+        let _ = stream.write_all(&message).and_then(|()| stream.read(&mut message));
     }
 }
 
@@ -46,15 +47,11 @@ fn ask(to: SocketAddr, limits: &Limits) -> Result<Work, Failure> {
     Ok(Work { latencies: latencies.summary(), ..work })
 }
 
-/// Until the server's end of the connection.
+/// Until the answer is there.
 fn once(to: SocketAddr) -> Result<(), Failure> {
     let mut answer = [0; MESSAGE];
     let mut stream = dial(to)?;
     prepare(&stream)?;
     stream.write_all(&[0x51; MESSAGE]).map_err(socket("ask"))?;
-    stream.read_exact(&mut answer).map_err(socket("receive the answer"))?;
-    match stream.read(&mut answer).map_err(socket("receive the end"))? {
-        0 => Ok(()),
-        _ => Err(socket("receive the end")(std::io::ErrorKind::InvalidData.into())),
-    }
+    stream.read_exact(&mut answer).map_err(socket("receive the answer"))
 }

@@ -25,8 +25,8 @@ pub(super) fn run(ends: &Ends, limits: &Limits) -> Result<Work, Failure> {
 
 fn greet(mut stream: TcpStream) {
     if prepare(&stream).is_ok() {
-        // The client says what is missing.
-        let _ = stream.write_all(&[0x41]);
+        // The client says what is missing, and then it is the first to close.
+        let _ = stream.write_all(&[0x41]).and_then(|()| stream.read(&mut [0]));
     }
 }
 
