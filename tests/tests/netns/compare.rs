@@ -1,6 +1,7 @@
 //! `netlab compare` from the command line: a short run, and that nothing of one is left.
 
 use std::{
+    collections::BTreeSet,
     io::Read as _,
     process::{Child, Command, Stdio},
     thread,
@@ -25,9 +26,13 @@ use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
+use serde_json::Value;
 
 /// How long the labs may take to go after a signal, on a busy machine.
 const REMOVAL: Duration = Duration::from_secs(10);
+
+/// Where the JSON is described.
+const DESCRIPTION: &str = include_str!("../../../docs/compare.md");
 
 #[test]
 fn a_short_run_measures_every_workload_in_every_cell_and_leaves_nothing() {
@@ -46,7 +51,10 @@ fn a_short_run_measures_every_workload_in_every_cell_and_leaves_nothing() {
     // Field by field as documented, none more and none less.
     let comparison: Comparison = serde_json::from_str(&json).unwrap_or_else(|e| panic!("{e}"));
     let again = serde_json::to_value(&comparison).unwrap();
-    assert_eq!(again, serde_json::from_str::<serde_json::Value>(&json).unwrap());
+    assert_eq!(again, serde_json::from_str::<Value>(&json).unwrap());
+    for field in fields(&again) {
+        assert!(DESCRIPTION.contains(&format!("`{field}`")), "{field} is not in docs/compare.md");
+    }
     assert_eq!(comparison.version, VERSION);
     assert_eq!(comparison.series.len(), Workload::ALL.len() * 6);
     for series in &comparison.series {
@@ -145,6 +153,27 @@ fn a_proxy_whose_program_is_missing_is_refused_and_named() {
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(2), "{stderr}");
     assert!(stderr.contains("nftables cannot be compared"), "{stderr}");
+}
+
+/// Names of all fields, wherever they stand, but not the names of cells, hosts and workloads.
+fn fields(value: &Value) -> BTreeSet<String> {
+    const BY_NAME: [&str; 3] = ["cells", "offloads", "flows"];
+    match value {
+        Value::Object(members) => members
+            .iter()
+            .flat_map(|(name, inner)| {
+                let inside: BTreeSet<_> = match inner {
+                    Value::Object(named) if BY_NAME.contains(&name.as_str()) => {
+                        named.values().flat_map(fields).collect()
+                    }
+                    inner => fields(inner),
+                };
+                inside.into_iter().chain([name.clone()])
+            })
+            .collect(),
+        Value::Array(list) => list.iter().flat_map(fields).collect(),
+        _ => BTreeSet::new(),
+    }
 }
 
 fn start(args: &[&str]) -> Child {
