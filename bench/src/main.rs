@@ -16,7 +16,6 @@ mod generator;
 mod interrupt;
 mod lab;
 mod schedule;
-mod statistics;
 mod tool;
 mod wire;
 

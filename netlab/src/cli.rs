@@ -1,6 +1,7 @@
 //! What can be typed: flags and their help, nothing else.
 
 pub mod capture;
+pub mod compare;
 pub mod tcpdump;
 
 use std::{ffi::OsString, net::SocketAddr, path::PathBuf};
@@ -8,6 +9,7 @@ use std::{ffi::OsString, net::SocketAddr, path::PathBuf};
 pub use capture::CaptureArgs;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
+pub use compare::CompareArgs;
 use netlab::lab::LabName;
 
 /// The name of a lab where none is given.
@@ -22,6 +24,7 @@ Examples:
   netlab lab status -o json | jq .problems
   netlab capture --node all tcp port 30080   packets, at every point of their path
   netlab show conntrack --node node-1
+  netlab compare --proxies ebpf-xdp,none     what VXLAN costs, measured here
   netlab lab down";
 
 /// A networking data-path lab: NodePort in eBPF, over host-gw and over VXLAN.
@@ -85,6 +88,13 @@ Examples:
     /// programs; and where packets are dropped. tcpdump's letters mean what they mean there.
     #[command(after_help = capture::EXAMPLES)]
     Capture(Box<CaptureArgs>),
+    /// Compare pod networks and proxies: latency, rates and throughput, on this machine.
+    ///
+    /// Builds a lab for each pod network with each proxy, has a client use a Service's node port
+    /// in all of them in turns, and removes them again. Only ratios of one run are claimed, with
+    /// 95% intervals, and only where they are clear.
+    #[command(after_help = compare::EXAMPLES)]
+    Compare(CompareArgs),
     /// The server that plays a pod's application.
     #[command(hide = true)]
     Echo(EchoArgs),

@@ -1,7 +1,7 @@
 //! netlab as a library: everything the binary does, without flags and without printing.
 //!
 //! The direction of dependency is
-//! `cmd -> lab, agent, capture -> spec, plan, netlink, datapath, proxy, trace -> netlab_common`,
+//! `cmd -> compare -> lab, agent, capture -> spec, plan, netlink, datapath, proxy, trace -> netlab_common`,
 //! with `trace -> datapath, netlink -> bpf` among the last;
 //! see docs/architecture.md.
 

@@ -5,6 +5,7 @@
 use std::fmt::Write as _;
 
 use anyhow::{Context as _, Result, bail};
+use netlab::compare::statistics::{Estimate, median};
 
 use super::{
     Scale,
@@ -13,7 +14,6 @@ use super::{
 };
 use crate::{
     generator::{Flood, Generator},
-    statistics::{Estimate, median},
     tool::Outcome,
     wire::Wire,
 };

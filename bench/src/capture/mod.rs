@@ -10,8 +10,9 @@ use std::{fmt::Write as _, fs, time::Duration};
 
 use anyhow::{Context as _, Result};
 use contestant::Contestants;
+use netlab::compare::statistics::Estimate;
 
-use crate::{Args, generator::Generator, interrupt, lab::Lab, statistics::Estimate, wire::Wire};
+use crate::{Args, generator::Generator, interrupt, lab::Lab, wire::Wire};
 
 /// Lengths of packets, in bytes without the checksum.
 const SMALL: usize = 64;

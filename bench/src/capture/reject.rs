@@ -21,6 +21,7 @@ use aya_obj::generated::{
     bpf_attach_type::{BPF_TCX_EGRESS, BPF_TCX_INGRESS},
     bpf_prog_type::BPF_PROG_TYPE_SCHED_CLS,
 };
+use netlab::compare::statistics::{Estimate, median};
 
 use super::{
     Scale,
@@ -31,7 +32,6 @@ use crate::{
     bpf,
     generator::{self, Generator},
     lab::Lab,
-    statistics::{Estimate, median},
     wire::Wire,
 };
 

@@ -3,6 +3,7 @@
 use std::{fmt::Write as _, time::Duration};
 
 use anyhow::{Context as _, Result};
+use netlab::compare::statistics::Estimate;
 
 use super::{
     Scale,
@@ -11,7 +12,6 @@ use super::{
 };
 use crate::{
     lab::{self, Lab},
-    statistics::Estimate,
     tool::{Outcome, Running},
     wire::Wire,
 };

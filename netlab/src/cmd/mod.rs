@@ -4,6 +4,7 @@
 
 mod agent;
 mod capture;
+mod compare;
 mod dial;
 mod echo;
 mod lab;
@@ -36,6 +37,7 @@ pub fn run(cli: Cli) -> anyhow::Result<Outcome> {
         Verb::Agent(args) => agent::run(args),
         Verb::Show(args) => show::run(&args),
         Verb::Capture(args) => capture::run(&args, use_color(cli.color)),
+        Verb::Compare(args) => compare::run(args),
         Verb::Dial(args) => dial::run(&args),
         Verb::Echo(args) => echo::run(args),
         Verb::Completions { shell } => pages::completions(shell),

@@ -207,14 +207,7 @@ impl Options {
         if self.mode == Mode::HostGw && self.underlay == Underlay::Routed && !self.force {
             return Err(OptionsError::HostGwRouted);
         }
-        let (min, max) = match self.mode {
-            Mode::HostGw => (1280, 9000),
-            Mode::Vxlan => (1280 + 70, 9000),
-        };
-        if !(min..=max).contains(&self.mtu) {
-            return Err(OptionsError::Mtu { mtu: self.mtu, mode: self.mode, min, max });
-        }
-        Ok(())
+        check_mtu(self.mode, self.mtu)
     }
 
     /// Whether a program on a node's uplink may see packets before the stack does, which
@@ -223,6 +216,19 @@ impl Options {
     pub fn wants_complete_checksums(&self) -> bool {
         self.proxy == Proxy::Ebpf && matches!(self.hook, Hook::Auto | Hook::Xdp)
     }
+}
+
+/// Refuses an MTU of the underlay that a mode cannot do with.
+///
+/// # Errors
+///
+/// Less than IPv6 needs in pods (RFC 8200, 5), or more than jumbo frames have.
+pub fn check_mtu(mode: Mode, mtu: u32) -> Result<(), OptionsError> {
+    let (min, max) = match mode {
+        Mode::HostGw => (1280, 9000),
+        Mode::Vxlan => (1280 + 70, 9000),
+    };
+    if (min..=max).contains(&mtu) { Ok(()) } else { Err(OptionsError::Mtu { mtu, mode, min, max }) }
 }
 
 #[cfg(test)]

@@ -49,6 +49,10 @@ pub struct Request {
     pub name: LabName,
     /// Manifests; none: the running lab's, or the built-in ones.
     pub files: Vec<PathBuf>,
+    /// Objects at hand, which count instead of any files.
+    pub objects: Option<Objects>,
+    /// No pod runs an echo server: whoever asks serves the pods' ports himself.
+    pub silent: bool,
     /// How many nodes, where no file has Node objects.
     pub nodes: Option<usize>,
     /// Pod network.
@@ -216,6 +220,26 @@ struct Design {
     rewrite: bool,
 }
 
+impl Request {
+    /// A lab of this name, the rest as it is or as by default.
+    #[must_use]
+    pub fn new(name: LabName) -> Self {
+        Self {
+            name,
+            files: Vec::new(),
+            objects: None,
+            silent: false,
+            nodes: None,
+            mode: None,
+            underlay: None,
+            proxy: None,
+            hook: None,
+            mtu: None,
+            force: false,
+        }
+    }
+}
+
 impl Design {
     fn new(
         request: &Request,
@@ -223,8 +247,11 @@ impl Design {
         built_before: bool,
         dir: &LabDir,
     ) -> Result<Self, UpError> {
-        let running = built_before && request.files.is_empty();
-        let mut objects = if running {
+        let given = request.objects.is_some() || !request.files.is_empty();
+        let running = built_before && !given;
+        let mut objects = if let Some(objects) = &request.objects {
+            objects.clone()
+        } else if running {
             spec::read_files(&[dir.manifests()])?
         } else if request.files.is_empty() {
             spec::builtin(request.nodes.unwrap_or(DEFAULT_NODES))
@@ -240,7 +267,8 @@ impl Design {
         address::complete(&mut objects, options.underlay)?;
         let spec = objects.resolve()?;
         let topology = Topology::new(&spec, options)?;
-        let ports = processes::echo_ports(&objects, &spec);
+        let ports =
+            if request.silent { EchoPorts::new() } else { processes::echo_ports(&objects, &spec) };
         let rewrite = !running || written != objects;
         Ok(Self { objects, spec, topology, ports, rewrite })
     }

@@ -8,6 +8,7 @@ mod answers;
 mod bad_input;
 mod capture;
 mod checksums;
+mod compare;
 mod endpoints;
 mod families;
 mod host;

@@ -13,7 +13,6 @@ const LISTED: usize = 20;
 
 pub(super) fn run(args: UpArgs) -> anyhow::Result<Outcome> {
     let request = Request {
-        name: args.name.name,
         files: args.files,
         nodes: args.nodes.map(Into::into),
         mode: args.mode.map(Into::into),
@@ -22,6 +21,7 @@ pub(super) fn run(args: UpArgs) -> anyhow::Result<Outcome> {
         hook: args.hook.map(Into::into),
         mtu: args.mtu,
         force: args.force,
+        ..Request::new(args.name.name)
     };
     let bar = progress();
     let built = runtime()?.block_on(up(&request, |event| tell(&bar, event)));

@@ -1,0 +1,145 @@
+//! Flags of `netlab compare`.
+
+use clap::{Args, ValueEnum};
+use netlab::compare::{
+    options::{self, DEFAULT_DURATION, DEFAULT_ROUNDS},
+    workload,
+};
+
+use super::Mode;
+
+/// Shown after the help.
+pub const EXAMPLES: &str = "\
+Examples:
+  netlab compare                                      everything, in about ten minutes
+  netlab compare --proxies ebpf-xdp,none              what VXLAN costs, in a third of that
+  netlab compare --modes host-gw --workloads connect  what the proxies cost
+  netlab compare --workloads first-byte --services 1000
+  netlab compare -o json > today.json";
+
+/// Flags of `compare`.
+#[derive(Debug, Args)]
+pub struct CompareArgs {
+    /// Pod networks.
+    #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "host-gw,vxlan")]
+    pub modes: Vec<Mode>,
+    /// Who answers node ports.
+    #[arg(
+        long,
+        value_name = "LIST",
+        value_delimiter = ',',
+        default_value = "ebpf-xdp,ebpf-tc,nftables,iptables,none"
+    )]
+    pub proxies: Vec<Proxy>,
+    /// What is done.
+    #[arg(
+        long,
+        value_name = "LIST",
+        value_delimiter = ',',
+        default_value = "request,connect,datagram,bulk,bulk-4,first-byte"
+    )]
+    pub workloads: Vec<Workload>,
+    /// How many Services there are, the one that is dialled among them.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub services: u32,
+    /// MTU of the underlay.
+    #[arg(long, value_name = "OCTETS", default_value_t = netlab::lab::options::DEFAULT_MTU)]
+    pub mtu: u32,
+    /// How many rounds count; one more warms up. Fewer than 6 allow no verdict.
+    #[arg(long, value_name = "N", default_value_t = DEFAULT_ROUNDS)]
+    pub rounds: u32,
+    /// How many seconds each workload runs in each lab, each round.
+    #[arg(long, value_name = "SECONDS", default_value_t = DEFAULT_DURATION.as_secs_f64())]
+    pub duration: f64,
+    /// Have the pod on the node that is dialled, not on the other one.
+    #[arg(long)]
+    pub local: bool,
+    /// Format.
+    #[arg(short, long, default_value = "table")]
+    pub output: Output,
+}
+
+/// How to print a comparison.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    /// For people: the finding in one sentence, then the numbers.
+    Table,
+    /// For programs: everything, round by round.
+    Json,
+}
+
+/// Who answers node ports, and where.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Proxy {
+    /// netlab's program at XDP.
+    EbpfXdp,
+    /// netlab's program at tc.
+    EbpfTc,
+    /// kube-proxy's rules, in its nftables mode.
+    Nftables,
+    /// kube-proxy's rules, in its iptables mode.
+    Iptables,
+    /// Nobody: the pod is dialled, and the network alone is measured.
+    None,
+}
+
+/// What is done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Workload {
+    /// Latency of requests over one TCP connection.
+    Request,
+    /// Rate of TCP connections with a request each.
+    Connect,
+    /// Latency of requests by UDP.
+    Datagram,
+    /// Throughput of one TCP stream to the pod.
+    Bulk,
+    /// Throughput of four.
+    #[value(name = "bulk-4")]
+    Bulk4,
+    /// Time from a connection's first packet to the first byte of the answer.
+    FirstByte,
+}
+
+impl From<Proxy> for options::Proxy {
+    fn from(proxy: Proxy) -> Self {
+        match proxy {
+            Proxy::EbpfXdp => Self::EbpfXdp,
+            Proxy::EbpfTc => Self::EbpfTc,
+            Proxy::Nftables => Self::Nftables,
+            Proxy::Iptables => Self::Iptables,
+            Proxy::None => Self::None,
+        }
+    }
+}
+
+impl From<Workload> for workload::Workload {
+    fn from(workload: Workload) -> Self {
+        match workload {
+            Workload::Request => Self::Request,
+            Workload::Connect => Self::Connect,
+            Workload::Datagram => Self::Datagram,
+            Workload::Bulk => Self::Bulk,
+            Workload::Bulk4 => Self::Bulk4,
+            Workload::FirstByte => Self::FirstByte,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn everything_that_can_be_compared_can_be_typed() {
+        let typed = |values: Vec<String>| values.join(",");
+        let proxies = Proxy::value_variants().iter().map(|p| options::Proxy::from(*p).to_string());
+        let all = options::Proxy::ALL.map(|proxy| proxy.to_string());
+        assert_eq!(typed(proxies.collect()), typed(all.into()));
+        for value in Workload::value_variants() {
+            let name = value.to_possible_value().map(|value| value.get_name().to_owned());
+            assert_eq!(name, Some(workload::Workload::from(*value).to_string()));
+        }
+        assert_eq!(Workload::value_variants().len(), workload::Workload::ALL.len());
+    }
+}

@@ -1,0 +1,79 @@
+//! `netlab compare`.
+
+mod progress;
+mod table;
+
+use std::time::Duration;
+
+use anyhow::Context as _;
+use netlab::compare::{self, options::Options, stop::Stop};
+use tokio::signal::unix::{SignalKind, signal};
+
+use self::progress::Progress;
+use super::{Outcome, output};
+use crate::cli::compare::{CompareArgs, Output};
+
+/// Compares, and prints what came out.
+///
+/// # Errors
+///
+/// Bad input, a lab that cannot be built, a signal; nothing is left behind in any case.
+pub fn run(args: CompareArgs) -> anyhow::Result<Outcome> {
+    let format = args.output;
+    let options = options(args)?;
+    options.check()?;
+    let stop = Stop::default();
+    ask_at_signal(&stop)?;
+    let mut progress = Progress::new(&options);
+    let outcome = compare::run(&options, &stop, |event| progress.tell(event));
+    progress.finish();
+    let comparison = outcome?;
+    match format {
+        Output::Table => output::print(&table::draw(&comparison)),
+        Output::Json => output::print_json(&comparison),
+    }
+}
+
+fn options(args: CompareArgs) -> anyhow::Result<Options> {
+    let duration = Duration::try_from_secs_f64(args.duration);
+    Ok(Options {
+        modes: args.modes.into_iter().map(Into::into).collect(),
+        proxies: args.proxies.into_iter().map(Into::into).collect(),
+        workloads: args.workloads.into_iter().map(Into::into).collect(),
+        services: args.services,
+        mtu: args.mtu,
+        rounds: args.rounds,
+        duration: duration.with_context(|| format!("--duration {} does not do", args.duration))?,
+        local: args.local,
+    })
+}
+
+/// From now on SIGINT, SIGTERM and SIGHUP ask for the end, also the second time: what was built
+/// has to be taken down.
+fn ask_at_signal(stop: &Stop) -> anyhow::Result<()> {
+    let stop = stop.clone();
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    let runtime = builder.enable_all().build().context("cannot start the async runtime")?;
+    let listen = |kind| signal(kind).context("cannot listen for signals");
+    let guard = runtime.enter();
+    let (mut interrupt, mut terminate, mut hangup) = (
+        listen(SignalKind::interrupt())?,
+        listen(SignalKind::terminate())?,
+        listen(SignalKind::hangup())?,
+    );
+    drop(guard);
+    let wait = move || {
+        runtime.block_on(async {
+            loop {
+                tokio::select! {
+                    _ = interrupt.recv() => {}
+                    _ = terminate.recv() => {}
+                    _ = hangup.recv() => {}
+                }
+                stop.ask();
+            }
+        });
+    };
+    let thread = std::thread::Builder::new().name("signals".into()).spawn(wait);
+    thread.map(drop).context("cannot listen for signals")
+}

@@ -1,0 +1,234 @@
+//! What a comparison is asked for, refused before anything is built where it makes no sense.
+
+use std::{fmt, time::Duration};
+
+use serde::{Deserialize, Serialize};
+
+use super::workload::Workload;
+use crate::{
+    lab::{
+        Hook, Mode,
+        options::{self, DEFAULT_MTU, OptionsError},
+    },
+    proxy::Kind,
+};
+
+/// Rounds where nothing is said; fewer leave too much to chance.
+pub const DEFAULT_ROUNDS: u32 = 7;
+/// Length of one turn where nothing is said.
+pub const DEFAULT_DURATION: Duration = Duration::from_secs(1);
+/// More rounds than this are a slip of the finger.
+const MAX_ROUNDS: u32 = 1_000;
+/// Shorter turns drown in starting and stopping, longer ones fill the kernel's conntrack table.
+const DURATIONS: [Duration; 2] = [Duration::from_millis(50), Duration::from_secs(60)];
+/// Services for which an agent of kube-proxy's rules is ready within a lab's patience.
+pub const MAX_SERVICES: u32 = 2_000;
+
+/// Who answers node ports, and where.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Proxy {
+    /// netlab's program at XDP.
+    EbpfXdp,
+    /// netlab's program at tc.
+    EbpfTc,
+    /// kube-proxy's rules, in its nftables mode.
+    Nftables,
+    /// kube-proxy's rules, in its iptables mode.
+    Iptables,
+    /// Nobody: the pod itself is dialled, through the first node.
+    None,
+}
+
+impl Proxy {
+    /// All, in the order in which they are measured.
+    pub const ALL: [Self; 5] =
+        [Self::EbpfXdp, Self::EbpfTc, Self::Nftables, Self::Iptables, Self::None];
+
+    /// What the lab calls it.
+    #[must_use]
+    pub const fn of_lab(self) -> options::Proxy {
+        match self {
+            Self::EbpfXdp | Self::EbpfTc => options::Proxy::Ebpf,
+            Self::Nftables => options::Proxy::Nftables,
+            Self::Iptables => options::Proxy::Iptables,
+            Self::None => options::Proxy::None,
+        }
+    }
+
+    /// Where its programs are attached, if it has any.
+    #[must_use]
+    pub const fn hook(self) -> Option<Hook> {
+        match self {
+            Self::EbpfXdp => Some(Hook::Xdp),
+            Self::EbpfTc => Some(Hook::Tc),
+            Self::Nftables | Self::Iptables | Self::None => None,
+        }
+    }
+
+    /// Which of kube-proxy's modes it is, if any.
+    #[must_use]
+    pub fn kube_proxy(self) -> Option<Kind> {
+        self.of_lab().kube_proxy()
+    }
+}
+
+impl fmt::Display for Proxy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::EbpfXdp => "ebpf-xdp",
+            Self::EbpfTc => "ebpf-tc",
+            Self::Nftables => "nftables",
+            Self::Iptables => "iptables",
+            Self::None => "none",
+        })
+    }
+}
+
+/// What is asked for.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Options {
+    /// Pod networks, in the order in which they are measured.
+    pub modes: Vec<Mode>,
+    /// Who answers node ports, in order.
+    pub proxies: Vec<Proxy>,
+    /// What is done, in order.
+    pub workloads: Vec<Workload>,
+    /// Services that there are, the dialled one among them.
+    pub services: u32,
+    /// Largest L3 packet of the underlay, in octets.
+    pub mtu: u32,
+    /// Rounds that count; one more warms up.
+    pub rounds: u32,
+    /// How long one workload runs in one cell in one round.
+    pub duration: Duration,
+    /// The backend is on the node that is dialled, not on the other one.
+    pub local: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            modes: vec![Mode::HostGw, Mode::Vxlan],
+            proxies: Proxy::ALL.to_vec(),
+            workloads: Workload::ALL.to_vec(),
+            services: 1,
+            mtu: DEFAULT_MTU,
+            rounds: DEFAULT_ROUNDS,
+            duration: DEFAULT_DURATION,
+            local: false,
+        }
+    }
+}
+
+/// What makes no sense.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// A list without an element.
+    #[error("there are no {0} to compare; name at least one, or leave --{0} out")]
+    Nothing(&'static str),
+    /// The same twice.
+    #[error("--{list} names {element} twice; each is measured once a round")]
+    Twice {
+        /// The list.
+        list: &'static str,
+        /// The element.
+        element: String,
+    },
+    /// Too few or too many rounds.
+    #[error(
+        "--rounds {0} does not do: 1 to {MAX_ROUNDS} can be measured, and it takes \
+         {DEFAULT_ROUNDS} for intervals that say something"
+    )]
+    Rounds(u32),
+    /// Too short or too long.
+    #[error(
+        "--duration {} does not do: a turn takes {} to {} seconds",
+        .0.as_secs_f64(), DURATIONS[0].as_secs_f64(), DURATIONS[1].as_secs_f64()
+    )]
+    Duration(Duration),
+    /// Too few or too many Services.
+    #[error("--services {0} does not do: there can be 1, which is dialled, to {MAX_SERVICES}")]
+    Services(u32),
+    /// The lab refuses the MTU in one of the modes.
+    #[error(transparent)]
+    Lab(#[from] OptionsError),
+}
+
+impl Options {
+    /// Refuses what cannot be measured.
+    ///
+    /// # Errors
+    ///
+    /// The first thing that makes no sense.
+    pub fn check(&self) -> Result<(), Refusal> {
+        distinct("modes", &self.modes)?;
+        distinct("proxies", &self.proxies)?;
+        distinct("workloads", &self.workloads)?;
+        if !(1..=MAX_ROUNDS).contains(&self.rounds) {
+            return Err(Refusal::Rounds(self.rounds));
+        }
+        if !(DURATIONS[0]..=DURATIONS[1]).contains(&self.duration) {
+            return Err(Refusal::Duration(self.duration));
+        }
+        if !(1..=MAX_SERVICES).contains(&self.services) {
+            return Err(Refusal::Services(self.services));
+        }
+        for mode in &self.modes {
+            options::check_mtu(*mode, self.mtu)?;
+        }
+        Ok(())
+    }
+}
+
+fn distinct<T: PartialEq + fmt::Display>(
+    list: &'static str,
+    elements: &[T],
+) -> Result<(), Refusal> {
+    if elements.is_empty() {
+        return Err(Refusal::Nothing(list));
+    }
+    let again = |(at, element): &(usize, &T)| elements[..*at].contains(element);
+    match elements.iter().enumerate().find(again) {
+        None => Ok(()),
+        Some((_, element)) => Err(Refusal::Twice { list, element: element.to_string() }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_can_be_measured() {
+        assert_eq!(Options::default().check(), Ok(()));
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_refused_with_the_flag_that_says_it() {
+        let refused = |change: fn(&mut Options), word: &str| {
+            let mut options = Options::default();
+            change(&mut options);
+            let refusal = options.check().unwrap_err().to_string();
+            assert!(refusal.contains(word), "{refusal}");
+        };
+        refused(|o| o.rounds = 0, "--rounds 0");
+        refused(|o| o.rounds = MAX_ROUNDS + 1, "--rounds 1001");
+        refused(|o| o.duration = Duration::from_millis(49), "--duration 0.049");
+        refused(|o| o.duration = Duration::from_secs(61), "--duration 61");
+        refused(|o| o.services = 0, "--services 0 ");
+        refused(|o| o.services = MAX_SERVICES + 1, "--services 2001");
+        refused(|o| o.modes.clear(), "--modes");
+        refused(|o| o.proxies.clear(), "--proxies");
+        refused(|o| o.workloads.clear(), "--workloads");
+        refused(|o| o.proxies.push(Proxy::None), "none twice");
+        refused(|o| o.mtu = 1300, "an MTU of 1300");
+    }
+
+    #[test]
+    fn the_least_mtu_is_that_of_the_modes_asked_for() {
+        let options = Options { modes: vec![Mode::HostGw], mtu: 1300, ..Options::default() };
+        assert_eq!(options.check(), Ok(()));
+    }
+}

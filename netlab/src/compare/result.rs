@@ -1,0 +1,360 @@
+//! A comparison as it came out: everything measured, with the conditions it was measured under.
+//!
+//! This is the JSON of `netlab compare -o json`. Fields are never taken away or given another
+//! meaning within a [`VERSION`]. Times are in the unit that the field or the measure names.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    options::Options,
+    plan::Cell,
+    statistics::{Estimate, ratios},
+    usage::{BpfTime, Usage},
+    workload::{Work, Workload},
+};
+
+/// Version of the JSON.
+pub const VERSION: u32 = 1;
+
+/// Pairs of rounds below which nothing is claimed: with fewer, all rounds fall on one side of 1
+/// by chance more often than once in twenty (2 / 2^5), and that would be the whole interval.
+pub const LEAST_PAIRS: usize = 6;
+
+/// A comparison.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Comparison {
+    /// [`VERSION`].
+    pub version: u32,
+    /// The finding in one sentence.
+    pub finding: String,
+    /// What it was measured with.
+    pub conditions: Conditions,
+    /// Each workload in each cell, in the order in which they were measured.
+    pub series: Vec<Series>,
+}
+
+/// What it was measured with.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Conditions {
+    /// netlab's version.
+    pub netlab: String,
+    /// What was asked for. The duration is `{secs, nanos}`.
+    pub options: Options,
+    /// The machine.
+    pub machine: Machine,
+    /// By name of the cell, `vxlan ebpf-xdp`.
+    pub cells: BTreeMap<String, CellConditions>,
+    /// Connections beside each other, by workload.
+    pub flows: BTreeMap<String, u32>,
+}
+
+/// The machine.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Machine {
+    /// The kernel's release and architecture.
+    pub kernel: String,
+    /// Its CPUs' model; empty where the kernel does not say.
+    pub model: String,
+    /// How many there are for this process.
+    pub cores: usize,
+    /// Processes that ran or wanted to, averaged over the minute before the first turn.
+    pub load: f64,
+}
+
+/// What a cell is made of.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CellConditions {
+    /// `xdp` or `tc`, or the program that loads kube-proxy's rules; empty for none.
+    pub hook: String,
+    /// Largest L3 packet of a pod, in octets.
+    pub pod_mtu: u32,
+    /// Offloads that are on, as ethtool calls them, by host and interface.
+    pub offloads: BTreeMap<String, Vec<String>>,
+}
+
+/// One workload in one cell.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Series {
+    /// What was done.
+    pub workload: Workload,
+    /// Where.
+    pub cell: Cell,
+    /// In order, without the warm-up.
+    pub rounds: Vec<Round>,
+    /// What the datapath's programs ran for in the warm-up, in which alone the kernel timed
+    /// them; nothing where there are none.
+    pub bpf: Option<BpfPerOperation>,
+    /// What is said of the rounds, the one that matters most first.
+    pub measures: Vec<Measured>,
+}
+
+/// One round.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Round {
+    /// It counts.
+    Done {
+        /// What was done.
+        work: Work,
+        /// What it cost.
+        usage: Usage,
+    },
+    /// It does not count in anything.
+    Failed {
+        /// Why.
+        reason: String,
+    },
+}
+
+/// What BPF programs took in a turn, and the work that they took it for.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BpfPerOperation {
+    /// Of all programs of both nodes.
+    pub time: BpfTime,
+    /// What was done in that turn.
+    pub work: Work,
+}
+
+/// A number that a round gives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Measure {
+    /// Megabits of payload a second.
+    Throughput,
+    /// Operations a second.
+    Rate,
+    /// Median latency in microseconds.
+    LatencyP50,
+    /// Its 90th percentile.
+    LatencyP90,
+    /// Its 99th percentile.
+    LatencyP99,
+    /// CPU time of the machine for an operation, in microseconds.
+    CpuPerOperation,
+    /// CPU time of the machine for a MiB of payload, in milliseconds.
+    CpuPerMib,
+}
+
+/// What is said of a measure.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Measured {
+    /// Which.
+    pub measure: Measure,
+    /// Over the rounds; nothing where all have failed.
+    pub estimate: Option<Estimate>,
+    /// To the same network without a proxy; nothing where that was not measured.
+    pub to_none: Option<Ratio>,
+    /// To the same proxy over host-gw; nothing where that was not measured.
+    pub to_host_gw: Option<Ratio>,
+}
+
+/// The ratio of a cell to another, of rounds of one run.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Ratio {
+    /// The median of the rounds' ratios.
+    pub estimate: Estimate,
+    /// How many rounds both have.
+    pub pairs: usize,
+    /// What may be said.
+    pub verdict: Verdict,
+}
+
+/// What a ratio allows to say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Verdict {
+    /// The whole interval is above 1.
+    More,
+    /// The whole interval is below 1.
+    Less,
+    /// Too noisy to tell: 1 is in the interval.
+    Unclear,
+    /// There are fewer than [`LEAST_PAIRS`] rounds.
+    TooFew,
+}
+
+impl Measure {
+    /// What is told of a workload, the one that matters most first.
+    #[must_use]
+    pub const fn of_workload(workload: Workload) -> &'static [Self] {
+        match workload {
+            Workload::Request | Workload::Datagram => {
+                &[Self::LatencyP50, Self::LatencyP90, Self::LatencyP99, Self::CpuPerOperation]
+            }
+            Workload::Connect => {
+                &[Self::Rate, Self::LatencyP50, Self::LatencyP99, Self::CpuPerOperation]
+            }
+            Workload::Bulk | Workload::Bulk4 => &[Self::Throughput, Self::CpuPerMib],
+            Workload::FirstByte => &[Self::LatencyP50, Self::LatencyP99],
+        }
+    }
+
+    /// Its value in a round that counts.
+    #[must_use]
+    #[expect(clippy::cast_precision_loss, reason = "counts of a turn are far below 2^52")]
+    pub fn value(self, work: &Work, usage: &Usage) -> Option<f64> {
+        const MIB: f64 = 1024.0 * 1024.0;
+        let value = match self {
+            Self::Throughput => work.bytes as f64 * 8.0 / work.seconds / 1e6,
+            Self::Rate => work.operations as f64 / work.seconds,
+            Self::LatencyP50 => work.latencies?.p50,
+            Self::LatencyP90 => work.latencies?.p90,
+            Self::LatencyP99 => work.latencies?.p99,
+            Self::CpuPerOperation => usage.cpu_seconds * 1e6 / work.operations as f64,
+            Self::CpuPerMib => usage.cpu_seconds * 1e3 / (work.bytes as f64 / MIB),
+        };
+        value.is_finite().then_some(value)
+    }
+
+    /// Whether more of it is better.
+    #[must_use]
+    pub const fn more_is_better(self) -> bool {
+        matches!(self, Self::Throughput | Self::Rate)
+    }
+}
+
+impl Round {
+    fn value(&self, measure: Measure) -> Option<f64> {
+        match self {
+            Self::Done { work, usage } => measure.value(work, usage),
+            Self::Failed { .. } => None,
+        }
+    }
+}
+
+impl Ratio {
+    /// Of the rounds that both have; nothing where there are none.
+    #[must_use]
+    pub fn of(of: &[Option<f64>], to: &[Option<f64>]) -> Option<Self> {
+        let ratios = ratios(of, to);
+        let estimate = Estimate::of(&ratios)?;
+        let verdict = match () {
+            () if ratios.len() < LEAST_PAIRS => Verdict::TooFew,
+            () if estimate.includes(1.0) => Verdict::Unclear,
+            () if estimate.median > 1.0 => Verdict::More,
+            () => Verdict::Less,
+        };
+        Some(Self { estimate, pairs: ratios.len(), verdict })
+    }
+}
+
+impl Series {
+    /// Without anything measured.
+    #[must_use]
+    pub fn new(workload: Workload, cell: Cell) -> Self {
+        Self { workload, cell, rounds: Vec::new(), bpf: None, measures: Vec::new() }
+    }
+
+    /// The values of a measure, a round each; none of a round that has failed.
+    #[must_use]
+    pub fn values(&self, measure: Measure) -> Vec<Option<f64>> {
+        self.rounds.iter().map(|round| round.value(measure)).collect()
+    }
+
+    /// How many rounds have failed.
+    #[must_use]
+    pub fn failures(&self) -> usize {
+        self.rounds.iter().filter(|round| matches!(round, Round::Failed { .. })).count()
+    }
+}
+
+/// Works out what may be said of all series, each beside the others of its workload.
+#[must_use]
+pub fn judged(mut all: Vec<Series>) -> Vec<Series> {
+    let measures: Vec<Vec<Measured>> = all.iter().map(|series| judge(series, &all)).collect();
+    for (series, measures) in all.iter_mut().zip(measures) {
+        series.measures = measures;
+    }
+    all
+}
+
+fn judge(series: &Series, all: &[Series]) -> Vec<Measured> {
+    let find = |cell: Option<Cell>| {
+        let cell = cell?;
+        all.iter().find(|other| other.workload == series.workload && other.cell == cell)
+    };
+    let measured = |measure: &Measure| {
+        let measure = *measure;
+        let values = series.values(measure);
+        let to = |cell| Ratio::of(&values, &find(cell)?.values(measure));
+        let there: Vec<f64> = values.iter().copied().flatten().collect();
+        Measured {
+            measure,
+            estimate: Estimate::of(&there),
+            to_none: to(series.cell.without_proxy()),
+            to_host_gw: to(series.cell.without_encapsulation()),
+        }
+    };
+    Measure::of_workload(series.workload).iter().map(measured).collect()
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use crate::{compare::options::Proxy, lab::Mode};
+
+    /// A series of connections at these rates; none is a round that failed.
+    pub fn rates(mode: Mode, proxy: Proxy, rates: &[Option<u32>]) -> Series {
+        let round = |rate: &Option<u32>| match rate {
+            Some(rate) => Round::Done {
+                work: Work { seconds: 1.0, operations: (*rate).into(), ..Work::default() },
+                usage: Usage { cpu_seconds: 1.0, ..Usage::default() },
+            },
+            None => Round::Failed { reason: "it broke".into() },
+        };
+        let rounds = rates.iter().map(round).collect();
+        Series { rounds, ..Series::new(Workload::Connect, Cell { mode, proxy }) }
+    }
+
+    #[test]
+    fn values_are_in_their_units() {
+        let work = Work { seconds: 2.0, operations: 4, bytes: 2 << 20, ..Work::default() };
+        let usage = Usage { cpu_seconds: 1.0, ..Usage::default() };
+        assert_eq!(Measure::Throughput.value(&work, &usage), Some(8.388_608));
+        assert_eq!(Measure::Rate.value(&work, &usage), Some(2.0));
+        assert_eq!(Measure::CpuPerOperation.value(&work, &usage), Some(250_000.0));
+        assert_eq!(Measure::CpuPerMib.value(&work, &usage), Some(500.0));
+        assert_eq!(Measure::LatencyP50.value(&work, &usage), None);
+        assert_eq!(Measure::Rate.value(&Work::default(), &usage), None);
+    }
+
+    #[test]
+    fn verdicts_need_enough_rounds_and_an_interval_off_one() {
+        let verdict = |of: &[f64]| {
+            let of: Vec<_> = of.iter().copied().map(Some).collect();
+            Ratio::of(&of, &vec![Some(1.0); of.len()]).map(|ratio| ratio.verdict)
+        };
+        assert_eq!(verdict(&[1.1; 7]), Some(Verdict::More));
+        assert_eq!(verdict(&[0.9; 7]), Some(Verdict::Less));
+        assert_eq!(verdict(&[0.9, 1.1, 0.9, 1.1, 0.9, 1.1, 1.1]), Some(Verdict::Unclear));
+        assert_eq!(verdict(&[1.1; 5]), Some(Verdict::TooFew));
+        assert_eq!(verdict(&[]), None);
+    }
+
+    #[test]
+    fn a_failed_round_is_in_no_number() {
+        let failing = [Some(50), None, Some(50), Some(50), Some(50), Some(50), Some(50)];
+        let all = judged(vec![
+            rates(Mode::Vxlan, Proxy::Nftables, &failing),
+            rates(Mode::HostGw, Proxy::Nftables, &[Some(100); 7]),
+        ]);
+        let rate = all[0].measures[0];
+        assert_eq!(rate.measure, Measure::Rate);
+        assert_eq!(rate.estimate.unwrap().low, 50.0);
+        assert_eq!(rate.to_none, None);
+        let ratio = rate.to_host_gw.unwrap();
+        assert_eq!((ratio.estimate.median, ratio.pairs, ratio.verdict), (0.5, 6, Verdict::Less));
+        assert_eq!(all[0].failures(), 1);
+        assert_eq!(all[1].measures[0].to_host_gw, None);
+    }
+}

@@ -1,0 +1,240 @@
+//! What is done in a cell: real sockets, one file a workload.
+//!
+//! Client and server are threads of this process, with sockets made in the client's and in the
+//! pod's namespace. Law: a turn ends by itself, after its duration or at the first failure, and
+//! soon after someone asks for it.
+
+mod bulk;
+mod connect;
+mod datagram;
+mod first_byte;
+mod request;
+mod server;
+
+use std::{
+    fmt, io,
+    net::{SocketAddr, TcpListener, TcpStream},
+    time::{Duration, Instant},
+};
+
+use nix::sys::socket::{setsockopt, sockopt::ReceiveTimeout};
+use serde::{Deserialize, Serialize};
+
+use super::{histogram::Latencies, stop::Stop};
+use crate::netlink::{self, Netns};
+
+/// Bytes of a request and of its response.
+const MESSAGE: usize = 64;
+/// An answer that takes longer than this is none.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// Connecting may take longer: a first packet that was lost is sent again after a second, and
+/// that belongs to the latencies, and to the segments sent again.
+const CONNECT_PATIENCE: Duration = Duration::from_secs(4);
+/// How long a thread waits before it looks whether it should end.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// What is done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Workload {
+    /// Requests and responses, one after the other over one TCP connection.
+    Request,
+    /// A TCP connection, a request, its response and the end, one after the other.
+    Connect,
+    /// Requests and responses, one after the other by UDP, from one port.
+    Datagram,
+    /// A stream of TCP, as fast as it goes, from the client to the pod.
+    Bulk,
+    /// Four streams of TCP beside each other.
+    #[serde(rename = "bulk-4")]
+    Bulk4,
+    /// From a connection's first packet to the first byte of the answer, with pauses between
+    /// connections.
+    FirstByte,
+}
+
+impl Workload {
+    /// All, in the order in which they are measured.
+    pub const ALL: [Self; 6] =
+        [Self::Request, Self::Connect, Self::Datagram, Self::Bulk, Self::Bulk4, Self::FirstByte];
+
+    /// Connections beside each other: TCP's, or UDP's flows.
+    #[must_use]
+    pub const fn flows(self) -> u32 {
+        match self {
+            Self::Bulk4 => 4,
+            _ => 1,
+        }
+    }
+}
+
+impl fmt::Display for Workload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Request => "request",
+            Self::Connect => "connect",
+            Self::Datagram => "datagram",
+            Self::Bulk => "bulk",
+            Self::Bulk4 => "bulk-4",
+            Self::FirstByte => "first-byte",
+        })
+    }
+}
+
+/// Where a workload runs.
+#[derive(Clone, Debug)]
+pub struct Ends {
+    /// The client's namespace.
+    pub client: Netns,
+    /// The pod's.
+    pub server: Netns,
+    /// What the client dials over TCP.
+    pub tcp: SocketAddr,
+    /// And over UDP.
+    pub udp: SocketAddr,
+    /// The pod's port of TCP.
+    pub tcp_port: u16,
+    /// And of UDP.
+    pub udp_port: u16,
+}
+
+/// How long a turn may take.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// The measured time.
+    pub duration: Duration,
+    /// Whoever may end it before.
+    pub stop: Stop,
+}
+
+/// What was done in a turn.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Work {
+    /// How long it took, in seconds.
+    pub seconds: f64,
+    /// Requests that were answered, or connections.
+    pub operations: u64,
+    /// Bytes of payload that the server received.
+    pub bytes: u64,
+    /// Datagrams without an answer.
+    pub lost: u64,
+    /// Of the operations, where they are timed.
+    pub latencies: Option<Latencies>,
+}
+
+/// Why a turn does not count.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// Someone asked for the end.
+    #[error("interrupted")]
+    Interrupted,
+    /// A namespace cannot be entered.
+    #[error("{0}: {cause}", cause = .0.source)]
+    Netns(#[from] netlink::Error),
+    /// A socket fails.
+    #[error("cannot {operation}: {source}")]
+    Socket {
+        /// What was tried.
+        operation: &'static str,
+        /// The kernel's answer.
+        source: io::Error,
+    },
+    /// A path that drops is not fast.
+    #[error("{lost} of {sent} datagrams were not answered")]
+    Lossy {
+        /// Without an answer.
+        lost: u64,
+        /// All.
+        sent: u64,
+    },
+    /// Nothing was done in all the time.
+    #[error("nothing was answered")]
+    Nothing,
+}
+
+/// Does it once.
+///
+/// # Errors
+///
+/// See [`Failure`]; what was done until then does not count.
+pub fn run(workload: Workload, ends: &Ends, limits: &Limits) -> Result<Work, Failure> {
+    let work = match workload {
+        Workload::Request => request::run(ends, limits),
+        Workload::Connect => connect::run(ends, limits),
+        Workload::Datagram => datagram::run(ends, limits),
+        Workload::Bulk | Workload::Bulk4 => bulk::run(ends, limits, workload.flows()),
+        Workload::FirstByte => first_byte::run(ends, limits),
+    }?;
+    if limits.stop.is_asked() {
+        return Err(Failure::Interrupted);
+    }
+    if work.operations == 0 && work.bytes == 0 { Err(Failure::Nothing) } else { Ok(work) }
+}
+
+impl Ends {
+    /// Listens in the pod. To accept takes [`LOOK`] at most.
+    fn listen(&self) -> Result<TcpListener, Failure> {
+        let failed = socket("listen in the pod");
+        let listen = || TcpListener::bind(("0.0.0.0", self.tcp_port));
+        let listener = self.server.run(listen)?.map_err(failed)?;
+        time_out(&listener, LOOK)?;
+        Ok(listener)
+    }
+
+    /// A connection from the client to the pod, both ends of it.
+    fn connect(&self, listener: &TcpListener) -> Result<[TcpStream; 2], Failure> {
+        let dial = || dial(self.tcp);
+        let client = self.client.run(dial)??;
+        let deadline = Instant::now() + PATIENCE;
+        let server = loop {
+            match listener.accept() {
+                Ok((stream, _)) => break stream,
+                Err(error) if is_pause(&error) && Instant::now() < deadline => {}
+                Err(source) => return Err(socket("accept the connection")(source)),
+            }
+        };
+        for stream in [&client, &server] {
+            prepare(stream)?;
+        }
+        Ok([client, server])
+    }
+}
+
+impl Limits {
+    /// Whether the time is over that began at `begun`.
+    fn are_reached(&self, begun: Instant) -> bool {
+        begun.elapsed() >= self.duration || self.stop.is_asked()
+    }
+}
+
+/// Dials from the calling thread's namespace.
+fn dial(to: SocketAddr) -> Result<TcpStream, Failure> {
+    TcpStream::connect_timeout(&to, CONNECT_PATIENCE).map_err(socket("connect"))
+}
+
+/// Messages leave at once, and nothing waits for ever.
+fn prepare(stream: &TcpStream) -> Result<(), Failure> {
+    stream
+        .set_nodelay(true)
+        .and_then(|()| stream.set_read_timeout(Some(PATIENCE)))
+        .and_then(|()| stream.set_write_timeout(Some(PATIENCE)))
+        .map_err(socket("prepare the connection"))
+}
+
+/// How long a listener waits for a connection.
+fn time_out(listener: &TcpListener, after: Duration) -> Result<(), Failure> {
+    let after = nix::sys::time::TimeVal::new(0, i64::from(after.subsec_micros()));
+    setsockopt(listener, ReceiveTimeout, &after)
+        .map_err(|errno| socket("prepare the listener")(errno.into()))
+}
+
+/// Nothing has come yet.
+fn is_pause(error: &io::Error) -> bool {
+    use io::ErrorKind::{Interrupted, TimedOut, WouldBlock};
+    matches!(error.kind(), WouldBlock | TimedOut | Interrupted)
+}
+
+fn socket(operation: &'static str) -> impl Fn(io::Error) -> Failure {
+    move |source| Failure::Socket { operation, source }
+}

@@ -1,0 +1,213 @@
+//! `netlab compare` from the command line: a short run, and that nothing of one is left.
+
+use std::{
+    collections::BTreeSet,
+    io::Read as _,
+    process::{Child, Command, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use netlab::{
+    compare::{
+        options::Proxy,
+        result::{Comparison, Round, VERSION, Verdict},
+        workload::Workload,
+    },
+    lab::{LabDir, Mode},
+    netlink::Netns,
+};
+use netlab_tests::{
+    binary::{self, netlab},
+    poll::until,
+    privilege::{require_lab, skip},
+};
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+use serde_json::Value;
+
+/// How long the labs may take to go after a signal, on a busy machine.
+const REMOVAL: Duration = Duration::from_secs(10);
+
+/// Where the JSON is described.
+const DESCRIPTION: &str = include_str!("../../../docs/compare.md");
+
+#[test]
+fn a_short_run_measures_every_workload_in_every_cell_and_leaves_nothing() {
+    if !require_lab() {
+        return;
+    }
+    let args = ["--proxies", "ebpf-xdp,nftables,none", "--rounds", "2", "--duration", "0.15"];
+    let mut child = start(&[&args[..], &["--services", "5", "-o", "json"]].concat());
+    let prefix = prefix(&child);
+    let mut json = String::new();
+    child.stdout.take().unwrap().read_to_string(&mut json).unwrap();
+    let status = child.wait().unwrap();
+    assert_eq!(status.code(), Some(0), "{}", complaint(&mut child));
+    assert_nothing_is_left(&prefix);
+
+    // Field by field as documented, none more and none less.
+    let comparison: Comparison = serde_json::from_str(&json).unwrap_or_else(|e| panic!("{e}"));
+    let again = serde_json::to_value(&comparison).unwrap();
+    assert_eq!(again, serde_json::from_str::<Value>(&json).unwrap());
+    for field in fields(&again) {
+        assert!(DESCRIPTION.contains(&format!("`{field}`")), "{field} is not in docs/compare.md");
+    }
+    assert_eq!(comparison.version, VERSION);
+    assert_eq!(comparison.series.len(), Workload::ALL.len() * 6);
+    for series in &comparison.series {
+        let name = format!("{} {}", series.workload, series.cell);
+        assert_eq!(series.rounds.len(), 2, "{name}");
+        for round in &series.rounds {
+            let Round::Done { work, .. } = round else { panic!("{name}: {round:?}") };
+            assert!(work.seconds > 0.1, "{name}: {work:?}");
+        }
+        let main = series.measures[0];
+        assert!(main.estimate.is_some_and(|estimate| estimate.median > 0.0), "{name}: {main:?}");
+        assert_eq!(main.to_none.is_some(), series.cell.proxy != Proxy::None, "{name}");
+        assert_eq!(main.to_host_gw.is_some(), series.cell.mode == Mode::Vxlan, "{name}");
+        let claims = [main.to_none, main.to_host_gw].into_iter().flatten();
+        assert!(claims.clone().all(|ratio| ratio.verdict == Verdict::TooFew), "{name}: {main:?}");
+        // Packets went through netlab's programs where there are any, and only there.
+        let runs = series.bpf.map(|bpf| bpf.time.runs);
+        assert_eq!(
+            runs.is_some_and(|runs| runs > 0),
+            series.cell.proxy == Proxy::EbpfXdp,
+            "{name}"
+        );
+    }
+    let conditions = &comparison.conditions;
+    assert_eq!(conditions.cells["vxlan ebpf-xdp"].hook, "xdp");
+    assert!(conditions.cells["host-gw nftables"].hook.contains("nftables"), "{conditions:?}");
+    assert_eq!(conditions.cells["host-gw none"].pod_mtu, 1500);
+    assert_eq!(conditions.cells["vxlan none"].pod_mtu, 1450);
+    assert!(!conditions.machine.kernel.is_empty() && conditions.machine.cores > 0);
+}
+
+#[test]
+fn an_interrupted_run_leaves_nothing_while_it_builds_and_while_it_measures() {
+    if !require_lab() {
+        return;
+    }
+    interrupted_when("building", |prefix| labs(prefix) > 0);
+    // Of the cells, host-gw's with eBPF has the first turn, and others are up by then.
+    interrupted_when("measuring", |prefix| {
+        Netns::open(&format!("{prefix}host-gw-ebpf-tc-client")).is_ok_and(|client| {
+            let tcp = client.run(|| std::fs::read_to_string("/proc/thread-self/net/tcp"));
+            // An established connection, as the state is written there.
+            tcp.is_ok_and(|tcp| tcp.is_ok_and(|tcp| tcp.contains(" 01 ")))
+        })
+    });
+}
+
+/// Sends SIGINT to a run as soon as it is there.
+fn interrupted_when(what: &str, is_there: impl Fn(&str) -> bool) {
+    let args = ["--proxies", "ebpf-tc,none", "--workloads", "request", "--duration", "5"];
+    let mut child = start(&args);
+    let prefix = prefix(&child);
+    until(what, || is_there(&prefix).then_some(()));
+    let asked = Instant::now();
+    kill(Pid::from_raw(child.id().try_into().unwrap()), Signal::SIGINT).unwrap();
+    let status = child.wait().unwrap();
+    eprintln!("{what}: over {:?} after the signal", asked.elapsed());
+    assert!(asked.elapsed() < REMOVAL, "{what}: {:?}", asked.elapsed());
+    assert_eq!(status.code(), Some(2), "{what}");
+    assert!(complaint(&mut child).contains("interrupted"), "{what}");
+    assert_nothing_is_left(&prefix);
+}
+
+#[test]
+fn bad_input_is_refused_before_anything_is_built() {
+    for (args, words) in [
+        (&["--workloads", "telepathy"][..], "invalid value 'telepathy' for '--workloads"),
+        (&["--rounds", "0"], "--rounds 0 does not do"),
+        (&["--duration=-1"], "--duration -1 does not do"),
+        (&["--duration", "0.01"], "--duration 0.01 does not do"),
+        (&["--services", "0"], "--services 0 does not do"),
+        (&["--mtu", "1300"], "an MTU of 1300 does not do"),
+        (&["--proxies", "none,none"], "none twice"),
+        (&["--modes", "geneve"], "invalid value 'geneve' for '--modes"),
+    ] {
+        let refused = netlab(&[&["compare"], args].concat()).expect(2);
+        assert!(refused.stderr.contains(words), "{words:?}: {}", refused.stderr);
+        assert!(refused.stdout.is_empty(), "{}", refused.stdout);
+    }
+}
+
+#[test]
+fn a_proxy_whose_program_is_missing_is_refused_and_named() {
+    if !require_lab() {
+        return;
+    }
+    // Whatever /dev/null lies over is no program any more, in this mount namespace.
+    let hide = "for p in $(type -ap nft); do mount --bind /dev/null $p; done";
+    let compare = "exec \"$0\" compare --proxies none,nftables";
+    let output = Command::new("unshare")
+        .args(["--mount", "bash", "-c", &format!("{hide}; {compare}")])
+        .arg(binary::path())
+        .stdin(Stdio::null())
+        .output();
+    let Ok(output) = output else { return skip("unshare(1) is not installed") };
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{stderr}");
+    assert!(stderr.contains("nftables cannot be compared"), "{stderr}");
+}
+
+/// Names of all fields, wherever they stand, but not the names of cells, hosts and workloads.
+fn fields(value: &Value) -> BTreeSet<String> {
+    const BY_NAME: [&str; 3] = ["cells", "offloads", "flows"];
+    match value {
+        Value::Object(members) => members
+            .iter()
+            .flat_map(|(name, inner)| {
+                let inside: BTreeSet<_> = match inner {
+                    Value::Object(named) if BY_NAME.contains(&name.as_str()) => {
+                        named.values().flat_map(fields).collect()
+                    }
+                    inner => fields(inner),
+                };
+                inside.into_iter().chain([name.clone()])
+            })
+            .collect(),
+        Value::Array(list) => list.iter().flat_map(fields).collect(),
+        _ => BTreeSet::new(),
+    }
+}
+
+fn start(args: &[&str]) -> Child {
+    let mut command = Command::new(binary::path());
+    command.arg("compare").args(args).stdin(Stdio::null());
+    command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+}
+
+/// What names of its labs begin with.
+fn prefix(child: &Child) -> String {
+    format!("nlcmp-{}-", child.id())
+}
+
+fn complaint(child: &mut Child) -> String {
+    let mut text = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut text).unwrap();
+    text
+}
+
+fn labs(prefix: &str) -> usize {
+    LabDir::list().unwrap().iter().filter(|name| name.as_str().starts_with(prefix)).count()
+}
+
+fn assert_nothing_is_left(prefix: &str) {
+    assert_eq!(labs(prefix), 0);
+    let names = Netns::list().unwrap();
+    let left: Vec<_> = names.iter().filter(|name| name.starts_with(prefix)).collect();
+    assert!(left.is_empty(), "{left:?}");
+    // Ended processes may be there for a moment, until they are collected.
+    thread::sleep(Duration::from_millis(100));
+    let line = |pid: &std::fs::DirEntry| std::fs::read(pid.path().join("cmdline")).ok();
+    let processes = std::fs::read_dir("/proc").unwrap().filter_map(Result::ok);
+    let lines = processes.filter_map(|pid| String::from_utf8(line(&pid)?).ok());
+    let left: Vec<_> = lines.filter(|line| line.contains(prefix)).collect();
+    assert!(left.is_empty(), "{left:?}");
+    assert!(!std::path::Path::new("/sys/fs/bpf/netlab").join(prefix).exists());
+}
