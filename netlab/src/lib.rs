@@ -8,6 +8,7 @@
 pub mod agent;
 mod bpf;
 pub mod capture;
+pub mod compare;
 pub mod datapath;
 pub mod lab;
 pub mod netlink;
