@@ -2,8 +2,8 @@
 //! and to hand it over.
 //!
 //! A hook says how the bytes of its packet are read ([`source::Source`]);
-//! [`offer::offer`] copies as many as the filter needs, asks it, and sends the packet to the
-//! ring. Law: no program here changes a packet, an action or a map of anybody else.
+//! [`offer::wanted`] copies as many as the filter needs and asks it; [`offer::send`] sends the
+//! packet to the ring. Law: no program here changes a packet, an action or a map of anybody else.
 #![no_std]
 #![no_main]
 #![expect(

@@ -81,8 +81,8 @@ impl Buffer {
         BUFFERS.get_ptr_mut(cpu * 2 + of as u32).map(|buffer| unsafe { &mut *buffer })
     }
 
-    /// This CPU's own, for a packet around a datapath, and what that said of it if it has. None
-    /// where such packets are of no interest.
+    /// This CPU's own, for a packet around a datapath. None where such packets, of which it said
+    /// what is `known`, are of no interest.
     #[inline(always)]
     pub fn borrow_for(known: Option<&Trace>, settings: &Settings) -> Option<&'static mut Self> {
         if settings.only_drops != 0 && known.is_some_and(|trace| trace.class != Trace::DROP) {

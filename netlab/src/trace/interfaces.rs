@@ -2,12 +2,10 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, btree_map::Entry},
-    io,
     os::fd::{AsFd as _, OwnedFd},
     panic::resume_unwind,
     sync::Arc,
     thread::{self, ScopedJoinHandle},
-    time::Duration,
 };
 
 use aya_obj::generated::bpf_attach_type;
@@ -15,12 +13,12 @@ use netlab_common::event::Instance;
 
 use super::{
     Error, Hook, Result,
+    datapaths::{Datapaths, Tenancy, Visitor},
     object::{self, About, Linked, Program},
     options::Options,
 };
 use crate::{
     bpf::{self, Position},
-    datapath::stages::{Stages, Tenant},
     netlink::{Connection, Link},
 };
 
@@ -35,9 +33,7 @@ pub(super) struct Watch {
     classifiers: BTreeMap<(bool, Hook), OwnedFd>,
     /// By interface index.
     interfaces: BTreeMap<u32, Vec<OwnedFd>>,
-    /// netlab's datapaths here, by the number of their program at tc ingress; None for programs
-    /// that are not netlab's.
-    datapaths: BTreeMap<u32, Option<Tenancy>>,
+    datapaths: Datapaths,
     names: BTreeMap<u32, Arc<str>>,
 }
 
@@ -72,41 +68,6 @@ pub(super) enum Attached {
     Slot(Box<Tenancy>),
 }
 
-/// A slot around a datapath's programs. It is given back when this is dropped.
-pub(super) struct Tenancy {
-    stages: Stages,
-    slot: u32,
-    token: u32,
-    programs: Tenant,
-}
-
-impl Tenancy {
-    /// None where there is no room, also after the agent has had the time to make some.
-    fn claim(mut stages: Stages, token: u32) -> Result<Option<Self>> {
-        const TRIES: u32 = 6;
-        const PAUSE: Duration = Duration::from_millis(100);
-        for _ in 0..TRIES {
-            if let Some(slot) = stages.claim(token)? {
-                return Ok(Some(Self { stages, slot, token, programs: Tenant::default() }));
-            }
-            thread::sleep(PAUSE);
-        }
-        Ok(None)
-    }
-}
-
-impl Drop for Tenancy {
-    fn drop(&mut self) {
-        if !self.stages.has(self.slot, self.token) {
-            return;
-        }
-        if let Err(error) = self.stages.leave(self.slot) {
-            // The agent does it as soon as this process has ended.
-            log::debug!("{error}");
-        }
-    }
-}
-
 impl Watch {
     pub fn new(name: Arc<str>, number: u32, connection: Connection) -> Self {
         Self {
@@ -115,7 +76,7 @@ impl Watch {
             connection,
             classifiers: BTreeMap::new(),
             interfaces: BTreeMap::new(),
-            datapaths: BTreeMap::new(),
+            datapaths: Datapaths::default(),
             names: BTreeMap::new(),
         }
     }
@@ -245,7 +206,7 @@ impl Watch {
     /// its time about each.
     pub fn take_attached(&mut self) -> Vec<Attached> {
         let links = std::mem::take(&mut self.interfaces).into_values().flatten();
-        let slots = std::mem::take(&mut self.datapaths).into_values().flatten();
+        let slots = std::mem::take(&mut self.datapaths).into_tenancies();
         links.map(Attached::Link).chain(slots.map(|slot| Attached::Slot(Box::new(slot)))).collect()
     }
 
@@ -277,47 +238,7 @@ impl Watch {
             let at = |link: &&Link| bpf::programs_at(link.index, INGRESS).unwrap_or_default();
             links.iter().flat_map(at).collect()
         })?;
-        self.datapaths.retain(|id, _| programs.contains(id));
-        for id in programs {
-            if !self.datapaths.contains_key(&id) {
-                let tenancy = self.visit(linked, options, id, token)?;
-                self.datapaths.insert(id, tenancy);
-            }
-        }
-        Ok(())
-    }
-
-    fn visit(
-        &self,
-        linked: &Linked,
-        options: &Options,
-        id: u32,
-        token: u32,
-    ) -> Result<Option<Tenancy>> {
-        let program = match bpf::program_by_id(id) {
-            // It has gone since it was listed.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            program => program
-                .map_err(|source| Error::Read { what: format!("BPF program {id}"), source })?,
-        };
-        let Some(stages) = Stages::of_program(&program) else { return Ok(None) };
-        let full = || Error::Full { host: self.name.to_string() };
-        let mut tenancy = Tenancy::claim(stages, token)?.ok_or_else(full)?;
-        let slot = tenancy.slot;
-        let instance = Instance { namespace: self.number, headerless: 0, slot };
-        let about = About { instance, stages: Some(&tenancy.stages) };
-        let load = |hook: Hook, program: Program| {
-            let wanted = options.hooks.contains(&hook);
-            wanted.then(|| linked.load(program, about)).transpose()
-        };
-        tenancy.programs = Tenant {
-            xdp: [load(Hook::XdpIn, Program::XdpIn)?, load(Hook::XdpOut, Program::XdpOut)?],
-            tc: [load(Hook::NatIn, Program::NatIn)?, load(Hook::NatOut, Program::NatOut)?],
-        };
-        tenancy.stages.enter(slot, &tenancy.programs).map_err(|source| Error::Attach {
-            subject: format!("the datapath of {}", self.name),
-            source,
-        })?;
-        Ok(Some(tenancy))
+        let visitor = Visitor { linked, options, token, host: &self.name, namespace: self.number };
+        self.datapaths.visit(&programs, &visitor)
     }
 }

@@ -13,6 +13,7 @@ pub mod follow;
 
 mod btf;
 mod clock;
+mod datapaths;
 mod interfaces;
 mod layout;
 mod object;

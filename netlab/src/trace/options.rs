@@ -28,7 +28,7 @@ pub struct Options {
     pub only_drops: bool,
     /// Most bytes to keep of a packet; at most [`netlab_common::event::MAX_SNAPLEN`].
     pub snaplen: u32,
-    /// Size of the ring, in bytes; rounded up to a power of two pages.
+    /// Size of the ring, in bytes; a power of two and a multiple of the page size.
     pub ring: u32,
     /// The filter: a function of the input that [`netlab_common::filter_input`] describes.
     pub filter: Vec<bpf_insn>,

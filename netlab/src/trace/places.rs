@@ -4,7 +4,12 @@
 //! keeps its names. A place that was asked for is a name: where the namespace behind it is gone
 //! and another comes, that gets a number of its own, and is captured in instead.
 
-use std::{collections::BTreeMap, sync::Arc, thread, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    thread,
+    time::Duration,
+};
 
 use futures_util::{
     Stream, StreamExt as _,
@@ -158,8 +163,9 @@ impl Places {
             // It has gone since the word was given.
             return Ok(());
         };
+        let before: Vec<u32> = watch.selected().collect();
         let attached = watch.agree(linked, options, token).await;
-        attached.and(self.select(number, means))
+        attached.and(self.select(number, &before, means))
     }
 
     /// Goes where a name has gone. For the rest there is another word at once: packets have to
@@ -215,30 +221,30 @@ impl Places {
     /// Lets go of a namespace, so that it can end.
     fn leave(&mut self, was: &Current, means: &Means<'_>) -> Result<()> {
         let Some(numbered) = self.numbered.get_mut(was.number) else { return Ok(()) };
-        // Both while its numbers are its own. What is not there need not be removed.
+        // While the number is its own. What is not there need not be removed.
         if means.options.hooks.contains(&Hook::Drop) {
             let _ = means.linked.namespaces()?.remove(&kernel_number(was.inode));
         }
-        if means.options.interfaces.are_named() {
-            let mut selected = means.linked.interfaces()?;
-            let namespace = u32::try_from(was.number).unwrap_or(u32::MAX);
-            for ifindex in numbered.watch().into_iter().flat_map(Watch::selected) {
-                let _ = selected.remove(&InterfaceKey { namespace, ifindex });
-            }
-        }
+        let before: Vec<u32> = numbered.watch().into_iter().flat_map(Watch::selected).collect();
         detach(numbered.end());
-        Ok(())
+        self.select(was.number, &before, means)
     }
 
-    /// Tells the programs which interfaces of a namespace are asked for, where they were named.
-    fn select(&self, number: usize, means: &Means<'_>) -> Result<()> {
+    /// Tells the programs which interfaces of a namespace are asked for, where they were named;
+    /// `before` are those that were until now.
+    fn select(&self, number: usize, before: &[u32], means: &Means<'_>) -> Result<()> {
         if !means.options.interfaces.are_named() {
             return Ok(());
         }
         let mut selected = means.linked.interfaces()?;
         let namespace = u32::try_from(number).unwrap_or(u32::MAX);
         let watch = self.numbered.get(number).and_then(Numbered::watch);
-        for ifindex in watch.into_iter().flat_map(Watch::selected) {
+        let now: BTreeSet<u32> = watch.into_iter().flat_map(Watch::selected).collect();
+        for ifindex in before.iter().copied().filter(|index| !now.contains(index)) {
+            // What is not there need not be removed.
+            let _ = selected.remove(&InterfaceKey { namespace, ifindex });
+        }
+        for ifindex in now {
             selected
                 .insert(InterfaceKey { namespace, ifindex }, 1, 0)
                 .map_err(|e| Error::map("write", map::INTERFACES, e))?;

@@ -4,6 +4,7 @@ use std::{
     collections::BTreeSet,
     fs, io,
     os::fd::{AsFd as _, OwnedFd},
+    thread,
     time::Duration,
 };
 
@@ -223,10 +224,7 @@ impl Session {
     pub fn end(&mut self) -> Result<()> {
         self.settings.running = 0;
         self.linked.set(self.settings)?;
-        // Programs that were at work already have ended when this returns: it waits until every
-        // CPU has been outside of the kernel's read-side critical sections, in which they run.
-        // SAFETY: takes plain integers.
-        unsafe { libc::syscall(libc::SYS_membarrier, libc::MEMBARRIER_CMD_GLOBAL, 0, 0) };
+        await_programs();
         if let Some(drops) = &mut self.drops {
             drops.missed.1 = drops.misses()?.saturating_sub(drops.missed.0);
         }
@@ -306,6 +304,20 @@ fn token(btf: &Btf) -> Result<OwnedFd> {
         .map_err(|source| Error::Load { program: NAME, source })?;
     bpf::attach_to_tracepoint(&program)
         .map_err(|source| Error::Attach { subject: TRACEPOINT.to_owned(), source })
+}
+
+/// Waits until programs that were at work already have ended: until every CPU has been outside
+/// of the kernel's read-side critical sections, in which they run.
+fn await_programs() {
+    /// A program takes microseconds, and the machine that holds up its CPU some milliseconds.
+    const AMPLE: Duration = Duration::from_millis(20);
+    // SAFETY: takes plain integers.
+    let refused =
+        unsafe { libc::syscall(libc::SYS_membarrier, libc::MEMBARRIER_CMD_GLOBAL, 0, 0) } != 0;
+    // Kernels with CPUs that have no tick (nohz_full) do not offer it.
+    if refused {
+        thread::sleep(AMPLE);
+    }
 }
 
 /// From a record to what it says. A record that does not hold together is none.

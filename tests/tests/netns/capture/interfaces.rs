@@ -6,6 +6,8 @@ use std::{
     net::{Ipv4Addr, UdpSocket},
     os::fd::AsRawFd as _,
     path::Path,
+    thread::sleep,
+    time::Duration,
 };
 
 use etherparse::PacketBuilder;
@@ -68,6 +70,29 @@ fn only_the_interfaces_that_are_named_are_captured_on() {
         let on = |name: &str| lines.matches(&format!(" {name} tc-")).count();
         assert_eq!([NEAR, "other0", FAR].map(on), expected, "{named:?}: {lines}");
     }
+}
+
+#[test]
+fn an_interface_that_gets_another_name_is_let_go_of() {
+    if !require_lab() {
+        return;
+    }
+    let Some(wire) = Wire::new() else { return };
+    let drops = wire.capture(&["-l", "-i", FAR, "--drops", "udp"]);
+    let lines = || drops.printed().matches(" drop | ").count();
+    until("a drop at the interface", || {
+        wire.inside(|| send(Wire::PEER));
+        (lines() > 0).then_some(())
+    });
+    wire.ip(&["link", "set", FAR, "name", "another"]);
+    until("no drop any more", || {
+        let before = lines();
+        wire.inside(|| send(Wire::PEER));
+        // Longer than a drop takes to be printed.
+        sleep(Duration::from_millis(200));
+        (lines() == before).then_some(())
+    });
+    let _ = drops.end().statistics();
 }
 
 #[test]
