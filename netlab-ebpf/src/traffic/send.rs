@@ -47,7 +47,7 @@ fn send(ctx: &mut XdpContext) -> Option<u32> {
 fn flow(flood: &Flood) -> Option<u32> {
     if flood.random != 0 {
         // SAFETY: takes nothing and returns a number.
-        return Some(unsafe { bpf_get_prandom_u32() } % flood.flows);
+        return unsafe { bpf_get_prandom_u32() }.checked_rem(flood.flows);
     }
     let next = NEXT.get_ptr_mut(0)?;
     // SAFETY: this CPU's own slot; programs at XDP do not interrupt each other.

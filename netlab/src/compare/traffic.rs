@@ -23,7 +23,7 @@ use nix::{
 
 use crate::{
     datapath::{Error, Result},
-    netlink::Netns,
+    netlink::{self, Connection, Netns, VethEnd},
 };
 
 static OBJECT: &[u8] = include_bytes_aligned!(concat!(env!("OUT_DIR"), "/netlab-traffic"));
@@ -106,6 +106,47 @@ impl Attached {
     }
 }
 
+/// An interface that receives nothing, in a namespace of its own, which goes with it.
+///
+/// The kernel calls XDP programs through a dispatcher, and patches that for every test run of a
+/// program that is attached nowhere, which takes it milliseconds on all cores. So a sender's
+/// program is attached here.
+pub struct Berth {
+    netns: Netns,
+    ifindex: u32,
+    name: String,
+}
+
+impl Berth {
+    /// In a namespace of this name, in place of one that an earlier run left behind.
+    ///
+    /// # Errors
+    ///
+    /// Where the kernel refuses.
+    pub async fn new(name: &str) -> netlink::Result<Self> {
+        const MTU: u32 = 1500;
+        match Netns::delete(name) {
+            Err(error) if !error.is_absent() => return Err(error),
+            _ => {}
+        }
+        let netns = Netns::create(name)?;
+        let mut berth = Self { netns, ifindex: 0, name: name.to_owned() };
+        let connection = Connection::open(&berth.netns)?;
+        let end = |name| VethEnd { name, mac: None, mtu: MTU };
+        connection.create_veth(&end("berth0"), &end("berth1"), &berth.netns).await?;
+        berth.ifindex = connection.link("berth0").await?.index;
+        Ok(berth)
+    }
+}
+
+impl Drop for Berth {
+    fn drop(&mut self) {
+        if let Err(error) = Netns::delete(&self.name) {
+            log::warn!("{error}");
+        }
+    }
+}
+
 /// Sends a flood.
 pub struct Sender {
     program: Attached,
@@ -125,19 +166,11 @@ pub struct Sent {
 impl Sender {
     /// Sends from an interface, by its number, of the namespace `from`.
     ///
-    /// `berth` is an interface that receives nothing: the kernel calls XDP programs through a
-    /// dispatcher, and patches that for every run of a program that is attached nowhere, which
-    /// takes it milliseconds on all cores.
-    ///
     /// # Errors
     ///
     /// Where the kernel refuses.
-    pub fn new(
-        flood: &Flood,
-        (from, ifindex): (&Netns, u32),
-        (netns, berth): (&Netns, u32),
-    ) -> Result<Self> {
-        let mut program = Attached::new(program::SEND, netns, berth)?;
+    pub fn new(flood: &Flood, (from, ifindex): (&Netns, u32), berth: &Berth) -> Result<Self> {
+        let mut program = Attached::new(program::SEND, &berth.netns, berth.ifindex)?;
         let head = flood.head().map_err(ProgramError::IOError);
         let told = traffic::Flood {
             head: head.map_err(failed("prepare", program::SEND))?,

@@ -18,4 +18,5 @@ mod offloads;
 mod readme;
 mod refusals;
 mod repair;
+mod traffic;
 mod underlay;
