@@ -26,5 +26,6 @@ pub mod nodeport;
 pub mod packet;
 pub mod reply;
 pub mod rewrite;
+pub mod traffic;
 pub mod verdict;
 pub mod wire;

@@ -20,4 +20,5 @@ mod properties;
 mod readme;
 mod refusals;
 mod repair;
+mod traffic;
 mod underlay;
