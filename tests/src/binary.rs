@@ -4,11 +4,13 @@ use std::{
     env,
     ffi::OsStr,
     path::{Path, PathBuf},
-    process::Command,
+    process::{Command, Output, Stdio},
     sync::OnceLock,
 };
 
 use serde_json::Value;
+
+use crate::privilege::skip;
 
 /// What a run of the command came to.
 #[derive(Clone, Debug)]
@@ -24,6 +26,16 @@ pub struct Ran {
 }
 
 impl Ran {
+    fn new(args: &[impl AsRef<OsStr>], output: &Output) -> Self {
+        let words: Vec<_> = args.iter().map(|arg| arg.as_ref().to_string_lossy()).collect();
+        Self {
+            line: format!("netlab {}", words.join(" ")),
+            code: output.status.code().unwrap_or(-1),
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+
     /// Itself, if it exited with `code`.
     ///
     /// # Panics
@@ -54,13 +66,25 @@ impl Ran {
 /// If it cannot be started.
 pub fn netlab(args: &[impl AsRef<OsStr>]) -> Ran {
     let output = Command::new(path()).args(args).output().expect("netlab starts");
-    let words: Vec<_> = args.iter().map(|arg| arg.as_ref().to_string_lossy()).collect();
-    Ran {
-        line: format!("netlab {}", words.join(" ")),
-        code: output.status.code().unwrap_or(-1),
-        stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
-        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
-    }
+    Ran::new(args, &output)
+}
+
+/// Runs netlab with these arguments as if these programs were not installed. None, with a word
+/// why, where unshare(1) is not.
+#[must_use]
+pub fn netlab_without(programs: &[&str], args: &[impl AsRef<OsStr>]) -> Option<Ran> {
+    // Whatever /dev/null lies over is no program any more, in this mount namespace.
+    let hide = programs.iter().map(|program| {
+        format!("for p in $(type -ap {program}); do mount --bind /dev/null $p; done; ")
+    });
+    let script = hide.collect::<String>() + "exec \"$0\" \"$@\"";
+    let mut command = Command::new("unshare");
+    command.args(["--mount", "bash", "-c", &script]).arg(path()).args(args);
+    let Ok(output) = command.stdin(Stdio::null()).output() else {
+        skip("unshare(1) is not installed");
+        return None;
+    };
+    Some(Ran::new(args, &output))
 }
 
 /// The command: what `NETLAB_BIN` names, or the one that cargo builds beside the tests.

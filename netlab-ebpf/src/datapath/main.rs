@@ -10,6 +10,9 @@
     reason = "the kernel's helpers take and return 64-bit registers for lengths and indices"
 )]
 
+#[path = "../object.rs"]
+mod object;
+
 mod fib;
 mod frame;
 mod maps;
@@ -17,14 +20,3 @@ mod skb;
 mod tc;
 mod vxlan;
 mod xdp;
-
-#[cfg(target_arch = "bpf")]
-#[panic_handler]
-fn panic(_info: &core::panic::PanicInfo<'_>) -> ! {
-    // The verifier proves that no program gets here.
-    loop {}
-}
-
-#[unsafe(link_section = "license")]
-#[unsafe(no_mangle)]
-static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";

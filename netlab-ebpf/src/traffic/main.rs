@@ -5,18 +5,10 @@
 #![no_std]
 #![no_main]
 
+#[path = "../object.rs"]
+mod object;
+
 mod forward;
 mod frame;
 mod send;
 mod take;
-
-#[cfg(target_arch = "bpf")]
-#[panic_handler]
-fn panic(_info: &core::panic::PanicInfo<'_>) -> ! {
-    // The verifier proves that no program gets here.
-    loop {}
-}
-
-#[unsafe(link_section = "license")]
-#[unsafe(no_mangle)]
-static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";

@@ -18,9 +18,9 @@ use netlab::{
     netlink::Netns,
 };
 use netlab_tests::{
-    binary::{self, netlab},
+    binary::{self, netlab, netlab_without},
     poll::until,
-    privilege::{require_lab, skip},
+    privilege::require_lab,
 };
 use nix::{
     sys::signal::{Signal, kill},
@@ -141,17 +141,10 @@ fn a_proxy_whose_program_is_missing_is_refused_and_named() {
     if !require_lab() {
         return;
     }
-    // Whatever /dev/null lies over is no program any more, in this mount namespace.
-    let hide = "for p in $(type -ap nft); do mount --bind /dev/null $p; done";
-    let compare = "exec \"$0\" compare --proxies none,nftables";
-    let output = Command::new("unshare")
-        .args(["--mount", "bash", "-c", &format!("{hide}; {compare}")])
-        .arg(binary::path())
-        .stdin(Stdio::null())
-        .output();
-    let Ok(output) = output else { return skip("unshare(1) is not installed") };
-    let stderr = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(2), "{stderr}");
+    let Some(refused) = netlab_without(&["nft"], &["compare", "--proxies", "none,nftables"]) else {
+        return;
+    };
+    let stderr = refused.expect(2).stderr;
     assert!(stderr.contains("nftables cannot be compared"), "{stderr}");
 }
 

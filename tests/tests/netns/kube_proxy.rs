@@ -1,10 +1,6 @@
 //! What kube-proxy's rules do beyond netlab's own programs, and that they are kube-proxy's.
 
-use std::{
-    collections::BTreeSet,
-    net::SocketAddr,
-    process::{Command, Stdio},
-};
+use std::{collections::BTreeSet, net::SocketAddr};
 
 use netlab::{
     lab::{LabDir, dial::Answer},
@@ -13,10 +9,10 @@ use netlab::{
     spec::model::Protocol,
 };
 use netlab_tests::{
-    binary::{self, netlab},
+    binary::{netlab, netlab_without},
     lab::{By, Lab, NODES, PEERS, WEB, WEB_PODS, bridge_address, once, unused_name},
     poll::until,
-    privilege::{require_lab, skip},
+    privilege::require_lab,
 };
 use serde_json::json;
 
@@ -100,19 +96,9 @@ fn a_machine_without_the_programs_is_refused_before_anything_is_built() {
         (Kind::Iptables, &["iptables", "iptables-nft", "iptables-legacy"]),
     ] {
         let name = unused_name();
-        // Whatever /dev/null lies over is no program any more, in this mount namespace.
-        let hide = programs.iter().map(|program| {
-            format!("for p in $(type -ap {program}); do mount --bind /dev/null $p; done; ")
-        });
-        let up = format!("exec \"$0\" lab up --name {name} --proxy {kind}");
-        let output = Command::new("unshare")
-            .args(["--mount", "bash", "-c", &format!("{}{up}", hide.collect::<String>())])
-            .arg(binary::path())
-            .stdin(Stdio::null())
-            .output();
-        let Ok(output) = output else { return skip("unshare(1) is not installed") };
-        let stderr = String::from_utf8_lossy(&output.stderr);
-        assert_eq!(output.status.code(), Some(2), "{stderr}");
+        let up = ["lab", "up", "--name", name.as_str(), "--proxy", &kind.to_string()];
+        let Some(refused) = netlab_without(programs, &up) else { return };
+        let stderr = refused.expect(2).stderr;
         assert!(stderr.contains("is not installed") && stderr.contains("--proxy ebpf"), "{stderr}");
         assert!(!LabDir::new(&name).root().exists());
         assert!(!Netns::exists(&name.netns("node-1")));

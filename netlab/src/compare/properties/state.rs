@@ -12,9 +12,10 @@ use super::{Beside, Error, LayoutError, Result, prediction};
 use crate::{
     lab::{
         Host, LabName, Mode, Options, Role, Topology, UPLINK, Underlay, address,
+        build::{create_vxlan, kernel_route},
         topology::{Link, LinkKind},
     },
-    netlink::{self, Connection, Netns, NewFdbEntry, NewVxlan, VethEnd, sysctl},
+    netlink::{self, Connection, Netns, NewFdbEntry, VethEnd, sysctl},
     spec,
 };
 
@@ -156,7 +157,7 @@ async fn prepare(connection: &Connection, node: &Host) -> Result<()> {
     for link in &node.links {
         match &link.kind {
             LinkKind::Veth { .. } if link.name == UPLINK => uplink(connection, link).await?,
-            LinkKind::Vxlan { .. } => vxlan(connection, link).await?,
+            LinkKind::Vxlan { .. } => create_vxlan(connection, link).await?,
             _ => continue,
         }
         let device = connection.link(&link.name).await?.index;
@@ -173,22 +174,6 @@ async fn uplink(connection: &Connection, link: &Link) -> Result<()> {
     let far = VethEnd { name: FAR, mac: None, mtu: link.mtu };
     connection.create_veth(&end, &far, connection.netns()).await?;
     Ok(connection.set_up(connection.link(FAR).await?.index).await?)
-}
-
-async fn vxlan(connection: &Connection, link: &Link) -> Result<()> {
-    let (LinkKind::Vxlan { vni, port, local, device }, Some(mac)) = (&link.kind, link.mac) else {
-        return Ok(());
-    };
-    let new = NewVxlan {
-        name: &link.name,
-        mac,
-        mtu: link.mtu,
-        vni: *vni,
-        port: *port,
-        local: *local,
-        device: connection.link(device).await?.index,
-    };
-    Ok(connection.create_vxlan(&new).await?)
 }
 
 /// Sets all entries, as flannel orders them: whoever sends by a route finds the rest in place.
@@ -208,15 +193,7 @@ async fn set(connection: &Connection, node: &Host) -> Result<()> {
         connection.replace_fdb(entry).await?;
     }
     for route in &node.routes {
-        let route = netlink::Route {
-            destination: route.destination,
-            gateway: Some(route.gateway),
-            device: Some(index(&route.device)?),
-            onlink: route.onlink,
-            source: None,
-            kernel: false,
-        };
-        connection.replace_route(&route).await?;
+        connection.replace_route(&kernel_route(route, index(&route.device)?)).await?;
     }
     Ok(())
 }

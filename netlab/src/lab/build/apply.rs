@@ -55,7 +55,7 @@ impl Hosts {
             }
             Change::Offload(name, offload, on) => ethtool::set(netns, name, *offload, *on),
             Change::Up(name) => connection.set_up(connection.link(name).await?.index).await,
-            Change::Vxlan(link) => vxlan(connection, link).await,
+            Change::Vxlan(link) => create_vxlan(connection, link).await,
             entry => apply_entry(connection, entry).await,
         }
     }
@@ -122,7 +122,12 @@ fn create(netns: &str) -> Result<()> {
     }
 }
 
-async fn vxlan(connection: &Connection, link: &Link) -> Result<()> {
+/// Makes a VXLAN device; nothing where the link is none.
+///
+/// # Errors
+///
+/// Where the kernel refuses, or has not the device that it is to stand on.
+pub(crate) async fn create_vxlan(connection: &Connection, link: &Link) -> Result<()> {
     let (LinkKind::Vxlan { vni, port, local, device }, Some(mac)) = (&link.kind, link.mac) else {
         return Ok(());
     };
@@ -142,7 +147,8 @@ fn veth_end(link: &Link) -> VethEnd<'_> {
     VethEnd { name: &link.name, mac: link.mac, mtu: link.mtu }
 }
 
-fn kernel_route(route: &Route, device: u32) -> netlink::Route {
+/// A route of the layout as the kernel takes it, by the index of its device.
+pub(crate) fn kernel_route(route: &Route, device: u32) -> netlink::Route {
     netlink::Route {
         destination: route.destination,
         gateway: Some(route.gateway),

@@ -8,6 +8,7 @@ mod apply;
 mod observe;
 mod steps;
 
+pub(crate) use apply::{create_vxlan, kernel_route};
 pub use observe::{Observed, ObservedHost, observe};
 pub use steps::{Change, Step, steps};
 
