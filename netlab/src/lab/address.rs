@@ -20,9 +20,12 @@ use k8s_openapi::{
 
 use super::{
     options::Underlay,
-    subnet::{self, Family, MAX_NODES},
+    subnet::{self, MAX_NODES},
 };
-use crate::spec::{Located, Objects, Place, parse::has_ended};
+use crate::{
+    netlink::Family,
+    spec::{Located, Objects, Place, parse::has_ended},
+};
 
 /// The range that Kubernetes draws node ports from unless told otherwise.
 const NODE_PORTS: std::ops::RangeInclusive<i32> = 30000..=32767;

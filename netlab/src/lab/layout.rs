@@ -6,11 +6,11 @@ use ipnet::IpNet;
 
 use super::{
     options::{LabName, Mode, Options, Underlay},
-    subnet::{self, Family},
+    subnet,
     topology::{Address, Fdb, Host, Link, LinkKind, Neighbor, Role, Route, TopologyError},
 };
 use crate::{
-    netlink::{Mac, ethtool::Offload},
+    netlink::{Family, Mac, ethtool::Offload},
     spec::{
         Spec,
         model::{Node, Pod},

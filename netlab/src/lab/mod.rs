@@ -25,8 +25,8 @@ pub mod topology;
 pub mod up;
 
 pub use crate::datapath::attach::Hook;
+pub use crate::netlink::Family;
 pub use layout::{POD_BRIDGE, UPLINK};
 pub use options::{LabName, Mode, Options, Proxy, Underlay};
 pub use state::LabDir;
-pub use subnet::Family;
 pub use topology::{Host, Role, Topology};

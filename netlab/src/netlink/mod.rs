@@ -13,6 +13,7 @@ mod connection;
 pub mod conntrack;
 mod entries;
 pub mod ethtool;
+mod family;
 mod links;
 mod mac;
 mod netns;
@@ -27,6 +28,7 @@ use nix::errno::Errno;
 
 pub use connection::Connection;
 pub use entries::{Address, FdbEntry, Neighbor, NewFdbEntry};
+pub use family::Family;
 pub use links::{Link, LinkKind, NewVxlan, VethEnd, Vxlan};
 pub use mac::{Mac, MacError};
 pub use netns::{NETNS_DIR, Netns, PRIVILEGES, missing_privileges};

@@ -34,6 +34,9 @@ use crate::{
     },
 };
 
+/// The bit of a packet's mark that asks for masquerading, in both modes.
+const MASQUERADE_MARK: &str = "0x4000";
+
 /// Which of kube-proxy's modes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

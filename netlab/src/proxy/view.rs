@@ -11,30 +11,11 @@ use std::{
 use ipnet::IpNet;
 
 use super::names::PortName;
+pub use crate::netlink::Family;
 use crate::spec::{
     Spec,
     model::{Endpoint, Node, Port, Service, ServicePort, TrafficPolicy, usable},
 };
-
-/// An address family: kube-proxy keeps a rule set of each.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Family {
-    /// IPv4.
-    V4,
-    /// IPv6.
-    V6,
-}
-
-impl Family {
-    /// Both, in the order in which they are programmed.
-    pub const ALL: [Self; 2] = [Self::V4, Self::V6];
-
-    /// Whether an address is of this family.
-    #[must_use]
-    pub fn has(self, address: IpAddr) -> bool {
-        address.is_ipv4() == (self == Self::V4)
-    }
-}
 
 /// What one node's rule set of one family is made from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -83,7 +64,7 @@ impl<'s> View<'s> {
     #[must_use]
     pub fn new(spec: &'s Spec, node: &Node, family: Family) -> Self {
         let ports = spec.services.iter().flat_map(|service| {
-            let cluster_ip = service.cluster_addresses.iter().find(|ip| family.has(**ip));
+            let cluster_ip = service.cluster_addresses.iter().find(|ip| Family::of(**ip) == family);
             let ports = cluster_ip.map(|ip| service.ports.iter().map(move |port| (*ip, port)));
             ports
                 .into_iter()
@@ -97,7 +78,7 @@ impl<'s> View<'s> {
                 .pod_cidrs
                 .iter()
                 .copied()
-                .filter(|net| family.has(net.addr()))
+                .filter(|net| Family::of(net.addr()) == family)
                 .collect(),
             ports: ports.collect(),
         }
@@ -105,7 +86,7 @@ impl<'s> View<'s> {
 }
 
 fn of(family: Family, addresses: &[IpAddr]) -> impl Iterator<Item = IpAddr> {
-    addresses.iter().copied().filter(move |address| family.has(*address))
+    addresses.iter().copied().filter(move |address| Family::of(*address) == family)
 }
 
 impl<'s> PortView<'s> {

@@ -1,7 +1,7 @@
 //! What stands in the tables whatever the Services are.
 
-use super::{MASQUERADE_MARK, Ruleset, Table, View};
-use crate::proxy::view::Family;
+use super::{Ruleset, Table, View};
+use crate::proxy::{MASQUERADE_MARK, view::Family};
 
 /// A rule in one of the kernel's own chains, which leads to one of kube-proxy's.
 pub(super) struct Jump {

@@ -18,9 +18,6 @@ use std::{borrow::Cow, collections::BTreeMap};
 use super::view::View;
 pub use transaction::{Saved, removal, transaction};
 
-/// The bit of a packet's mark that asks for masquerading.
-const MASQUERADE_MARK: &str = "0x4000";
-
 /// With more endpoints than this kube-proxy leaves comments on endpoints out.
 const LARGE_CLUSTER: usize = 1000;
 

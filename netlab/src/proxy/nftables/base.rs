@@ -1,6 +1,7 @@
 //! What stands in the table whatever the Services are.
 
-use super::{Chain, Kind, MASQUERADE_MARK, Ruleset, Set, View};
+use super::{Chain, Kind, Ruleset, Set, View};
+use crate::proxy::MASQUERADE_MARK;
 
 /// Chains that the kernel calls. Filters run on what the client dialled where they stand before
 /// DNAT, and the checks of what nobody answers after it.

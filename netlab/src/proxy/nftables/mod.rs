@@ -25,9 +25,6 @@ use super::view::{Family, View};
 /// The table's name.
 pub const TABLE: &str = "kube-proxy";
 
-/// The bit of a packet's mark that asks for masquerading.
-const MASQUERADE_MARK: &str = "0x4000";
-
 /// All that should stand in the table of one family.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ruleset {
