@@ -11,6 +11,7 @@ mod lab;
 mod output;
 mod pages;
 mod show;
+mod signals;
 
 use std::io::{IsTerminal as _, Write as _};
 

@@ -17,10 +17,10 @@ use super::{
     expression,
     output::tell,
     place,
-    signals::{Requests, Signals},
+    signals::{self, Requests},
     sink::{Sink, tell_counts},
 };
-use crate::cli::CaptureArgs;
+use crate::{cli::CaptureArgs, cmd::signals::Signals};
 
 /// Packets that are dealt with before a signal is looked for again.
 const BATCH: usize = 4096;
@@ -35,7 +35,7 @@ pub(super) async fn run(args: &CaptureArgs, color: bool) -> anyhow::Result<Outco
     let cluster = cluster.as_ref();
     let filter = expression::filter(args, cluster, LinkType::ETHERNET)?;
     let mut signals = Signals::new()?;
-    Signals::end_at_second()?;
+    signals::end_at_second()?;
     let snaplen = match args.choice.snaplen {
         0 => MAX_SNAPLEN,
         wanted => wanted.min(MAX_SNAPLEN),

@@ -10,7 +10,9 @@ use std::{
 use anyhow::bail;
 use netlab::capture::{
     LinkType, Packet,
-    file::{Direction, Format, Interface, MAX_SNAPLEN, Reader, Record, Statistics},
+    file::{
+        Direction, Format, Interface, MAX_SNAPLEN, Reader, Record, STANDARD_STREAM, Statistics,
+    },
     filter::Filter,
 };
 
@@ -57,7 +59,9 @@ pub(super) fn run(args: &CaptureArgs, path: &Path, color: bool) -> anyhow::Resul
 fn refuse_to_overwrite(args: &CaptureArgs, path: &Path) -> anyhow::Result<()> {
     let place = |path: &Path| fs::metadata(path).map(|file| (file.dev(), file.ino())).ok();
     let Some(output) = &args.file.write else { return Ok(()) };
-    if output.as_os_str() != "-" && place(output).is_some_and(|it| Some(it) == place(path)) {
+    if output.as_os_str() != STANDARD_STREAM
+        && place(output).is_some_and(|it| Some(it) == place(path))
+    {
         let file = output.display();
         bail!("-w {file}: it is the file that is read; write to another one, then rename that");
     }

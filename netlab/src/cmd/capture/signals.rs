@@ -1,59 +1,26 @@
-//! The signals that end a capture: the first in good order, the second at once. And tcpdump's
-//! own, which end nothing.
+//! What a capture does at signals beyond ending: at once at the second, and at tcpdump's own.
 
 use anyhow::Context as _;
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind};
 
-/// SIGINT, SIGTERM and SIGHUP.
-pub(super) struct Signals([Signal; 3]);
+use crate::cmd::signals::{Signals, listen};
 
-impl Signals {
-    /// From now on they end nothing by themselves.
-    pub fn new() -> anyhow::Result<Self> {
-        let listen = |kind| signal(kind).context("cannot listen for signals");
-        Ok(Self([
-            listen(SignalKind::interrupt())?,
-            listen(SignalKind::terminate())?,
-            listen(SignalKind::hangup())?,
-        ]))
-    }
-
-    /// Ends the process at the second signal, whatever it is at: a reader that does not read may
-    /// keep it from ending in good order. Nothing that is attached outlives it.
-    pub fn end_at_second() -> anyhow::Result<()> {
-        const INTERRUPTED: i32 = 130;
-        let runtime = super::runtime()?;
-        let watch = move || {
-            runtime.block_on(async {
-                if let Ok(mut signals) = Self::new() {
-                    signals.next().await;
-                    signals.next().await;
-                    std::process::exit(INTERRUPTED);
-                }
-            });
-        };
-        let thread = std::thread::Builder::new().name("signals".into()).spawn(watch);
-        thread.map(drop).context("cannot listen for signals")
-    }
-
-    /// Waits for one.
-    pub async fn next(&mut self) {
-        let Self([interrupt, terminate, hangup]) = self;
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-            _ = hangup.recv() => {}
-        }
-    }
-
-    /// Whether one has come already.
-    pub async fn came(&mut self) -> bool {
-        tokio::select! {
-            biased;
-            () = self.next() => true,
-            () = std::future::ready(()) => false,
-        }
-    }
+/// Ends the process at the second signal, whatever it is at: a reader that does not read may
+/// keep it from ending in good order. Nothing that is attached outlives it.
+pub(super) fn end_at_second() -> anyhow::Result<()> {
+    const INTERRUPTED: i32 = 130;
+    let runtime = super::runtime()?;
+    let watch = move || {
+        runtime.block_on(async {
+            if let Ok(mut signals) = Signals::new() {
+                signals.next().await;
+                signals.next().await;
+                std::process::exit(INTERRUPTED);
+            }
+        });
+    };
+    let thread = std::thread::Builder::new().name("signals".into()).spawn(watch);
+    thread.map(drop).context("cannot listen for signals")
 }
 
 /// SIGUSR1, which asks for the counts so far, and SIGUSR2, which asks for what is in memory to
@@ -66,7 +33,6 @@ pub(super) struct Requests {
 impl Requests {
     /// From now on they end nothing.
     pub fn new() -> anyhow::Result<Self> {
-        let listen = |kind| signal(kind).context("cannot listen for signals");
         let (counts, write) = (SignalKind::user_defined1(), SignalKind::user_defined2());
         Ok(Self { counts: listen(counts)?, _write: listen(write)? })
     }

@@ -7,10 +7,9 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use netlab::compare::{self, options::Options, stop::Stop};
-use tokio::signal::unix::{SignalKind, signal};
 
 use self::progress::Progress;
-use super::{Outcome, output};
+use super::{Outcome, output, signals::Signals};
 use crate::cli::compare::{CompareArgs, Output};
 
 /// Compares, and prints what came out.
@@ -54,22 +53,13 @@ fn ask_at_signal(stop: &Stop) -> anyhow::Result<()> {
     let stop = stop.clone();
     let mut builder = tokio::runtime::Builder::new_current_thread();
     let runtime = builder.enable_all().build().context("cannot start the async runtime")?;
-    let listen = |kind| signal(kind).context("cannot listen for signals");
     let guard = runtime.enter();
-    let (mut interrupt, mut terminate, mut hangup) = (
-        listen(SignalKind::interrupt())?,
-        listen(SignalKind::terminate())?,
-        listen(SignalKind::hangup())?,
-    );
+    let mut signals = Signals::new()?;
     drop(guard);
     let wait = move || {
         runtime.block_on(async {
             loop {
-                tokio::select! {
-                    _ = interrupt.recv() => {}
-                    _ = terminate.recv() => {}
-                    _ = hangup.recv() => {}
-                }
+                signals.next().await;
                 stop.ask();
             }
         });
