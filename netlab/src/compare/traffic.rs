@@ -22,7 +22,7 @@ use nix::{
 };
 
 use crate::{
-    datapath::{Error, Result},
+    datapath::{Error, Result, load::broken},
     netlink::{self, Connection, Netns, VethEnd},
 };
 
@@ -114,36 +114,22 @@ impl Attached {
 pub struct Berth {
     netns: Netns,
     ifindex: u32,
-    name: String,
 }
 
 impl Berth {
-    /// In a namespace of this name, in place of one that an earlier run left behind.
+    /// A new one.
     ///
     /// # Errors
     ///
     /// Where the kernel refuses.
-    pub async fn new(name: &str) -> netlink::Result<Self> {
+    pub async fn new() -> netlink::Result<Self> {
         const MTU: u32 = 1500;
-        match Netns::delete(name) {
-            Err(error) if !error.is_absent() => return Err(error),
-            _ => {}
-        }
-        let netns = Netns::create(name)?;
-        let mut berth = Self { netns, ifindex: 0, name: name.to_owned() };
-        let connection = Connection::open(&berth.netns)?;
+        let netns = Netns::unnamed()?;
+        let connection = Connection::open(&netns)?;
         let end = |name| VethEnd { name, mac: None, mtu: MTU };
-        connection.create_veth(&end("berth0"), &end("berth1"), &berth.netns).await?;
-        berth.ifindex = connection.link("berth0").await?.index;
-        Ok(berth)
-    }
-}
-
-impl Drop for Berth {
-    fn drop(&mut self) {
-        if let Err(error) = Netns::delete(&self.name) {
-            log::warn!("{error}");
-        }
+        connection.create_veth(&end("berth0"), &end("berth1"), &netns).await?;
+        let ifindex = connection.link("berth0").await?.index;
+        Ok(Self { netns, ifindex })
     }
 }
 
@@ -181,8 +167,8 @@ impl Sender {
         };
         let map = program.ebpf.map_mut(map::FLOOD).ok_or(Error::Missing(map::FLOOD))?;
         let mut map: Array<&mut MapData, traffic::Flood> =
-            map.try_into().map_err(of_map("use", map::FLOOD))?;
-        map.set(0, told, 0).map_err(of_map("write", map::FLOOD))?;
+            map.try_into().map_err(broken("use", map::FLOOD))?;
+        map.set(0, told, 0).map_err(broken("write", map::FLOOD))?;
         Ok(Self { program, from: from.clone(), length: flood.length })
     }
 
@@ -245,8 +231,8 @@ impl Taker {
     pub fn taken(&self) -> Result<Taken> {
         let map = self.0.ebpf.map(map::TAKEN).ok_or(Error::Missing(map::TAKEN))?;
         let map: PerCpuArray<&MapData, Taken> =
-            map.try_into().map_err(of_map("use", map::TAKEN))?;
-        let cpus = map.get(&0, 0).map_err(of_map("read", map::TAKEN))?;
+            map.try_into().map_err(broken("use", map::TAKEN))?;
+        let cpus = map.get(&0, 0).map_err(broken("read", map::TAKEN))?;
         let sum = |sum: Taken, cpu: &Taken| Taken {
             packets: sum.packets + cpu.packets,
             bytes: sum.bytes + cpu.bytes,
@@ -282,8 +268,4 @@ fn failed(operation: &'static str, program: &'static str) -> impl Fn(ProgramErro
         subject: program.to_owned(),
         source: Box::new(source),
     }
-}
-
-fn of_map(operation: &'static str, map: &'static str) -> impl Fn(aya::maps::MapError) -> Error {
-    move |source| Error::Map { operation, map, source: Box::new(source) }
 }

@@ -174,7 +174,8 @@ impl Maps {
     }
 }
 
-pub(super) fn broken(
+/// What to make of a map's refusal: what was tried, as a verb, on which map.
+pub(crate) fn broken(
     operation: &'static str,
     map: &'static str,
 ) -> impl Fn(aya::maps::MapError) -> Error {

@@ -25,7 +25,7 @@ async fn what_is_sent_is_forwarded_and_taken() {
     let port = ports.iter().find(|port| Some(port.index) == uplink.peer).unwrap();
     let _forwarder = Forwarder::new(&node, uplink.index).unwrap();
     let taker = Taker::new(&fabric, port.index).unwrap();
-    let berth = Berth::new(&format!("{name}-berth")).await.unwrap();
+    let berth = Berth::new().await.unwrap();
     // So that node-1 knows node-2's Ethernet address.
     let _ = node.run(|| std::net::UdpSocket::bind("0.0.0.0:0").unwrap().send_to(b"?", (POD, 9)));
     for (flows, random, length) in [(1, false, 64), (1000, false, 64), (1000, true, 1512)] {

@@ -186,7 +186,8 @@ pub async fn measure(cluster: &Cluster) -> Result<Overhead> {
                 pairs(seen.iter().filter(at_pod), seen.iter().filter(on_wire)).len()
             };
             let enough = |_: &(), seen: &[Seen]| {
-                found(seen) > 0 && found(seen) == seen.iter().filter(at_pod).count()
+                let pairs = found(seen);
+                pairs > 0 && pairs == seen.iter().filter(at_pod).count()
             };
             let ((), seen) = watch.during(move || kind.send(&traffic), SETTLE, enough).await?;
             let pairs = pairs(seen.iter().filter(at_pod), seen.iter().filter(on_wire));

@@ -13,8 +13,8 @@ use std::collections::HashMap;
 
 use super::{super::event::Hook, journey::Hop};
 
-/// Bridges by host and port.
-pub(super) type Ports = HashMap<(String, String), String>;
+/// Bridges by host and port. Nested, so that looking one up makes no key.
+pub(super) type Ports = HashMap<String, HashMap<String, String>>;
 
 /// Tells each hop which one it comes after. `group`: whether the packet is for several receivers.
 pub(super) fn tell(hops: &mut [Hop], ports: &Ports, group: bool) {
@@ -127,14 +127,13 @@ impl Branches<'_> {
 
     /// Whether several copies can arrive of one that went out there.
     fn spreads(&self, hop: &Hop) -> bool {
-        let is_bridge = |((host, _), bridge): (&(String, String), &String)| {
-            *host == hop.host && *bridge == hop.interface
-        };
-        self.group || self.ports.iter().any(is_bridge)
+        let ports = || self.ports.get(&hop.host);
+        let is_bridge = || ports().is_some_and(|it| it.values().any(|b| *b == hop.interface));
+        self.group || is_bridge()
     }
 
     fn bridge(&self, hop: &Hop) -> Option<&String> {
-        self.ports.get(&(hop.host.clone(), hop.interface.clone()))
+        self.ports.get(&hop.host)?.get(&hop.interface)
     }
 
     fn note(&mut self, hops: &[Hop], before: usize, hop: &Hop) {

@@ -144,7 +144,8 @@ impl Follower {
     /// Learns that an interface is a port of a bridge, so that copies that leave by several ports
     /// are known for that.
     pub fn plug(&mut self, host: &str, port: &str, bridge: &str) {
-        self.ports.insert((host.to_owned(), port.to_owned()), bridge.to_owned());
+        let ports = self.ports.entry(host.to_owned()).or_default();
+        ports.insert(port.to_owned(), bridge.to_owned());
     }
 
     /// Learns that packets were lost at these places, at some time between two: nanoseconds
