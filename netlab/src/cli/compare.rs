@@ -99,6 +99,12 @@ pub enum Workload {
     Bulk4,
     /// Time from a connection's first packet to the first byte of the answer.
     FirstByte,
+    /// Small datagrams a second, one way, from source ports in turn.
+    Pps,
+    /// Datagrams of the MTU's size a second.
+    PpsMtu,
+    /// Small datagrams a second from source ports at random.
+    PpsRandom,
 }
 
 impl From<Proxy> for options::Proxy {
@@ -122,6 +128,9 @@ impl From<Workload> for workload::Workload {
             Workload::Bulk => Self::Bulk,
             Workload::Bulk4 => Self::Bulk4,
             Workload::FirstByte => Self::FirstByte,
+            Workload::Pps => Self::Pps,
+            Workload::PpsMtu => Self::PpsMtu,
+            Workload::PpsRandom => Self::PpsRandom,
         }
     }
 }

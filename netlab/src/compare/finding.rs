@@ -116,7 +116,7 @@ fn list(parts: &[&str]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::compare::result::{judged, tests::rates};
+    use crate::compare::result::{judged, rates};
 
     #[test]
     fn what_vxlan_costs_is_said_first() {

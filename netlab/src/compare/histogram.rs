@@ -9,6 +9,10 @@ const LONGEST: Duration = Duration::from_secs(60);
 /// Digits that are kept of each.
 const DIGITS: u8 = 3;
 
+/// Where the curve of a distribution is taken.
+pub const QUANTILES: [f64; 15] =
+    [0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.975, 0.99, 0.995, 0.999, 0.9995, 0.9999, 1.0];
+
 /// Latencies of one turn.
 #[derive(Clone, Debug)]
 pub struct Histogram(hdrhistogram::Histogram<u64>);
@@ -27,6 +31,8 @@ pub struct Latencies {
     pub p99: f64,
     /// All are.
     pub max: f64,
+    /// At each of [`QUANTILES`].
+    pub curve: [f64; QUANTILES.len()],
 }
 
 impl Histogram {
@@ -59,6 +65,7 @@ impl Histogram {
             p90: at(0.9),
             p99: at(0.99),
             max: microseconds(self.0.max()),
+            curve: QUANTILES.map(at),
         })
     }
 }

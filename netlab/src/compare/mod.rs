@@ -28,7 +28,7 @@ use std::io;
 use self::{
     options::{Options, Proxy, Refusal},
     plan::{Cell, Turn},
-    result::{BpfPerOperation, Comparison, Conditions, Round, Series, VERSION},
+    result::{Comparison, Conditions, Metered, Round, Series, VERSION},
     site::{Site, Sites},
     stop::Stop,
     usage::{BpfClock, Meter, UsageError},
@@ -154,7 +154,15 @@ pub fn run(
     };
     watch(Event::Removing);
     drop(sites);
-    Ok(Comparison { version: VERSION, finding: finding::sentence(&series), conditions, series })
+    Ok(Comparison {
+        version: VERSION,
+        finding: finding::sentence(&series),
+        conditions,
+        series,
+        limits: Vec::new(),
+        scaling: Vec::new(),
+        networks: Vec::new(),
+    })
 }
 
 /// Every turn of the plan, the warm-up with the kernel's clock for BPF programs running.
@@ -177,7 +185,7 @@ fn measure(
             series.len() - 1
         });
         if turn.round == 0 {
-            series[place].bpf = warm_up(*turn, site, &limits, clock.is_some())?;
+            series[place].metered = warm_up(*turn, site, &limits, clock.is_some())?;
             continue;
         }
         clock = None;
@@ -193,12 +201,12 @@ fn warm_up(
     site: &Site,
     limits: &Limits,
     is_timed: bool,
-) -> Result<Option<BpfPerOperation>, CompareError> {
+) -> Result<Option<Metered>, CompareError> {
     let before = site.bpf_time().filter(|_| is_timed);
     match workload::run(turn.workload, &site.ends, limits) {
         Ok(work) => {
             let time = before.zip(site.bpf_time()).map(|(before, after)| after.since(&before));
-            Ok(time.map(|time| BpfPerOperation { time, work }))
+            Ok(Some(Metered { work, bpf: time, hosts: None }))
         }
         Err(Failure::Interrupted) => Err(CompareError::Interrupted),
         Err(_) => Ok(None),

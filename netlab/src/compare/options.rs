@@ -17,6 +17,10 @@ use crate::{
 pub const DEFAULT_ROUNDS: u32 = 7;
 /// Length of one turn where nothing is said.
 pub const DEFAULT_DURATION: Duration = Duration::from_secs(1);
+/// Numbers of Services where nothing is said.
+pub const DEFAULT_SCALING: [u32; 4] = [1, 10, 100, 1_000];
+/// Flows where nothing is said.
+pub const DEFAULT_FLOWS: u32 = 1_000;
 /// More rounds than this are a slip of the finger.
 const MAX_ROUNDS: u32 = 1_000;
 /// Shorter turns drown in starting and stopping, longer ones fill the kernel's conntrack table.
@@ -97,6 +101,13 @@ pub struct Options {
     pub workloads: Vec<Workload>,
     /// Services that there are, the dialled one among them.
     pub services: u32,
+    /// Numbers of Services to measure the first byte with, rising; none where that is not asked
+    /// for.
+    pub scaling: Vec<u32>,
+    /// UDP flows of the workloads that count packets per second.
+    pub flows: u32,
+    /// Whether what needs no clock is measured too: bytes, MTU, entropy, state.
+    pub properties: bool,
     /// Largest L3 packet of the underlay, in octets.
     pub mtu: u32,
     /// Rounds that count; one more warms up.
@@ -114,6 +125,9 @@ impl Default for Options {
             proxies: Proxy::ALL.to_vec(),
             workloads: Workload::ALL.to_vec(),
             services: 1,
+            scaling: DEFAULT_SCALING.to_vec(),
+            flows: DEFAULT_FLOWS,
+            properties: true,
             mtu: DEFAULT_MTU,
             rounds: DEFAULT_ROUNDS,
             duration: DEFAULT_DURATION,

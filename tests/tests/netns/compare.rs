@@ -71,7 +71,8 @@ fn a_short_run_measures_every_workload_in_every_cell_and_leaves_nothing() {
         let claims = [main.to_none, main.to_host_gw].into_iter().flatten();
         assert!(claims.clone().all(|ratio| ratio.verdict == Verdict::TooFew), "{name}: {main:?}");
         // Packets went through netlab's programs where there are any, and only there.
-        let runs = series.bpf.map(|bpf| bpf.time.runs);
+        let bpf = series.metered.as_ref().and_then(|metered| metered.bpf);
+        let runs = bpf.map(|bpf| bpf.runs);
         assert_eq!(
             runs.is_some_and(|runs| runs > 0),
             series.cell.proxy == Proxy::EbpfXdp,

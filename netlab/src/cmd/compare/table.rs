@@ -136,15 +136,14 @@ fn retransmits(series: &Series) -> u64 {
 #[expect(clippy::cast_precision_loss, reason = "counts of one turn are far below 2^52")]
 fn bpf(series: &Series) -> String {
     const MIB: f64 = 1024.0 * 1024.0;
-    match series.bpf {
-        Some(bpf) if bpf.work.operations > 0 => {
-            number(bpf.time.seconds * 1e9 / bpf.work.operations as f64)
-        }
-        Some(bpf) if bpf.work.bytes > 0 => {
-            number(bpf.time.seconds * 1e6 / (bpf.work.bytes as f64 / MIB))
-        }
-        _ => "-".to_owned(),
+    let metered = series.metered.as_ref();
+    let Some((work, bpf)) = metered.and_then(|metered| Some((metered.work, metered.bpf?))) else {
+        return "-".to_owned();
+    };
+    if work.operations > 0 {
+        return number(bpf.seconds * 1e9 / work.operations as f64);
     }
+    number(bpf.seconds * 1e6 / (work.bytes as f64 / MIB))
 }
 
 fn title(workload: Workload) -> String {
@@ -154,6 +153,9 @@ fn title(workload: Workload) -> String {
         Workload::Datagram => "64 bytes there and back, UDP",
         Workload::Bulk => "one TCP stream to the pod",
         Workload::Bulk4 => "four TCP streams to the pod",
+        Workload::Pps => "the smallest datagrams one way, source ports in turn",
+        Workload::PpsMtu => "the largest datagrams one way, source ports in turn",
+        Workload::PpsRandom => "the smallest datagrams one way, source ports at random",
         Workload::FirstByte => "from a connection's first packet to the answer's first byte",
     };
     format!("{workload}: {what}")

@@ -51,12 +51,27 @@ pub enum Workload {
     /// From a connection's first packet to the first byte of the answer, with pauses between
     /// connections.
     FirstByte,
+    /// Datagrams one way, as many as one core makes, of the least length; source ports in turn.
+    Pps,
+    /// The same, of the largest length that the pod network takes whole.
+    PpsMtu,
+    /// As [`Self::Pps`], with a source port at random for each.
+    PpsRandom,
 }
 
 impl Workload {
     /// All, in the order in which they are measured.
-    pub const ALL: [Self; 6] =
-        [Self::Request, Self::Connect, Self::Datagram, Self::Bulk, Self::Bulk4, Self::FirstByte];
+    pub const ALL: [Self; 9] = [
+        Self::Request,
+        Self::Connect,
+        Self::Datagram,
+        Self::Bulk,
+        Self::Bulk4,
+        Self::FirstByte,
+        Self::Pps,
+        Self::PpsMtu,
+        Self::PpsRandom,
+    ];
 
     /// Connections beside each other: TCP's, or UDP's flows.
     #[must_use]
@@ -77,6 +92,9 @@ impl fmt::Display for Workload {
             Self::Bulk => "bulk",
             Self::Bulk4 => "bulk-4",
             Self::FirstByte => "first-byte",
+            Self::Pps => "pps",
+            Self::PpsMtu => "pps-mtu",
+            Self::PpsRandom => "pps-random",
         })
     }
 }
@@ -165,6 +183,7 @@ pub fn run(workload: Workload, ends: &Ends, limits: &Limits) -> Result<Work, Fai
         Workload::Datagram => datagram::run(ends, limits),
         Workload::Bulk | Workload::Bulk4 => bulk::run(ends, limits, workload.flows()),
         Workload::FirstByte => first_byte::run(ends, limits),
+        Workload::Pps | Workload::PpsMtu | Workload::PpsRandom => Err(Failure::Nothing),
     }?;
     if limits.stop.is_asked() {
         return Err(Failure::Interrupted);

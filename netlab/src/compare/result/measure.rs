@@ -1,127 +1,18 @@
-//! A comparison as it came out: everything measured, with the conditions it was measured under.
-//!
-//! This is the JSON of `netlab compare -o json`. Fields are never taken away or given another
-//! meaning within a [`VERSION`]. Times are in the unit that the field or the measure names.
-
-use std::collections::BTreeMap;
+//! What is said of rounds: numbers, ratios, and how sure one can be of them. Pure.
 
 use serde::{Deserialize, Serialize};
 
-use super::{
-    options::Options,
+use super::series::Series;
+use crate::compare::{
     plan::Cell,
     statistics::{Estimate, ratios},
-    usage::{BpfTime, Usage},
+    usage::Usage,
     workload::{Work, Workload},
 };
-
-/// Version of the JSON.
-pub const VERSION: u32 = 1;
 
 /// Pairs of rounds below which nothing is claimed: with fewer, all rounds fall on one side of 1
 /// by chance more often than once in twenty (2 / 2^5), and that would be the whole interval.
 pub const LEAST_PAIRS: usize = 6;
-
-/// A comparison.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Comparison {
-    /// [`VERSION`].
-    pub version: u32,
-    /// The finding in one sentence.
-    pub finding: String,
-    /// What it was measured with.
-    pub conditions: Conditions,
-    /// Each workload in each cell, in the order in which they were measured.
-    pub series: Vec<Series>,
-}
-
-/// What it was measured with.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Conditions {
-    /// netlab's version.
-    pub netlab: String,
-    /// What was asked for. The duration is `{secs, nanos}`.
-    pub options: Options,
-    /// The machine.
-    pub machine: Machine,
-    /// By name of the cell, `vxlan ebpf-xdp`.
-    pub cells: BTreeMap<String, CellConditions>,
-    /// Connections beside each other, by workload.
-    pub flows: BTreeMap<String, u32>,
-}
-
-/// The machine.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Machine {
-    /// The kernel's release and architecture.
-    pub kernel: String,
-    /// Its CPUs' model; empty where the kernel does not say.
-    pub model: String,
-    /// How many there are for this process.
-    pub cores: usize,
-    /// Processes that ran or wanted to, averaged over the minute before the first turn.
-    pub load: f64,
-}
-
-/// What a cell is made of.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct CellConditions {
-    /// `xdp` or `tc`, or the program that loads kube-proxy's rules; empty for none.
-    pub hook: String,
-    /// Largest L3 packet of a pod, in octets.
-    pub pod_mtu: u32,
-    /// Offloads that are on, as ethtool calls them, by host and interface.
-    pub offloads: BTreeMap<String, Vec<String>>,
-}
-
-/// One workload in one cell.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Series {
-    /// What was done.
-    pub workload: Workload,
-    /// Where.
-    pub cell: Cell,
-    /// In order, without the warm-up.
-    pub rounds: Vec<Round>,
-    /// What the datapath's programs ran for in the warm-up, in which alone the kernel timed
-    /// them; nothing where there are none.
-    pub bpf: Option<BpfPerOperation>,
-    /// What is said of the rounds, the one that matters most first.
-    pub measures: Vec<Measured>,
-}
-
-/// One round.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub enum Round {
-    /// It counts.
-    Done {
-        /// What was done.
-        work: Work,
-        /// What it cost.
-        usage: Usage,
-    },
-    /// It does not count in anything.
-    Failed {
-        /// Why.
-        reason: String,
-    },
-}
-
-/// What BPF programs took in a turn, and the work that they took it for.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct BpfPerOperation {
-    /// Of all programs of both nodes.
-    pub time: BpfTime,
-    /// What was done in that turn.
-    pub work: Work,
-}
 
 /// A number that a round gives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -155,6 +46,10 @@ pub struct Measured {
     pub to_none: Option<Ratio>,
     /// To the same proxy over host-gw; nothing where that was not measured.
     pub to_host_gw: Option<Ratio>,
+    /// To the load's own ceiling; nothing where that was not measured.
+    pub to_veth: Option<Ratio>,
+    /// To bare forwarding by XDP; nothing where that was not measured.
+    pub to_forward: Option<Ratio>,
 }
 
 /// The ratio of a cell to another, of rounds of one run.
@@ -194,6 +89,9 @@ impl Measure {
             Workload::Connect => {
                 &[Self::Rate, Self::LatencyP50, Self::LatencyP99, Self::CpuPerOperation]
             }
+            Workload::Pps | Workload::PpsMtu | Workload::PpsRandom => {
+                &[Self::Rate, Self::CpuPerOperation]
+            }
             Workload::Bulk | Workload::Bulk4 => &[Self::Throughput, Self::CpuPerMib],
             Workload::FirstByte => &[Self::LatencyP50, Self::LatencyP99],
         }
@@ -223,15 +121,6 @@ impl Measure {
     }
 }
 
-impl Round {
-    fn value(&self, measure: Measure) -> Option<f64> {
-        match self {
-            Self::Done { work, usage } => measure.value(work, usage),
-            Self::Failed { .. } => None,
-        }
-    }
-}
-
 impl Ratio {
     /// Of the rounds that both have; nothing where there are none.
     #[must_use]
@@ -245,26 +134,6 @@ impl Ratio {
             () => Verdict::Less,
         };
         Some(Self { estimate, pairs: ratios.len(), verdict })
-    }
-}
-
-impl Series {
-    /// Without anything measured.
-    #[must_use]
-    pub fn new(workload: Workload, cell: Cell) -> Self {
-        Self { workload, cell, rounds: Vec::new(), bpf: None, measures: Vec::new() }
-    }
-
-    /// The values of a measure, a round each; none of a round that has failed.
-    #[must_use]
-    pub fn values(&self, measure: Measure) -> Vec<Option<f64>> {
-        self.rounds.iter().map(|round| round.value(measure)).collect()
-    }
-
-    /// How many rounds have failed.
-    #[must_use]
-    pub fn failures(&self) -> usize {
-        self.rounds.iter().filter(|round| matches!(round, Round::Failed { .. })).count()
     }
 }
 
@@ -293,14 +162,16 @@ fn judge(series: &Series, all: &[Series]) -> Vec<Measured> {
             estimate: Estimate::of(&there),
             to_none: to(series.cell.without_proxy()),
             to_host_gw: to(series.cell.without_encapsulation()),
+            to_veth: None,
+            to_forward: None,
         }
     };
     Measure::of_workload(series.workload).iter().map(measured).collect()
 }
 
 #[cfg(test)]
-pub(super) mod tests {
-    use super::*;
+pub(in crate::compare) mod tests {
+    use super::{super::Round, *};
     use crate::{compare::options::Proxy, lab::Mode};
 
     /// A series of connections at these rates; none is a round that failed.

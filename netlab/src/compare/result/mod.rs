@@ -1,0 +1,121 @@
+//! A comparison as it came out: everything measured, with the conditions it was measured under.
+//!
+//! This is the JSON of `netlab compare -o json`. Fields are never taken away or given another
+//! meaning within a [`VERSION`]. Times are in the unit that the field or the measure names.
+
+mod measure;
+mod series;
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    options::{Options, Proxy},
+    properties::{Properties, reach::Reach},
+    statistics::Estimate,
+};
+use crate::lab::Mode;
+
+#[cfg(test)]
+pub(super) use measure::tests::rates;
+pub use measure::{LEAST_PAIRS, Measure, Measured, Ratio, Verdict, judged};
+pub use series::{Limit, LimitKind, Metered, Round, Series};
+
+/// Version of the JSON.
+pub const VERSION: u32 = 2;
+
+/// A comparison.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Comparison {
+    /// [`VERSION`].
+    pub version: u32,
+    /// The finding in one sentence.
+    pub finding: String,
+    /// What it was measured with.
+    pub conditions: Conditions,
+    /// Each workload in each cell, in the order in which they were measured.
+    pub series: Vec<Series>,
+    /// What the load itself is capable of, and the least that a node can do.
+    pub limits: Vec<Limit>,
+    /// What a new connection pays for the number of Services, in the order of that number;
+    /// empty where that was not asked for.
+    pub scaling: Vec<Step>,
+    /// What differs between the pod networks and can be counted, one a mode; empty where that
+    /// was not asked for.
+    pub networks: Vec<Network>,
+}
+
+/// What it was measured with.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Conditions {
+    /// netlab's version.
+    pub netlab: String,
+    /// What was asked for. The duration is `{secs, nanos}`.
+    pub options: Options,
+    /// The machine.
+    pub machine: Machine,
+    /// By name of the cell, `vxlan ebpf-xdp`.
+    pub cells: BTreeMap<String, CellConditions>,
+    /// Connections beside each other, by workload.
+    pub flows: BTreeMap<String, u32>,
+}
+
+/// The machine.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Machine {
+    /// The kernel's release and architecture.
+    pub kernel: String,
+    /// Its CPUs' model; empty where the kernel does not say.
+    pub model: String,
+    /// How many there are for this process.
+    pub cores: usize,
+    /// Processes that ran or wanted to, averaged over the minute before the first turn.
+    pub load: f64,
+}
+
+/// What a cell is made of.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CellConditions {
+    /// `xdp` or `tc`, or the program that loads kube-proxy's rules; empty for none.
+    pub hook: String,
+    /// Largest L3 packet of a pod, in octets.
+    pub pod_mtu: u32,
+    /// Offloads that are on, as ethtool calls them, by host and interface.
+    pub offloads: BTreeMap<String, Vec<String>>,
+}
+
+/// One proxy with so many Services.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Step {
+    /// Pod network.
+    pub mode: Mode,
+    /// Who answers node ports.
+    pub proxy: Proxy,
+    /// Services that there are, the dialled one among them.
+    pub services: u32,
+    /// Seconds from when the Services were written down to when both nodes had programmed
+    /// them.
+    pub program_seconds: f64,
+    /// As in a series of the workload `first-byte`, without the warm-up.
+    pub rounds: Vec<Round>,
+    /// Median microseconds to the first byte, over the rounds; nothing where all have failed.
+    pub first_byte: Option<Estimate>,
+    /// To the same proxy with the least number of Services; nothing of that itself.
+    pub to_least: Option<Ratio>,
+}
+
+/// What a pod network is, without a clock.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Network {
+    /// On a switch: bytes, MTU, entropy, state.
+    pub properties: Properties,
+    /// Whether pods reach each other on a routed underlay.
+    pub routed: Reach,
+}
