@@ -1,5 +1,7 @@
 //! Flags of `netlab compare`.
 
+use std::path::PathBuf;
+
 use clap::{Args, ValueEnum};
 use netlab::compare::{
     options::{self, DEFAULT_DURATION, DEFAULT_ROUNDS},
@@ -15,7 +17,8 @@ Examples:
   netlab compare --proxies ebpf-xdp,none              what VXLAN costs, in a third of that
   netlab compare --modes host-gw --workloads connect  what the proxies cost
   netlab compare --workloads first-byte --services 1000
-  netlab compare -o json > today.json";
+  netlab compare -o json > today.json
+  netlab compare --diff yesterday.json today.json     what changed; exit code 1 if anything has";
 
 /// Flags of `compare`.
 #[derive(Debug, Args)]
@@ -54,6 +57,17 @@ pub struct CompareArgs {
     /// Have the pod on the node that is dialled, not on the other one.
     #[arg(long)]
     pub local: bool,
+    /// Compare nothing: tell what changed between two earlier comparisons, from their JSON. Exit
+    /// code 1 says that something did.
+    #[arg(
+        long,
+        num_args = 2,
+        value_names = ["OLD.json", "NEW.json"],
+        conflicts_with_all = [
+            "modes", "proxies", "workloads", "services", "mtu", "rounds", "duration", "local",
+        ]
+    )]
+    pub diff: Option<Vec<PathBuf>>,
     /// Format.
     #[arg(short, long, default_value = "table")]
     pub output: Output,

@@ -9,6 +9,7 @@
 //! A failed round is told as such and is in no number. Packets travel only in namespaces that
 //! are made here and go again, whatever happens.
 
+pub mod diff;
 pub mod finding;
 pub mod histogram;
 mod machine;

@@ -11,7 +11,8 @@ use std::{
 use netlab::{
     compare::{
         options::Proxy,
-        result::{Comparison, Round, VERSION, Verdict},
+        result::{Comparison, LEAST_PAIRS, Round, VERSION, Verdict},
+        statistics::Estimate,
         workload::Workload,
     },
     lab::{LabDir, Mode},
@@ -85,6 +86,37 @@ fn a_short_run_measures_every_workload_in_every_cell_and_leaves_nothing() {
     assert_eq!(conditions.cells["host-gw none"].pod_mtu, 1500);
     assert_eq!(conditions.cells["vxlan none"].pod_mtu, 1450);
     assert!(!conditions.machine.kernel.is_empty() && conditions.machine.cores > 0);
+    differences_of(&comparison);
+}
+
+/// Sets a run beside itself, beside one that went otherwise, and beside what is none.
+fn differences_of(comparison: &Comparison) {
+    let directory = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| {
+        let path = directory.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.into_os_string().into_string().unwrap()
+    };
+    let json = |run: &Comparison| serde_json::to_string(run).unwrap();
+    let mut sure = comparison.clone();
+    for ratio in sure.series.iter_mut().filter_map(|series| series.measures[0].to_none.as_mut()) {
+        ratio.pairs = LEAST_PAIRS;
+    }
+    let mut faster = sure.clone();
+    let first = faster.series.iter_mut().find_map(|series| series.measures[0].to_none.as_mut());
+    let estimate = &mut first.unwrap().estimate;
+    let beyond = estimate.high * 2.0;
+    *estimate = Estimate { median: beyond, low: beyond, high: beyond };
+    let old = write("old.json", &json(&sure));
+
+    let same = netlab(&["compare", "--diff", &old, &old]).expect(0);
+    assert!(same.stdout.contains(", 0 changed, "), "{}", same.stdout);
+    let changed = netlab(&["compare", "--diff", &old, &write("new.json", &json(&faster))]);
+    let changed = changed.expect(1).stdout;
+    assert!(changed.contains(", 1 changed, ") && changed.contains("ebpf-xdp"), "{changed}");
+    let other = write("other.json", r#"{"version": 1}"#);
+    let refused = netlab(&["compare", "--diff", &old, &other]).expect(2).stderr;
+    assert!(refused.contains("version 1") && refused.contains("other.json"), "{refused}");
 }
 
 #[test]

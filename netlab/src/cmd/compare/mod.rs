@@ -1,5 +1,6 @@
 //! `netlab compare`.
 
+mod diff;
 mod progress;
 mod table;
 
@@ -19,6 +20,9 @@ use crate::cli::compare::{CompareArgs, Output};
 /// Bad input, a lab that cannot be built, a signal; nothing is left behind in any case.
 pub fn run(args: CompareArgs) -> anyhow::Result<Outcome> {
     let format = args.output;
+    if let Some([old, new]) = args.diff.as_deref() {
+        return diff::run([old, new], format);
+    }
     let options = options(args)?;
     options.check()?;
     let stop = Stop::default();

@@ -53,9 +53,9 @@ fn conditions(comparison: &Comparison) -> String {
 fn section(workload: Workload, all: &[&Series]) -> String {
     let measures = Measure::of_workload(workload);
     let Some((main, others)) = measures.split_first() else { return String::new() };
-    let mut header = vec!["CELL".to_owned(), heading(*main), "TO NONE".to_owned()];
+    let mut header = vec!["CELL".to_owned(), heading(*main).to_owned(), "TO NONE".to_owned()];
     header.push("TO HOST-GW".to_owned());
-    header.extend(others.iter().map(|measure| heading(*measure)));
+    header.extend(others.iter().map(|measure| heading(*measure).to_owned()));
     let bpf = match workload {
         Workload::Bulk | Workload::Bulk4 => "BPF us/MiB",
         _ => "BPF ns/OP",
@@ -161,7 +161,8 @@ fn title(workload: Workload) -> String {
     format!("{workload}: {what}")
 }
 
-fn heading(measure: Measure) -> String {
+/// What a column of it is called.
+pub(super) const fn heading(measure: Measure) -> &'static str {
     match measure {
         Measure::Throughput => "Mbit/s [95%]",
         Measure::Rate => "PER SECOND [95%]",
@@ -171,7 +172,6 @@ fn heading(measure: Measure) -> String {
         Measure::CpuPerOperation => "CPU us/OP",
         Measure::CpuPerMib => "CPU ms/MiB",
     }
-    .to_owned()
 }
 
 fn legend(comparison: &Comparison) -> String {

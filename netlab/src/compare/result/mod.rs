@@ -47,6 +47,35 @@ pub struct Comparison {
     pub networks: Vec<Network>,
 }
 
+/// Why text is no comparison.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// It is not the JSON of a comparison.
+    #[error("it is not what `netlab compare -o json` prints")]
+    Json(#[from] serde_json::Error),
+    /// Another netlab has made it.
+    #[error(
+        "it is version {0} of the JSON, and this netlab reads version {VERSION}; compare again, \
+         or take the netlab that made it"
+    )]
+    Version(u64),
+}
+
+impl Comparison {
+    /// Reads what `netlab compare -o json` prints.
+    ///
+    /// # Errors
+    ///
+    /// See [`ReadError`].
+    pub fn read(text: &str) -> Result<Self, ReadError> {
+        let value: serde_json::Value = serde_json::from_str(text)?;
+        match value.get("version").and_then(serde_json::Value::as_u64) {
+            Some(version) if version != u64::from(VERSION) => Err(ReadError::Version(version)),
+            _ => Ok(serde_json::from_value(value)?),
+        }
+    }
+}
+
 /// What it was measured with.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -118,4 +147,17 @@ pub struct Network {
     pub properties: Properties,
     /// Whether pods reach each other on a routed underlay.
     pub routed: Reach,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn other_versions_and_other_files_are_refused() {
+        let refused = |text: &str| Comparison::read(text).unwrap_err().to_string();
+        assert!(refused(r#"{"version": 1, "series": []}"#).contains("version 1 of the JSON"));
+        assert!(refused("{}").contains("netlab compare -o json"));
+        assert!(refused("PK").contains("netlab compare -o json"));
+    }
 }
