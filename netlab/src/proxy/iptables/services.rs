@@ -28,7 +28,7 @@ pub(super) fn render(
             external(ruleset, view, port, &names);
         }
         if !port.has_external() {
-            let (why, target) = nobody(port, &names, "DROP");
+            let (why, target) = nobody(port, &names);
             let rule = format!("{why} -m addrtype --dst-type LOCAL {dialled} -j {target}");
             ruleset.filter("KUBE-EXTERNAL-SERVICES", rule);
         }
@@ -72,10 +72,11 @@ fn comment(text: &str) -> String {
     format!("-m comment --comment \"{text}\"")
 }
 
-/// Comment and target for what nobody answers: refused where there is no endpoint at all.
-fn nobody(port: &PortView<'_>, names: &Names, elsewhere: &'static str) -> (String, &'static str) {
+/// Comment and target for what nobody answers: refused where there is no endpoint at all, and
+/// dropped where the policy leaves none.
+fn nobody(port: &PortView<'_>, names: &Names) -> (String, &'static str) {
     let (what, target) = if port.has_endpoints {
-        ("no local endpoints", elsewhere)
+        ("no local endpoints", "DROP")
     } else {
         ("no endpoints", "REJECT")
     };
@@ -85,7 +86,7 @@ fn nobody(port: &PortView<'_>, names: &Names, elsewhere: &'static str) -> (Strin
 fn cluster_ip(ruleset: &mut Ruleset, view: &View<'_>, port: &PortView<'_>, names: &Names) {
     let dialled = format!("{} -d {} --dport {}", names.protocol, port.cluster_ip, port.port);
     if !port.has_internal() {
-        let (why, target) = nobody(port, names, "REJECT");
+        let (why, target) = nobody(port, names);
         ruleset.filter("KUBE-SERVICES", format!("{why} {dialled} -j {target}"));
         return;
     }
