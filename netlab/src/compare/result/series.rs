@@ -1,6 +1,6 @@
 //! What was measured, round by round.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt};
 
 use serde::{Deserialize, Serialize};
 
@@ -86,6 +86,29 @@ pub enum LimitKind {
     /// The node that is dialled forwards by a bare XDP program and the kernel's FIB, without any
     /// translation, over host-gw. Packets per second only.
     Forward,
+}
+
+impl fmt::Display for LimitKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Veth => "veth",
+            Self::Forward => "forward",
+        })
+    }
+}
+
+impl Limit {
+    /// Without anything measured.
+    #[must_use]
+    pub const fn new(kind: LimitKind, workload: Workload) -> Self {
+        Self { kind, workload, rounds: Vec::new(), measures: Vec::new() }
+    }
+
+    /// The values of a measure, a round each; none of a round that has failed.
+    #[must_use]
+    pub fn values(&self, measure: Measure) -> Vec<Option<f64>> {
+        self.rounds.iter().map(|round| round.value(measure)).collect()
+    }
 }
 
 impl Round {
