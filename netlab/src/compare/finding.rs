@@ -3,7 +3,7 @@
 use super::{
     options::Proxy,
     plan::Cell,
-    result::{Measure, Measured, Ratio, Series, Verdict},
+    result::{LOSSY, Measure, Measured, Ratio, Series, Verdict},
     workload::Workload,
 };
 use crate::lab::Mode;
@@ -22,8 +22,8 @@ fn encapsulation(all: &[Series]) -> Option<String> {
         series.cell.mode == Mode::Vxlan && main(series).is_some_and(|m| m.to_host_gw.is_some())
     })?;
     let of = all.iter().filter(|series| series.cell == first.cell);
-    let is_bound = |series: &Series| is_bound(all, series, Cell::without_encapsulation);
-    let tell = |series| tell(series, is_bound(series), |m| m.to_host_gw);
+    let objection = |series: &Series| objection(all, series, Cell::without_encapsulation);
+    let tell = |series| tell(series, objection(series), |m| m.to_host_gw);
     let told: Vec<_> = of.filter_map(tell).collect();
     let with = match first.cell.proxy {
         Proxy::None => "without a proxy".to_owned(),
@@ -35,8 +35,8 @@ fn encapsulation(all: &[Series]) -> Option<String> {
 fn proxies(all: &[Series]) -> Option<String> {
     let first = all.iter().find(|series| main(series).is_some_and(|m| m.to_none.is_some()))?;
     let of = all.iter().filter(|series| series.cell == first.cell);
-    let is_bound = |series: &Series| is_bound(all, series, Cell::without_proxy);
-    let tell = |series| tell(series, is_bound(series), |m| m.to_none);
+    let objection = |series: &Series| objection(all, series, Cell::without_proxy);
+    let tell = |series| tell(series, objection(series), |m| m.to_none);
     let told: Vec<_> = of.filter_map(tell).collect();
     let (proxy, mode) = (first.cell.proxy, first.cell.mode);
     Some(say(&proxy.to_string(), "no proxy", &format!("over {mode}"), &told))
@@ -49,15 +49,19 @@ fn say(who: &str, than: &str, with: &str, told: &[Told]) -> String {
     };
     let clear = sum(|told| match told {
         Told::Clear(text) => Some(text),
-        Told::Not(_) | Told::Bound(_) => None,
+        Told::Not(_) | Told::Bound(_) | Told::Lossy(_) => None,
     });
     let unclear = sum(|told| match told {
         Told::Not(subject) => Some(subject),
-        Told::Clear(_) | Told::Bound(_) => None,
+        Told::Clear(_) | Told::Bound(_) | Told::Lossy(_) => None,
     });
     let bound = sum(|told| match told {
         Told::Bound(subject) => Some(subject),
-        Told::Clear(_) | Told::Not(_) => None,
+        Told::Clear(_) | Told::Not(_) | Told::Lossy(_) => None,
+    });
+    let lossy = sum(|told| match told {
+        Told::Lossy(subject) => Some(subject),
+        Told::Clear(_) | Told::Not(_) | Told::Bound(_) => None,
     });
     let said = match (clear.as_slice(), unclear.as_slice()) {
         ([], _) => format!(
@@ -71,11 +75,11 @@ fn say(who: &str, than: &str, with: &str, told: &[Told]) -> String {
             unclear.join(", ")
         ),
     };
-    if bound.is_empty() {
-        return said;
-    }
-    let said = said.trim_end_matches('.');
-    format!("{said}; bound by the load itself in both: {}.", bound.join(", "))
+    let besides = [("bound by the load itself in both", bound), ("drops packets", lossy)];
+    let besides = besides.iter().filter(|(_, subjects)| !subjects.is_empty());
+    besides.fold(said, |said, (why, subjects)| {
+        format!("{}; {why}: {}.", said.trim_end_matches('.'), subjects.join(", "))
+    })
 }
 
 /// What a workload tells.
@@ -86,25 +90,36 @@ enum Told {
     Not(String),
     /// What tells of the load rather than of either side.
     Bound(String),
+    /// Where packets are lost, so that it is not the same work.
+    Lossy(String),
 }
 
-/// Whether a workload is the load's own ceiling in a cell and in what that is compared with.
-fn is_bound(all: &[Series], series: &Series, base: impl Fn(Cell) -> Option<Cell>) -> bool {
+/// Why nothing is claimed of a workload, whatever the ratio: it is the load's own ceiling in the
+/// cell and in what that is compared with, or either drops.
+fn objection(
+    all: &[Series],
+    series: &Series,
+    base: impl Fn(Cell) -> Option<Cell>,
+) -> Option<fn(String) -> Told> {
     let base = base(series.cell);
     let of_base = |other: &&Series| other.workload == series.workload && Some(other.cell) == base;
-    series.generator_bound && all.iter().find(of_base).is_some_and(|base| base.generator_bound)
+    let both = [series, all.iter().find(of_base)?];
+    if both.iter().any(|one| one.loss().is_some_and(|loss| loss > LOSSY)) {
+        return Some(Told::Lossy);
+    }
+    both.iter().all(|one| one.generator_bound).then_some(Told::Bound)
 }
 
 fn tell(
     series: &Series,
-    is_bound: bool,
+    objection: Option<fn(String) -> Told>,
     ratio: impl Fn(&Measured) -> Option<Ratio>,
 ) -> Option<Told> {
     let measured = main(series)?;
     let ratio = ratio(measured)?;
     let subject = subject(series.workload, measured.measure);
-    if is_bound {
-        return Some(Told::Bound(subject));
+    if let Some(told) = objection {
+        return Some(told(subject));
     }
     let percent = (ratio.estimate.median - 1.0).abs() * 100.0;
     let percent = if percent < 10.0 { format!("{percent:.1}%") } else { format!("{percent:.0}%") };
@@ -149,7 +164,11 @@ fn list(parts: &[&str]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::compare::result::{judged, rates};
+    use crate::compare::{
+        result::{Round, judged, rates},
+        usage::Usage,
+        workload::Work,
+    };
 
     #[test]
     fn what_vxlan_costs_is_said_first() {
@@ -197,6 +216,27 @@ mod tests {
         );
         let clear = "costs 31% of connect rate and costs 5.0% of small-packet rate here";
         assert!(said(false).contains(clear), "{}", said(false));
+    }
+
+    #[test]
+    fn what_drops_packets_is_not_claimed_whoever_drops() {
+        let pps = |mode, lost| {
+            let round = |work| Round::Done { work, usage: Usage::default() };
+            let work = Work { seconds: 1.0, operations: 1000, lost, ..Work::default() };
+            let series = rates(mode, Proxy::EbpfTc, &[]);
+            Series { workload: Workload::PpsRandom, rounds: vec![round(work); 7], ..series }
+        };
+        let said = |host_gw, vxlan| {
+            sentence(&judged(vec![pps(Mode::HostGw, host_gw), pps(Mode::Vxlan, vxlan)]))
+        };
+        for (host_gw, vxlan) in [(20, 0), (0, 20)] {
+            let said = said(host_gw, vxlan);
+            assert!(
+                said.ends_with("; drops packets: small-packet rate from random ports."),
+                "{said}"
+            );
+        }
+        assert!(!said(5, 5).contains("drops"), "{}", said(5, 5));
     }
 
     #[test]

@@ -4,7 +4,8 @@ use std::fmt::Write as _;
 
 use netlab::compare::{
     result::{
-        Comparison, LEAST_PAIRS, Limit, LimitKind, Measure, Measured, Ratio, Round, Series, Verdict,
+        Comparison, LEAST_PAIRS, LOSSY, Limit, LimitKind, Measure, Measured, Ratio, Round, Series,
+        Verdict, loss,
     },
     statistics::Estimate,
     traffic::Flood,
@@ -157,16 +158,10 @@ fn over(main: Option<&Measured>, ceiling: Option<&Measured>) -> String {
 }
 
 /// In percent of what was sent, in all rounds.
-#[expect(clippy::cast_precision_loss, reason = "counts of one run are far below 2^52")]
 fn lost(rounds: &[Round]) -> String {
-    let [lost, came] = rounds.iter().fold([0, 0], |[lost, came], round| match round {
-        Round::Done { work, .. } => [lost + work.lost, came + work.operations],
-        Round::Failed { .. } => [lost, came],
-    });
-    match lost + came {
-        0 => "-".to_owned(),
-        sent => format!("{:.2}", lost as f64 * 100.0 / sent as f64),
-    }
+    let Some(loss) = loss(rounds) else { return "-".to_owned() };
+    let mark = if loss > LOSSY { " !" } else { "" };
+    format!("{:.2}{mark}", loss * 100.0)
 }
 
 /// How long a flood's frames are.
@@ -284,6 +279,9 @@ fn legend(comparison: &Comparison) -> String {
              more of the load than of the cell\n",
         );
     }
+    if comparison.series.iter().any(|series| series.loss().is_some_and(|loss| loss > LOSSY)) {
+        text.push_str("! drops packets: what came is told, but it is not the same work\n");
+    }
     if comparison.conditions.options.workloads.iter().any(|workload| workload.is_flood()) {
         text.push_str(
             "TO FORWARD: ratio to bare XDP forwarding; ns OVER VETH: what a packet takes longer \
@@ -298,11 +296,39 @@ fn legend(comparison: &Comparison) -> String {
 
 #[cfg(test)]
 mod tests {
+    use netlab::compare::workload::Work;
+
     use super::*;
 
     #[test]
     fn numbers_have_three_digits_or_so() {
         assert_eq!([1234.5, 99.96, 12.34, 1.234].map(number), ["1234", "100.0", "12.3", "1.23"]);
+    }
+
+    #[test]
+    fn loss_is_of_all_rounds_and_marked_where_it_is_much() {
+        let round = |came, lost| {
+            let work = Work { operations: came, lost, ..Work::default() };
+            Round::Done { work, usage: Default::default() }
+        };
+        let failed = || Round::Failed { reason: "it broke".into() };
+        assert_eq!(lost(&[round(500, 0), failed(), round(480, 20)]), "2.00 !");
+        assert_eq!(lost(&[round(9_999, 1)]), "0.01");
+        assert_eq!(lost(&[failed()]), "-");
+    }
+
+    #[test]
+    fn what_a_packet_takes_longer_is_the_difference_of_the_rates_inverses() {
+        let at = |median| Measured {
+            measure: Measure::Rate,
+            estimate: Some(Estimate { median, low: median, high: median }),
+            to_none: None,
+            to_host_gw: None,
+            to_veth: None,
+            to_forward: None,
+        };
+        assert_eq!(over(Some(&at(1e6)), Some(&at(4e6))), "750");
+        assert_eq!(over(Some(&at(1e6)), None), "-");
     }
 
     #[test]

@@ -83,14 +83,14 @@ mod tests {
     #[test]
     fn ratios_to_limits_are_of_each_round() {
         let veth = limit(LimitKind::Veth, &[Some(200), Some(100), None, Some(400)]);
-        let forward = limit(LimitKind::Forward, &[Some(125); 4]);
+        let forward = limit(LimitKind::Forward, &[Some(200); 4]);
         let series = alone(&[Some(100), Some(50), Some(7), Some(200)], &[veth, forward]);
         let rate = series.measures[0];
         let to_veth = rate.to_veth.unwrap();
         assert_eq!((to_veth.estimate.median, to_veth.pairs), (0.5, 3));
         assert_eq!(to_veth.verdict, Verdict::TooFew);
         assert_eq!(rate.to_forward.unwrap().pairs, 4);
-        assert_eq!(rate.to_forward.unwrap().estimate.median, 0.6);
+        assert_eq!(rate.to_forward.unwrap().estimate.median, 0.375);
         // One CPU second each: the rate's inverse, and not the rate's ratio.
         let cpu = series.measures.iter().find(|m| m.measure == Measure::CpuPerOperation).unwrap();
         assert_eq!(cpu.to_veth.unwrap().estimate.median, 2.0);

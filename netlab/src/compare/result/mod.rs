@@ -22,7 +22,7 @@ pub use bound::{BOUND, beside, limited};
 #[cfg(test)]
 pub(super) use measure::tests::rates;
 pub use measure::{LEAST_PAIRS, Measure, Measured, Ratio, Verdict, judged};
-pub use series::{Limit, LimitKind, Metered, Round, Series};
+pub use series::{LOSSY, Limit, LimitKind, Metered, Round, Series, loss};
 
 /// Version of the JSON.
 pub const VERSION: u32 = 2;

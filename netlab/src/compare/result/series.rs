@@ -11,6 +11,10 @@ use crate::compare::{
     workload::{Work, Workload},
 };
 
+/// Share of a flood from which on its loss is too much: a path that drops is not fast, and its
+/// rate is of other work than that of one which does not.
+pub const LOSSY: f64 = 0.01;
+
 /// One workload in one cell.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -140,9 +144,26 @@ impl Series {
         self.rounds.iter().map(|round| round.value(measure)).collect()
     }
 
+    /// The share of a flood's datagrams that did not come, in all rounds; nothing of others.
+    #[must_use]
+    pub fn loss(&self) -> Option<f64> {
+        self.workload.is_flood().then(|| loss(&self.rounds)).flatten()
+    }
+
     /// How many rounds have failed.
     #[must_use]
     pub fn failures(&self) -> usize {
         self.rounds.iter().filter(|round| matches!(round, Round::Failed { .. })).count()
     }
+}
+
+/// The share of what was sent that did not come, where something was.
+#[must_use]
+#[expect(clippy::cast_precision_loss, reason = "counts of one run are far below 2^52")]
+pub fn loss(rounds: &[Round]) -> Option<f64> {
+    let [lost, came] = rounds.iter().fold([0, 0], |[lost, came], round| match round {
+        Round::Done { work, .. } => [lost + work.lost, came + work.operations],
+        Round::Failed { .. } => [lost, came],
+    });
+    (lost + came > 0).then(|| lost as f64 / (lost + came) as f64)
 }
