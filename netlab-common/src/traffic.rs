@@ -2,11 +2,12 @@
 //!
 //! Law: as in [`crate::event`]: `repr(C)`, no padding, every field any bit pattern.
 
-/// Bytes at the start of a frame that the generator writes anew for each: all of the headers.
+/// Bytes at the start of a frame that the generator writes anew for each: all of the headers, and
+/// with them the shortest frame of Ethernet without its checksum (IEEE 802.3, 64 octets with it).
 /// The rest of a frame is as whoever had its memory last left it.
-pub const HEAD: usize = 64;
+pub const HEAD: usize = 60;
 
-/// What to send. 80 bytes.
+/// What to send. 76 bytes.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Flood {

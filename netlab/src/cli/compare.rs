@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use netlab::compare::{
-    options::{self, DEFAULT_DURATION, DEFAULT_ROUNDS},
+    options::{self, DEFAULT_DURATION, DEFAULT_FLOWS, DEFAULT_ROUNDS},
     workload,
 };
 
@@ -17,6 +17,7 @@ Examples:
   netlab compare --proxies ebpf-xdp,none              what VXLAN costs, in a third of that
   netlab compare --modes host-gw --workloads connect  what the proxies cost
   netlab compare --workloads first-byte --services 1000
+  netlab compare --workloads pps,pps-mtu --flows 10000
   netlab compare -o json > today.json
   netlab compare --diff yesterday.json today.json     what changed; exit code 1 if anything has";
 
@@ -39,12 +40,15 @@ pub struct CompareArgs {
         long,
         value_name = "LIST",
         value_delimiter = ',',
-        default_value = "request,connect,datagram,bulk,bulk-4,first-byte"
+        default_value = "request,connect,datagram,bulk,bulk-4,first-byte,pps,pps-mtu,pps-random"
     )]
     pub workloads: Vec<Workload>,
     /// How many Services there are, the one that is dialled among them.
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub services: u32,
+    /// How many UDP flows there are in pps and pps-mtu; pps-random has one for every source port.
+    #[arg(long, value_name = "N", default_value_t = DEFAULT_FLOWS)]
+    pub flows: u32,
     /// MTU of the underlay.
     #[arg(long, value_name = "OCTETS", default_value_t = netlab::lab::options::DEFAULT_MTU)]
     pub mtu: u32,

@@ -1,9 +1,10 @@
 //! A comparison: the same work in labs that differ in one thing, on this machine, in one run.
 //!
 //! Down: [`options`] give the [`plan`]; for each of its cells a [`site`] is built, and each of
-//! its turns is a [`workload`] beside which [`usage`] is metered. Up: what came out is in
-//! [`result`], judged by [`statistics`], and [`finding`] puts it into a sentence. What needs no
-//! clock is in [`properties`]; [`traffic`] makes packets by the million.
+//! its turns is a [`workload`] beside which [`usage`] is metered. Limits take turns too, on a
+//! bare [`wire`] and with a bare forwarder. Up: what came out is in [`result`], judged by
+//! [`statistics`], and [`finding`] puts it into a sentence. What needs no clock is in
+//! [`properties`]; [`traffic`] makes packets by the million, which go along a [`lane`].
 //!
 //! Laws: only ratios of rounds of one run are claimed, and only where their interval is off 1.
 //! A failed round is told as such and is in no number. Packets travel only in namespaces that
@@ -12,6 +13,7 @@
 pub mod diff;
 pub mod finding;
 pub mod histogram;
+pub mod lane;
 mod machine;
 pub mod options;
 pub mod plan;
@@ -22,18 +24,20 @@ pub mod statistics;
 pub mod stop;
 pub mod traffic;
 pub mod usage;
+pub mod wire;
 pub mod workload;
 
 use std::io;
 
 use self::{
     options::{Options, Proxy, Refusal},
-    plan::{Cell, Turn},
-    result::{Comparison, Conditions, Metered, Round, Series, VERSION},
+    plan::{Cell, Place, Turn},
+    result::{Comparison, Conditions, Limit, LimitKind, Metered, Round, Series, VERSION},
     site::{Site, Sites},
     stop::Stop,
+    traffic::Forwarder,
     usage::{BpfClock, Meter, UsageError},
-    workload::{Failure, Limits},
+    workload::{Ends, Failure, Limits, Ready, Workload},
 };
 use crate::{
     lab::{state::StateError, up::UpError},
@@ -141,17 +145,19 @@ pub fn run(
     let machine = machine::describe();
     let mut sites = Sites::new(runtime, options)?;
     let cells = plan::cells(options);
-    for (at, cell) in cells.iter().enumerate() {
-        watch(Event::Building { cell: *cell, at, of: cells.len() });
+    let labs = plan::labs(options);
+    for (at, cell) in labs.iter().enumerate() {
+        watch(Event::Building { cell: *cell, at, of: labs.len() });
         sites.add(*cell, options, stop)?;
     }
-    let series = measure(options, &sites, stop, &mut watch)?;
+    let (series, limits) = measure(options, &sites, stop, &mut watch)?;
+    let of_cells = sites.all().iter().filter(|site| cells.contains(&site.cell));
     let conditions = Conditions {
         netlab: env!("CARGO_PKG_VERSION").to_owned(),
         options: options.clone(),
         machine,
-        cells: sites.all().iter().map(|s| (s.cell.to_string(), s.conditions.clone())).collect(),
-        flows: options.workloads.iter().map(|w| (w.to_string(), w.flows())).collect(),
+        cells: of_cells.map(|s| (s.cell.to_string(), s.conditions.clone())).collect(),
+        flows: options.workloads.iter().map(|w| (w.to_string(), w.flows(options.flows))).collect(),
     };
     watch(Event::Removing);
     drop(sites);
@@ -160,7 +166,7 @@ pub fn run(
         finding: finding::sentence(&series),
         conditions,
         series,
-        limits: Vec::new(),
+        limits,
         scaling: Vec::new(),
         networks: Vec::new(),
     })
@@ -172,17 +178,32 @@ fn measure(
     sites: &Sites,
     stop: &Stop,
     watch: &mut impl FnMut(Event),
-) -> Result<Vec<Series>, CompareError> {
-    let limits = Limits { duration: options.duration, stop: stop.clone() };
+) -> Result<(Vec<Series>, Vec<Limit>), CompareError> {
+    let mtu = sites.all().iter().map(|site| site.conditions.pod_mtu).min();
+    let limits = Limits {
+        duration: options.duration,
+        stop: stop.clone(),
+        flows: options.flows,
+        mtu: mtu.unwrap_or(options.mtu),
+    };
     let turns = plan::turns(options);
     let mut series: Vec<Series> = Vec::new();
+    let mut bounds: Vec<Limit> = Vec::new();
     let mut clock = BpfClock::start();
     for (at, turn) in turns.iter().enumerate() {
         watch(Event::Turn { turn: *turn, at, of: turns.len() });
-        let site = sites.site(turn.cell).ok_or(CompareError::Gone(turn.cell))?;
-        let of_turn = |s: &Series| s.workload == turn.workload && s.cell == turn.cell;
+        let cell = match turn.place {
+            Place::Cell(cell) => cell,
+            Place::Limit(kind) => {
+                let round = without_cell(kind, turn.workload, sites, &limits)?;
+                note(&mut bounds, kind, *turn, round);
+                continue;
+            }
+        };
+        let site = sites.site(cell).ok_or(CompareError::Gone(cell))?;
+        let of_turn = |s: &Series| s.workload == turn.workload && s.cell == cell;
         let place = series.iter().position(of_turn).unwrap_or_else(|| {
-            series.push(Series::new(turn.workload, turn.cell));
+            series.push(Series::new(turn.workload, cell));
             series.len() - 1
         });
         if turn.round == 0 {
@@ -190,10 +211,41 @@ fn measure(
             continue;
         }
         clock = None;
-        series[place].rounds.push(one(*turn, site, &limits)?);
+        series[place].rounds.push(one(turn.workload, &site.ends, &limits)?);
     }
     drop(clock);
-    Ok(result::judged(series))
+    let bounds = result::limited(bounds);
+    Ok((result::beside(result::judged(series), &bounds), bounds))
+}
+
+/// A round of a limit.
+fn without_cell(
+    kind: LimitKind,
+    workload: Workload,
+    sites: &Sites,
+    limits: &Limits,
+) -> Result<Round, CompareError> {
+    if kind == LimitKind::Veth {
+        return one(workload, sites.wire(), limits);
+    }
+    let site = sites.site(plan::FORWARDING).ok_or(CompareError::Gone(plan::FORWARDING))?;
+    let (node, uplink) = &site.ends.lane.entry;
+    match Forwarder::new(node, *uplink) {
+        Ok(_forwarder) => one(workload, &site.ends, limits),
+        Err(error) => Ok(Round::Failed { reason: Failure::from(error).to_string() }),
+    }
+}
+
+/// Keeps a limit's round, unless it was to warm up.
+fn note(limits: &mut Vec<Limit>, kind: LimitKind, turn: Turn, round: Round) {
+    if turn.round == 0 {
+        return;
+    }
+    let of_turn = |limit: &&mut Limit| limit.kind == kind && limit.workload == turn.workload;
+    match limits.iter_mut().find(of_turn) {
+        Some(limit) => limit.rounds.push(round),
+        None => limits.push(Limit { rounds: vec![round], ..Limit::new(kind, turn.workload) }),
+    }
 }
 
 /// The round that does not count, but for what the programs ran for.
@@ -203,23 +255,27 @@ fn warm_up(
     limits: &Limits,
     is_timed: bool,
 ) -> Result<Option<Metered>, CompareError> {
-    let before = site.bpf_time().filter(|_| is_timed);
-    match workload::run(turn.workload, &site.ends, limits) {
-        Ok(work) => {
-            let time = before.zip(site.bpf_time()).map(|(before, after)| after.since(&before));
-            Ok(Some(Metered { work, bpf: time, hosts: None }))
-        }
+    let metered = || {
+        let ready = Ready::new(turn.workload, &site.ends, limits)?;
+        let before = site.bpf_time().filter(|_| is_timed);
+        let work = ready.run()?;
+        let time = before.zip(site.bpf_time()).map(|(before, after)| after.since(&before));
+        Ok(Metered { work, bpf: time, hosts: None })
+    };
+    match metered() {
+        Ok(metered) => Ok(Some(metered)),
         Err(Failure::Interrupted) => Err(CompareError::Interrupted),
         Err(_) => Ok(None),
     }
 }
 
 /// A round that counts, unless it fails.
-fn one(turn: Turn, site: &Site, limits: &Limits) -> Result<Round, CompareError> {
+fn one(workload: Workload, ends: &Ends, limits: &Limits) -> Result<Round, CompareError> {
     let metered = || -> Result<Round, RoundError> {
-        let namespaces = [&site.ends.client, &site.ends.server];
+        let ready = Ready::new(workload, ends, limits)?;
+        let namespaces = [&ends.client, &ends.server];
         let before = Meter::read(&namespaces)?;
-        let work = workload::run(turn.workload, &site.ends, limits)?;
+        let work = ready.run()?;
         let usage = Meter::read(&namespaces)?.since(&before);
         Ok(Round::Done { work, usage })
     };

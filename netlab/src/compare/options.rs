@@ -4,7 +4,7 @@ use std::{fmt, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-use super::workload::Workload;
+use super::{traffic::Flood, workload::Workload};
 use crate::{
     lab::{
         Hook, Mode,
@@ -165,6 +165,13 @@ pub enum Refusal {
     /// Too few or too many Services.
     #[error("--services {0} does not do: there can be 1, which is dialled, to {MAX_SERVICES}")]
     Services(u32),
+    /// Too few or too many flows.
+    #[error(
+        "--flows {0} does not do: each flow is a source port from {first} on, so there can be \
+         1 to {most}",
+        first = Flood::FIRST_PORT, most = Flood::MOST
+    )]
+    Flows(u32),
     /// The lab refuses the MTU in one of the modes.
     #[error(transparent)]
     Lab(#[from] OptionsError),
@@ -188,6 +195,9 @@ impl Options {
         }
         if !(1..=MAX_SERVICES).contains(&self.services) {
             return Err(Refusal::Services(self.services));
+        }
+        if !(1..=u32::from(Flood::MOST)).contains(&self.flows) {
+            return Err(Refusal::Flows(self.flows));
         }
         for mode in &self.modes {
             options::check_mtu(*mode, self.mtu)?;
@@ -233,6 +243,8 @@ mod tests {
         refused(|o| o.duration = Duration::from_secs(61), "--duration 61");
         refused(|o| o.services = 0, "--services 0 ");
         refused(|o| o.services = MAX_SERVICES + 1, "--services 2001");
+        refused(|o| o.flows = 0, "--flows 0 ");
+        refused(|o| o.flows = u32::from(Flood::MOST) + 1, "--flows 64512");
         refused(|o| o.modes.clear(), "--modes");
         refused(|o| o.proxies.clear(), "--proxies");
         refused(|o| o.workloads.clear(), "--workloads");

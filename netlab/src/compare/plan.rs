@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     options::{Options, Proxy},
+    result::LimitKind,
     workload::Workload,
 };
 use crate::lab::Mode;
@@ -44,7 +45,25 @@ impl Cell {
     }
 }
 
-/// One workload in one cell in one round.
+/// Where a turn is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// In a cell.
+    Cell(Cell),
+    /// Where there is no cell: what it measures stands beside the cells.
+    Limit(LimitKind),
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Cell(cell) => cell.fmt(f),
+            Self::Limit(kind) => write!(f, "limit: {kind}"),
+        }
+    }
+}
+
+/// One workload in one place in one round.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Turn {
     /// 0 is the warm-up.
@@ -52,7 +71,7 @@ pub struct Turn {
     /// What is done.
     pub workload: Workload,
     /// Where.
-    pub cell: Cell,
+    pub place: Place,
 }
 
 /// All cells. Modes alternate within a proxy, since they are what is compared first.
@@ -65,6 +84,28 @@ pub fn cells(options: &Options) -> Vec<Cell> {
     options.proxies.iter().flat_map(of).collect()
 }
 
+/// The cell in whose lab bare forwarding is measured, with its own node doing it.
+pub const FORWARDING: Cell = Cell { mode: Mode::HostGw, proxy: Proxy::None };
+
+/// All labs: the cells', and that for bare forwarding, if it is none of them.
+#[must_use]
+pub fn labs(options: &Options) -> Vec<Cell> {
+    let mut labs = cells(options);
+    let forwards =
+        |workload: &Workload| limits(*workload, options).any(|limit| limit == LimitKind::Forward);
+    if options.workloads.iter().any(forwards) && !labs.contains(&FORWARDING) {
+        labs.push(FORWARDING);
+    }
+    labs
+}
+
+/// What stands beside a workload. Bare forwarding ends at a wire, which a node's own pods are
+/// not behind: they are behind its bridge, to which XDP cannot send.
+fn limits(workload: Workload, options: &Options) -> impl Iterator<Item = LimitKind> + use<> {
+    let forward = (workload.is_flood() && !options.local).then_some(LimitKind::Forward);
+    std::iter::once(LimitKind::Veth).chain(forward)
+}
+
 /// All turns in order, the warm-up's first.
 #[must_use]
 pub fn turns(options: &Options) -> Vec<Turn> {
@@ -72,8 +113,9 @@ pub fn turns(options: &Options) -> Vec<Turn> {
     let mut turns = Vec::new();
     for round in 0..=options.rounds {
         for workload in &options.workloads {
-            let turn = |cell: &Cell| Turn { round, workload: *workload, cell: *cell };
-            turns.extend(cells.iter().map(turn));
+            let turn = |place| Turn { round, workload: *workload, place };
+            turns.extend(cells.iter().map(|cell| turn(Place::Cell(*cell))));
+            turns.extend(limits(*workload, options).map(|kind| turn(Place::Limit(kind))));
         }
     }
     turns
@@ -95,24 +137,52 @@ mod tests {
     #[test]
     fn contestants_alternate_within_a_workload_and_a_round() {
         let turns = turns(&small());
-        let names: Vec<_> = turns.iter().take(8).map(|t| t.cell.to_string()).collect();
-        let once = ["host-gw nftables", "vxlan nftables", "host-gw none", "vxlan none"];
+        let names: Vec<_> = turns.iter().take(10).map(|t| t.place.to_string()).collect();
+        let once =
+            ["host-gw nftables", "vxlan nftables", "host-gw none", "vxlan none", "limit: veth"];
         assert_eq!(names, [once, once].concat());
-        assert_eq!(turns[3].workload, Workload::Request);
-        assert_eq!(turns[4].workload, Workload::Bulk);
+        assert_eq!(turns[4].workload, Workload::Request);
+        assert_eq!(turns[5].workload, Workload::Bulk);
     }
 
     #[test]
     fn every_cell_has_every_workload_once_a_round_and_a_warm_up() {
         let options = small();
         let turns = turns(&options);
-        assert_eq!(turns.len(), 3 * 2 * 4);
+        assert_eq!(turns.len(), 3 * 2 * (4 + 1));
         for round in 0..=options.rounds {
             for cell in cells(&options) {
-                let of = |turn: &&Turn| turn.round == round && turn.cell == cell;
+                let of = |turn: &&Turn| turn.round == round && turn.place == Place::Cell(cell);
                 assert_eq!(turns.iter().filter(of).count(), 2, "{round} {cell}");
             }
         }
+    }
+
+    #[test]
+    fn bare_forwarding_stands_beside_floods_and_has_a_lab() {
+        let with = |modes, local| Options {
+            modes,
+            local,
+            workloads: vec![Workload::Connect, Workload::Pps],
+            ..small()
+        };
+        let beside = |options: &Options| -> Vec<_> {
+            let limits = turns(options).into_iter().filter(|turn| turn.round == 1);
+            let name = |turn: Turn| match turn.place {
+                Place::Limit(kind) => Some(format!("{} {kind}", turn.workload)),
+                Place::Cell(_) => None,
+            };
+            limits.filter_map(name).collect()
+        };
+        let far = with(vec![Mode::Vxlan], false);
+        assert_eq!(beside(&far), ["connect veth", "pps veth", "pps forward"]);
+        assert_eq!(labs(&far).last(), Some(&FORWARDING));
+        assert_eq!(labs(&far).len(), cells(&far).len() + 1);
+        let both = with(vec![Mode::HostGw, Mode::Vxlan], false);
+        assert_eq!(labs(&both), cells(&both));
+        let near = with(vec![Mode::Vxlan], true);
+        assert_eq!(beside(&near), ["connect veth", "pps veth"]);
+        assert_eq!(labs(&near), cells(&near));
     }
 
     #[test]

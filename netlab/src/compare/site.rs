@@ -4,7 +4,10 @@
 //! Law: a lab is written down here before it is brought up, and whatever is written down is
 //! taken down when [`Sites`] is dropped: after a failure, a panic, or a wish to stop too.
 
-use std::net::{IpAddr, SocketAddr};
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+};
 
 use futures_util::future::join_all;
 use ipnet::IpNet;
@@ -12,11 +15,14 @@ use tokio::runtime::Runtime;
 
 use super::{
     CompareError,
+    lane::{Hosts, Lane, Memory},
     options::{Options, Proxy},
     plan::Cell,
     result::CellConditions,
     stop::Stop,
+    traffic::Berth,
     usage::{BpfTime, bpf_time},
+    wire,
     workload::Ends,
 };
 use crate::{
@@ -53,6 +59,8 @@ pub struct Sites {
     objects: Objects,
     labs: Vec<LabName>,
     sites: Vec<Site>,
+    berth: Arc<Berth>,
+    wire: Ends,
 }
 
 /// One cell's lab.
@@ -69,14 +77,20 @@ pub struct Site {
 }
 
 impl Sites {
-    /// None yet.
+    /// None yet, but the load's own wire.
     ///
     /// # Errors
     ///
-    /// Where the objects cannot be made: a bug, since the options are checked.
+    /// Where the objects cannot be made: a bug, since the options are checked. Where the kernel
+    /// refuses a namespace or a wire.
     pub fn new(runtime: Runtime, options: &Options) -> Result<Self, CompareError> {
         let objects = spec::read_str("the comparison's objects", &manifest(options))?;
-        Ok(Self { runtime, objects, labs: Vec::new(), sites: Vec::new() })
+        let (berth, wire) = runtime.block_on(async {
+            let berth = Arc::new(Berth::new().await?);
+            let wire = wire::join(TCP_PORTS[1], UDP_PORTS[1], options.mtu, &berth).await?;
+            Ok::<_, CompareError>((berth, wire))
+        })?;
+        Ok(Self { runtime, objects, labs: Vec::new(), sites: Vec::new(), berth, wire })
     }
 
     /// Brings a cell's lab up.
@@ -100,7 +114,7 @@ impl Sites {
             let build = async {
                 let failed = |source| CompareError::Up { cell, source: Box::new(source) };
                 up(&request, |_| ()).await.map_err(failed)?;
-                Site::open(cell, &LabDir::new(&name), options).await
+                Site::open(cell, &LabDir::new(&name), options, &self.berth).await
             };
             tokio::select! {
                 outcome = build => outcome,
@@ -115,6 +129,12 @@ impl Sites {
     #[must_use]
     pub fn site(&self, cell: Cell) -> Option<&Site> {
         self.sites.iter().find(|site| site.cell == cell)
+    }
+
+    /// The ends of a wire without a lab.
+    #[must_use]
+    pub const fn wire(&self) -> &Ends {
+        &self.wire
     }
 
     /// All that are up.
@@ -136,7 +156,12 @@ impl Drop for Sites {
 }
 
 impl Site {
-    async fn open(cell: Cell, dir: &LabDir, options: &Options) -> Result<Self, CompareError> {
+    async fn open(
+        cell: Cell,
+        dir: &LabDir,
+        options: &Options,
+        berth: &Arc<Berth>,
+    ) -> Result<Self, CompareError> {
         let topology = dir.topology()?.ok_or(CompareError::Gone(cell))?;
         let host = |name| topology.host(name).ok_or(CompareError::Gone(cell));
         let (client, node) = (host("client")?, host(NODE)?);
@@ -147,13 +172,25 @@ impl Site {
             lead_through_node(&topology, address(client)?, address(node)?, address(pod)?).await?;
         }
         let (dialled, side) = if direct { (address(pod)?, 1) } else { (address(node)?, 0) };
+        let udp = SocketAddr::new(dialled, UDP_PORTS[side]);
+        let memories = NODES.map(|name| Ok(Memory::of_node(&host(name)?.netns, dir, name)?));
+        let memories: Vec<_> = memories.into_iter().collect::<Result<_, CompareError>>()?;
+        let (near, far) = (Netns::open(&client.netns)?, Netns::open(&pod.netns)?);
+        let hosts = Hosts {
+            client: (&near, address(client)?),
+            fabric: &Netns::open(&host("fabric")?.netns)?,
+            node: &Netns::open(&node.netns)?,
+            pod: &far,
+        };
+        let lane = Lane::of_lab(hosts, udp, memories, berth).await?;
         let ends = Ends {
-            client: Netns::open(&client.netns)?,
-            server: Netns::open(&pod.netns)?,
+            client: near,
+            server: far,
             tcp: SocketAddr::new(dialled, TCP_PORTS[side]),
-            udp: SocketAddr::new(dialled, UDP_PORTS[side]),
+            udp,
             tcp_port: TCP_PORTS[1],
             udp_port: UDP_PORTS[1],
+            lane,
         };
         // The client closes its connections, and soon needs their ports again.
         sysctl::write(&ends.client, "ipv4/tcp_tw_reuse", "1")?;

@@ -5,7 +5,7 @@
 //! more packets than any path through a node takes, and the sender is the same for all.
 
 use std::{
-    io, thread,
+    io,
     time::{Duration, Instant},
 };
 
@@ -17,7 +17,8 @@ use aya::{
 use etherparse::PacketBuilder;
 use netlab_common::traffic::{self, HEAD, Taken, map, program};
 use nix::{
-    sched::{CpuSet, sched_setaffinity},
+    errno::Errno,
+    sched::{CpuSet, sched_getaffinity, sched_setaffinity},
     unistd::Pid,
 };
 
@@ -48,7 +49,8 @@ pub struct Flood {
     pub flows: u16,
     /// A source port at random for each, rather than one after the other.
     pub random: bool,
-    /// Length of the frame, in bytes, without the checksum; at least 64.
+    /// Length of the frame, in bytes, without the checksum; [`Flood::SHORTEST`] to
+    /// [`Flood::LONGEST`].
     pub length: usize,
 }
 
@@ -57,20 +59,25 @@ impl Flood {
     pub const FIRST_PORT: u16 = 1024;
     /// Most flows.
     pub const MOST: u16 = u16::MAX - Self::FIRST_PORT;
+    /// Length of the shortest frame: all that is written anew for each.
+    pub const SHORTEST: usize = HEAD;
+    /// Length of the longest: a frame's page has to hold headroom and the kernel's notes too.
+    pub const LONGEST: usize = 3_072;
+    /// Bytes of Ethernet, IPv4 and UDP before the payload.
+    pub const HEADERS: usize = 14 + 20 + 8;
 
     /// The start of each frame, with the first source port. No checksum of UDP (RFC 768).
     fn head(&self) -> io::Result<[u8; HEAD]> {
-        const HEADERS: usize = 14 + 20 + 8;
         let [source, destination] = self.macs;
         let [from, to] = self.addresses;
         let builder = PacketBuilder::ethernet2(source, destination)
             .ipv4(from, to, TTL)
             .udp(Self::FIRST_PORT, self.port);
         let mut frame = Vec::with_capacity(self.length);
-        let payload = vec![0; self.length.saturating_sub(HEADERS)];
+        let payload = vec![0; self.length.saturating_sub(Self::HEADERS)];
         builder.write(&mut frame, &payload).map_err(io::Error::other)?;
         let mut head = *frame.first_chunk().ok_or(io::ErrorKind::InvalidInput)?;
-        [head[HEADERS - 2], head[HEADERS - 1]] = [0, 0];
+        [head[Self::HEADERS - 2], head[Self::HEADERS - 1]] = [0, 0];
         Ok(head)
     }
 }
@@ -111,6 +118,7 @@ impl Attached {
 /// The kernel calls XDP programs through a dispatcher, and patches that for every test run of a
 /// program that is attached nowhere, which takes it milliseconds on all cores. So a sender's
 /// program is attached here.
+#[derive(Debug)]
 pub struct Berth {
     netns: Netns,
     ifindex: u32,
@@ -136,12 +144,12 @@ impl Berth {
 /// Sends a flood.
 pub struct Sender {
     program: Attached,
-    from: Netns,
+    from: (Netns, u32),
     length: usize,
 }
 
 /// What was sent.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Sent {
     /// Frames made. Those for which a queue had no room are among them.
     pub frames: u64,
@@ -156,20 +164,32 @@ impl Sender {
     ///
     /// Where the kernel refuses.
     pub fn new(flood: &Flood, (from, ifindex): (&Netns, u32), berth: &Berth) -> Result<Self> {
-        let mut program = Attached::new(program::SEND, &berth.netns, berth.ifindex)?;
+        let program = Attached::new(program::SEND, &berth.netns, berth.ifindex)?;
+        let mut sender = Self { program, from: (from.clone(), ifindex), length: flood.length };
+        sender.change(flood)?;
+        Ok(sender)
+    }
+
+    /// Sends another flood from now on, from the same interface.
+    ///
+    /// # Errors
+    ///
+    /// Where the map cannot be written.
+    pub fn change(&mut self, flood: &Flood) -> Result<()> {
         let head = flood.head().map_err(ProgramError::IOError);
         let told = traffic::Flood {
             head: head.map_err(failed("prepare", program::SEND))?,
-            ifindex,
+            ifindex: self.from.1,
             first_port: Flood::FIRST_PORT.into(),
             flows: flood.flows.clamp(1, Flood::MOST).into(),
             random: flood.random.into(),
         };
-        let map = program.ebpf.map_mut(map::FLOOD).ok_or(Error::Missing(map::FLOOD))?;
+        let map = self.program.ebpf.map_mut(map::FLOOD).ok_or(Error::Missing(map::FLOOD))?;
         let mut map: Array<&mut MapData, traffic::Flood> =
             map.try_into().map_err(broken("use", map::FLOOD))?;
         map.set(0, told, 0).map_err(broken("write", map::FLOOD))?;
-        Ok(Self { program, from: from.clone(), length: flood.length })
+        self.length = flood.length;
+        Ok(())
     }
 
     /// Sends as fast as one core can, for a time, on the last core.
@@ -178,19 +198,28 @@ impl Sender {
     ///
     /// Where the kernel refuses.
     pub fn send(&self, time: Duration) -> Result<Sent> {
-        let sent = self.from.run(|| self.work(time));
+        self.send_while(|sent| sent.took < time)
+    }
+
+    /// The same, as long as it is wanted, which is asked every few thousand frames.
+    ///
+    /// # Errors
+    ///
+    /// Where the kernel refuses.
+    pub fn send_while(&self, wanted: impl Fn(&Sent) -> bool + Send) -> Result<Sent> {
+        let sent = self.from.0.run(|| self.work(wanted));
         sent.map_err(|error| ProgramError::IOError(io::Error::other(error)))
             .map_err(failed("run", program::SEND))?
     }
 
     /// On a thread of its own.
-    fn work(&self, time: Duration) -> Result<Sent> {
+    fn work(&self, wanted: impl Fn(&Sent) -> bool) -> Result<Sent> {
         settle().map_err(ProgramError::IOError).map_err(failed("run", program::SEND))?;
         let program = self.program.program()?;
         let room = vec![0; self.length];
         let started = Instant::now();
-        let mut frames = 0;
-        while started.elapsed() < time {
+        let mut sent = Sent::default();
+        while wanted(&sent) {
             let options = TestRunOptions {
                 data_in: Some(&room),
                 repeat: TURN,
@@ -204,9 +233,9 @@ impl Sender {
                     if error.io_error.raw_os_error() == Some(libc::ENOSPC) => {}
                 Err(error) => return Err(failed("run", program::SEND)(error)),
             }
-            frames += u64::from(TURN);
+            sent = Sent { frames: sent.frames + u64::from(TURN), took: started.elapsed() };
         }
-        Ok(Sent { frames, took: started.elapsed() })
+        Ok(sent)
     }
 }
 
@@ -255,11 +284,18 @@ impl Forwarder {
     }
 }
 
-/// Keeps the calling thread on the last CPU: the first is the one that others prefer too.
+/// Keeps the calling thread on the last CPU that it may use: the first is the one that others
+/// prefer too.
 fn settle() -> io::Result<()> {
-    let mut cpus = CpuSet::new();
-    cpus.set(thread::available_parallelism()?.get() - 1)?;
-    Ok(sched_setaffinity(Pid::from_raw(0), &cpus)?)
+    let this = Pid::from_raw(0);
+    let mut only = CpuSet::new();
+    only.set(last(&sched_getaffinity(this)?).ok_or(Errno::EINVAL)?)?;
+    Ok(sched_setaffinity(this, &only)?)
+}
+
+/// The highest CPU of a set. Numbers have holes where a cpuset leaves some out.
+fn last(cpus: &CpuSet) -> Option<usize> {
+    (0..CpuSet::count()).rev().find(|cpu| cpus.is_set(*cpu).unwrap_or(false))
 }
 
 fn failed(operation: &'static str, program: &'static str) -> impl Fn(ProgramError) -> Error {
@@ -267,5 +303,39 @@ fn failed(operation: &'static str, program: &'static str) -> impl Fn(ProgramErro
         operation,
         subject: program.to_owned(),
         source: Box::new(source),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_cpu_is_the_highest_that_is_allowed() {
+        let mut cpus = CpuSet::new();
+        assert_eq!(last(&cpus), None);
+        for cpu in [1, 4] {
+            cpus.set(cpu).unwrap();
+        }
+        assert_eq!(last(&cpus), Some(4));
+    }
+
+    #[test]
+    fn a_flood_begins_with_headers_of_its_length_and_has_no_checksum() {
+        let flood = Flood {
+            macs: [[2; 6], [4; 6]],
+            addresses: [[192, 0, 2, 1], [192, 0, 2, 2]],
+            port: 9,
+            flows: 1,
+            random: false,
+            length: Flood::SHORTEST,
+        };
+        let total = |length| {
+            let head = Flood { length, ..flood }.head().unwrap();
+            assert_eq!(head[40..42], [0, 0]);
+            usize::from(u16::from_be_bytes([head[16], head[17]]))
+        };
+        assert_eq!(total(Flood::SHORTEST), 46);
+        assert_eq!(total(1464), 1450);
     }
 }

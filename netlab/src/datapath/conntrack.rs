@@ -62,6 +62,18 @@ pub fn collect(maps: &mut Maps, timeouts: &Timeouts, now: u64) -> Result<(usize,
     Ok((entries.len() - gone, gone))
 }
 
+/// Forgets all connections.
+///
+/// # Errors
+///
+/// Where the map cannot be read or written.
+pub fn clear(maps: &mut Maps) -> Result<()> {
+    for key in read(maps)?.keys() {
+        remove(maps, key, |_| true)?;
+    }
+    Ok(())
+}
+
 /// The flows of connections that neither direction has kept alive.
 fn over(entries: &BTreeMap<FlowKey, CtEntry>, timeouts: &Timeouts, now: u64) -> Vec<FlowKey> {
     let is_over = |entry: &CtEntry| timeouts.is_over(entry.state, entry.last_seen, now);

@@ -117,6 +117,16 @@ impl Table {
         }
     }
 
+    /// Forgets all connections, of all families.
+    ///
+    /// # Errors
+    ///
+    /// EPERM without CAP_NET_ADMIN.
+    pub fn clear(&self) -> Result<()> {
+        self.send(DELETE, REQUEST | ACK, libc::AF_UNSPEC, &[])?;
+        self.answers(|_, _| {})
+    }
+
     fn send(&self, kind: u16, flags: u16, family: i32, attributes: &[u8]) -> Result<()> {
         let length = HEADER + FAMILY_HEADER + attributes.len();
         let length = u32::try_from(length).map_err(|_| Errno::EMSGSIZE).map_err(failed("ask"))?;

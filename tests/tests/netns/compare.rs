@@ -11,7 +11,7 @@ use std::{
 use netlab::{
     compare::{
         options::Proxy,
-        result::{Comparison, LEAST_PAIRS, Round, VERSION, Verdict},
+        result::{Comparison, LEAST_PAIRS, Limit, LimitKind, Round, VERSION, Verdict},
         statistics::Estimate,
         workload::Workload,
     },
@@ -40,24 +40,17 @@ fn a_short_run_measures_every_workload_in_every_cell_and_leaves_nothing() {
     if !require_lab() {
         return;
     }
-    let args = ["--proxies", "ebpf-xdp,nftables,none", "--rounds", "2", "--duration", "0.15"];
-    let mut child = start(&[&args[..], &["--services", "5", "-o", "json"]].concat());
-    let prefix = prefix(&child);
-    let mut json = String::new();
-    child.stdout.take().unwrap().read_to_string(&mut json).unwrap();
-    let status = child.wait().unwrap();
-    assert_eq!(status.code(), Some(0), "{}", complaint(&mut child));
-    assert_nothing_is_left(&prefix);
-
+    let (comparison, json) = short(&[&["--services", "5", "--workloads"][..], &[SOCKETS]].concat());
     // Field by field as documented, none more and none less.
-    let comparison: Comparison = serde_json::from_str(&json).unwrap_or_else(|e| panic!("{e}"));
     let again = serde_json::to_value(&comparison).unwrap();
     assert_eq!(again, serde_json::from_str::<Value>(&json).unwrap());
     for field in fields(&again) {
         assert!(DESCRIPTION.contains(&format!("`{field}`")), "{field} is not in docs/compare.md");
     }
     assert_eq!(comparison.version, VERSION);
-    assert_eq!(comparison.series.len(), Workload::ALL.len() * 6);
+    let workloads = Workload::ALL.iter().filter(|workload| !workload.is_flood()).count();
+    assert_eq!(comparison.series.len(), workloads * 6);
+    assert_eq!(comparison.limits.len(), workloads);
     for series in &comparison.series {
         let name = format!("{} {}", series.workload, series.cell);
         assert_eq!(series.rounds.len(), 2, "{name}");
@@ -120,6 +113,59 @@ fn differences_of(comparison: &Comparison) {
 }
 
 #[test]
+fn floods_are_counted_at_the_pod_beside_their_limits() {
+    if !require_lab() {
+        return;
+    }
+    let (comparison, _) = short(&["--workloads", "pps,pps-mtu,pps-random", "--flows", "50"]);
+    for series in &comparison.series {
+        let name = format!("{} {}", series.workload, series.cell);
+        let length = if series.workload == Workload::PpsMtu { 1464 } else { 60 };
+        for round in &series.rounds {
+            let Round::Done { work, .. } = round else { panic!("{name}: {round:?}") };
+            assert!(work.operations > 0, "{name}: {work:?}");
+            assert_eq!(work.bytes, work.operations * (length - 42), "{name}");
+        }
+        // All ports are more than netlab masquerades with, and nobody masquerades for none.
+        let fits = series.workload != Workload::PpsRandom || series.cell.proxy == Proxy::None;
+        let loss = series.loss().unwrap();
+        assert!(loss < 0.01 || !fits, "{name}: {loss}");
+        let main = series.measures[0];
+        assert!(main.to_veth.is_some() && main.to_forward.is_some(), "{name}: {main:?}");
+        let limit = |kind| {
+            let of = |limit: &&Limit| limit.kind == kind && limit.workload == series.workload;
+            let limit = comparison.limits.iter().find(of).unwrap();
+            assert_eq!(limit.rounds.len(), 2, "{name}");
+            limit.measures[0].estimate.unwrap().median
+        };
+        assert!(limit(LimitKind::Forward) > 0.0, "{name}");
+        // Several times as much where it was looked at, and so no matter of timing.
+        assert!(limit(LimitKind::Veth) > main.estimate.unwrap().median, "{name}: {main:?}");
+        assert!(!series.generator_bound, "{name}");
+    }
+    assert_eq!(comparison.series.len(), 3 * 6);
+    assert_eq!(comparison.limits.len(), 3 * 2);
+    let flows = ["pps", "pps-mtu", "pps-random"].map(|of| comparison.conditions.flows[of]);
+    assert_eq!(flows, [50, 50, 64_511]);
+}
+
+/// All workloads that have sockets.
+const SOCKETS: &str = "request,connect,datagram,bulk,bulk-4,first-byte";
+
+/// A short run in six cells, and what it has printed; it leaves nothing.
+fn short(args: &[&str]) -> (Comparison, String) {
+    let short = ["--proxies", "ebpf-xdp,nftables,none", "--rounds", "2", "--duration", "0.15"];
+    let mut child = start(&[&short[..], &["-o", "json"], args].concat());
+    let prefix = prefix(&child);
+    let mut json = String::new();
+    child.stdout.take().unwrap().read_to_string(&mut json).unwrap();
+    let status = child.wait().unwrap();
+    assert_eq!(status.code(), Some(0), "{}", complaint(&mut child));
+    assert_nothing_is_left(&prefix);
+    (serde_json::from_str(&json).unwrap_or_else(|e| panic!("{e}")), json)
+}
+
+#[test]
 fn an_interrupted_run_leaves_nothing_while_it_builds_and_while_it_measures() {
     if !require_lab() {
         return;
@@ -158,6 +204,8 @@ fn bad_input_is_refused_before_anything_is_built() {
         (&["--rounds", "0"], "--rounds 0 does not do"),
         (&["--duration=-1"], "--duration -1 does not do"),
         (&["--duration", "0.01"], "--duration 0.01 does not do"),
+        (&["--flows", "0"], "--flows 0 does not do: each flow is a source port"),
+        (&["--flows", "64512"], "there can be 1 to 64511"),
         (&["--services", "0"], "--services 0 does not do"),
         (&["--mtu", "1300"], "an MTU of 1300 does not do"),
         (&["--proxies", "none,none"], "none twice"),

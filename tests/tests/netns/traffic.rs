@@ -28,7 +28,7 @@ async fn what_is_sent_is_forwarded_and_taken() {
     let berth = Berth::new().await.unwrap();
     // So that node-1 knows node-2's Ethernet address.
     let _ = node.run(|| std::net::UdpSocket::bind("0.0.0.0:0").unwrap().send_to(b"?", (POD, 9)));
-    for (flows, random, length) in [(1, false, 64), (1000, false, 64), (1000, true, 1512)] {
+    for (flows, random, length) in [(1, false, 60), (1000, false, 60), (1000, true, 1512)] {
         let flood = Flood {
             macs: [port.mac.unwrap().0, uplink.mac.unwrap().0],
             addresses: [CLIENT.octets(), POD.octets()],

@@ -45,7 +45,7 @@ fn options(args: CompareArgs) -> anyhow::Result<Options> {
         workloads: args.workloads.into_iter().map(Into::into).collect(),
         services: args.services,
         scaling: Vec::new(),
-        flows: compare::options::DEFAULT_FLOWS,
+        flows: args.flows,
         properties: false,
         mtu: args.mtu,
         rounds: args.rounds,

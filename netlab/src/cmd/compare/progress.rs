@@ -12,7 +12,7 @@ impl Progress {
     /// Says how long it will take.
     pub fn new(options: &Options) -> Self {
         let turns = plan::turns(options).len();
-        let labs = plan::cells(options).len();
+        let labs = plan::labs(options).len();
         let longest = options.duration * u32::try_from(turns).unwrap_or(u32::MAX);
         eprintln!(
             "netlab: {labs} labs, {turns} turns of {} s, the first {} to warm up: about {}",
@@ -49,7 +49,7 @@ impl Progress {
                     0 => "warm-up".to_owned(),
                     round => format!("round {round}"),
                 };
-                self.0.set_message(format!("{round}: {}, {}", turn.workload, turn.cell));
+                self.0.set_message(format!("{round}: {}, {}", turn.workload, turn.place));
             }
             Event::Removing => self.0.set_message("removing the labs"),
         }

@@ -3,8 +3,12 @@
 use std::fmt::Write as _;
 
 use netlab::compare::{
-    result::{Comparison, LEAST_PAIRS, Measure, Measured, Ratio, Round, Series, Verdict},
+    result::{
+        Comparison, LEAST_PAIRS, LOSSY, Limit, LimitKind, Measure, Measured, Ratio, Round, Series,
+        Verdict, loss,
+    },
     statistics::Estimate,
+    traffic::Flood,
     workload::Workload,
 };
 
@@ -16,7 +20,9 @@ pub(super) fn draw(comparison: &Comparison) -> String {
     for workload in &comparison.conditions.options.workloads {
         let of = |series: &&Series| series.workload == *workload;
         let all: Vec<_> = comparison.series.iter().filter(of).collect();
-        text.push_str(&section(*workload, &all));
+        let beside = |limit: &&Limit| limit.workload == *workload;
+        let limits: Vec<_> = comparison.limits.iter().filter(beside).collect();
+        text.push_str(&section(*workload, &all, &limits));
     }
     text.push_str(&legend(comparison));
     text
@@ -50,28 +56,41 @@ fn conditions(comparison: &Comparison) -> String {
     text
 }
 
-fn section(workload: Workload, all: &[&Series]) -> String {
+fn section(workload: Workload, all: &[&Series], limits: &[&Limit]) -> String {
     let measures = Measure::of_workload(workload);
     let Some((main, others)) = measures.split_first() else { return String::new() };
     let mut header = vec!["CELL".to_owned(), heading(*main).to_owned(), "TO NONE".to_owned()];
     header.push("TO HOST-GW".to_owned());
+    if workload.is_flood() {
+        header.extend(["TO FORWARD", "ns OVER VETH"].map(str::to_owned));
+    }
     header.extend(others.iter().map(|measure| heading(*measure).to_owned()));
     let bpf = match workload {
         Workload::Bulk | Workload::Bulk4 => "BPF us/MiB",
         _ => "BPF ns/OP",
     };
-    header.extend(["RETRANSMITS", bpf, "FAILED"].map(str::to_owned));
+    let lost = if workload.is_flood() { "LOST %" } else { "RETRANSMITS" };
+    header.extend([lost, bpf, "FAILED"].map(str::to_owned));
     let header: Vec<_> = header.iter().map(String::as_str).collect();
     let mut table = output::table(&header);
-    for series in all {
-        table.add_row(row(series));
+    let ceiling = limits.iter().find(|limit| limit.kind == LimitKind::Veth);
+    let ceiling = ceiling.and_then(|limit| limit.measures.first());
+    for row in all.iter().map(|series| Row::of_series(series)) {
+        table.add_row(row.cells(workload, ceiling));
+    }
+    for row in limits.iter().map(|limit| Row::of_limit(limit)) {
+        table.add_row(row.cells(workload, ceiling));
     }
     let lines: Vec<_> = table.lines().map(|line| line.trim_end().to_owned()).collect();
-    let mut text = format!("{}\n{}\n", title(workload), lines.join("\n"));
-    for series in all {
-        for (at, round) in series.rounds.iter().enumerate() {
+    let rounds = all.iter().flat_map(|series| &series.rounds);
+    let mut text =
+        format!("{}{}\n{}\n", title(workload), frames(workload, rounds), lines.join("\n"));
+    let places = all.iter().map(|series| (series.cell.to_string(), &series.rounds));
+    let limits = limits.iter().map(|limit| (limited(limit.kind).to_owned(), &limit.rounds));
+    for (place, rounds) in places.chain(limits) {
+        for (at, round) in rounds.iter().enumerate() {
             if let Round::Failed { reason } = round {
-                let _ = writeln!(text, "  {}: round {} failed: {reason}", series.cell, at + 1);
+                let _ = writeln!(text, "  {place}: round {} failed: {reason}", at + 1);
             }
         }
     }
@@ -79,23 +98,89 @@ fn section(workload: Workload, all: &[&Series]) -> String {
     text
 }
 
-fn row(series: &Series) -> Vec<String> {
-    let mut measures = series.measures.iter();
-    let main = measures.next();
-    let mut row = vec![series.cell.to_string()];
-    row.push(interval(main));
-    row.push(ratio(main.and_then(|main| main.to_none)));
-    row.push(ratio(main.and_then(|main| main.to_host_gw)));
-    row.extend(measures.map(|measured| {
-        measured.estimate.map_or_else(|| "-".to_owned(), |estimate| number(estimate.median))
-    }));
-    row.push(retransmits(series).to_string());
-    row.push(bpf(series));
-    row.push(match series.failures() {
-        0 => "0".to_owned(),
-        failed => format!("{failed} of {}", series.rounds.len()),
-    });
-    row
+/// What a row of a section is made of.
+struct Row<'a> {
+    place: String,
+    measures: &'a [Measured],
+    rounds: &'a [Round],
+    bpf: String,
+}
+
+impl<'a> Row<'a> {
+    fn of_series(series: &'a Series) -> Self {
+        let mark = if series.generator_bound { " *" } else { "" };
+        Self {
+            place: format!("{}{mark}", series.cell),
+            measures: &series.measures,
+            rounds: &series.rounds,
+            bpf: bpf(series),
+        }
+    }
+
+    fn of_limit(limit: &'a Limit) -> Self {
+        let place = limited(limit.kind).to_owned();
+        Self { place, measures: &limit.measures, rounds: &limit.rounds, bpf: "-".to_owned() }
+    }
+
+    fn cells(self, workload: Workload, ceiling: Option<&Measured>) -> Vec<String> {
+        let mut measures = self.measures.iter();
+        let main = measures.next();
+        let mut row = vec![self.place];
+        row.push(interval(main));
+        row.push(ratio(main.and_then(|main| main.to_none)));
+        row.push(ratio(main.and_then(|main| main.to_host_gw)));
+        if workload.is_flood() {
+            row.push(ratio(main.and_then(|main| main.to_forward)));
+            row.push(over(main, ceiling));
+        }
+        row.extend(measures.map(|measured| {
+            measured.estimate.map_or_else(|| "-".to_owned(), |estimate| number(estimate.median))
+        }));
+        row.push(match workload.is_flood() {
+            true => lost(self.rounds),
+            false => retransmits(self.rounds).to_string(),
+        });
+        row.push(self.bpf);
+        let has_failed = |round: &&Round| matches!(round, Round::Failed { .. });
+        row.push(match self.rounds.iter().filter(has_failed).count() {
+            0 => "0".to_owned(),
+            failed => format!("{failed} of {}", self.rounds.len()),
+        });
+        row
+    }
+}
+
+/// What a packet takes longer than on a wire alone, in nanoseconds.
+fn over(main: Option<&Measured>, ceiling: Option<&Measured>) -> String {
+    let median = |measured: Option<&Measured>| Some(measured?.estimate?.median);
+    let Some((rate, ceiling)) = median(main).zip(median(ceiling)) else { return "-".to_owned() };
+    format!("{:.0}", 1e9 / rate - 1e9 / ceiling)
+}
+
+/// In percent of what was sent, in all rounds.
+fn lost(rounds: &[Round]) -> String {
+    let Some(loss) = loss(rounds) else { return "-".to_owned() };
+    let mark = if loss > LOSSY { " !" } else { "" };
+    format!("{:.2}{mark}", loss * 100.0)
+}
+
+/// How long a flood's frames are.
+fn frames<'a>(workload: Workload, mut rounds: impl Iterator<Item = &'a Round>) -> String {
+    let payload = |round: &Round| match round {
+        Round::Done { work, .. } => work.bytes.checked_div(work.operations),
+        Round::Failed { .. } => None,
+    };
+    match rounds.find_map(payload).filter(|_| workload.is_flood()) {
+        Some(payload) => format!(", {} bytes a frame", payload + Flood::HEADERS as u64),
+        None => String::new(),
+    }
+}
+
+const fn limited(kind: LimitKind) -> &'static str {
+    match kind {
+        LimitKind::Veth => "limit: veth alone",
+        LimitKind::Forward => "limit: bare XDP forwarding",
+    }
 }
 
 fn interval(measured: Option<&Measured>) -> String {
@@ -124,12 +209,12 @@ fn number(value: f64) -> String {
     }
 }
 
-fn retransmits(series: &Series) -> u64 {
+fn retransmits(rounds: &[Round]) -> u64 {
     let of = |round: &Round| match round {
         Round::Done { usage, .. } => usage.retransmits,
         Round::Failed { .. } => 0,
     };
-    series.rounds.iter().map(of).sum()
+    rounds.iter().map(of).sum()
 }
 
 /// Nanoseconds an operation, or microseconds a MiB where there are no operations.
@@ -188,6 +273,21 @@ fn legend(comparison: &Comparison) -> String {
     if verdicts(Verdict::Unclear) {
         text.push_str("~ too noisy to tell: the interval includes 1\n");
     }
+    if comparison.series.iter().any(|series| series.generator_bound) {
+        text.push_str(
+            "* bound by the load: within a tenth of what it does on a veth alone, so it tells \
+             more of the load than of the cell\n",
+        );
+    }
+    if comparison.series.iter().any(|series| series.loss().is_some_and(|loss| loss > LOSSY)) {
+        text.push_str("! drops packets: what came is told, but it is not the same work\n");
+    }
+    if comparison.conditions.options.workloads.iter().any(|workload| workload.is_flood()) {
+        text.push_str(
+            "TO FORWARD: ratio to bare XDP forwarding; ns OVER VETH: what a packet takes longer \
+             than on a veth alone, of the one\nCPU that sends it and carries it\n",
+        );
+    }
     if verdicts(Verdict::TooFew) {
         let _ = writeln!(text, "? fewer than {LEAST_PAIRS} rounds: nothing can be claimed");
     }
@@ -196,11 +296,39 @@ fn legend(comparison: &Comparison) -> String {
 
 #[cfg(test)]
 mod tests {
+    use netlab::compare::workload::Work;
+
     use super::*;
 
     #[test]
     fn numbers_have_three_digits_or_so() {
         assert_eq!([1234.5, 99.96, 12.34, 1.234].map(number), ["1234", "100.0", "12.3", "1.23"]);
+    }
+
+    #[test]
+    fn loss_is_of_all_rounds_and_marked_where_it_is_much() {
+        let round = |came, lost| {
+            let work = Work { operations: came, lost, ..Work::default() };
+            Round::Done { work, usage: Default::default() }
+        };
+        let failed = || Round::Failed { reason: "it broke".into() };
+        assert_eq!(lost(&[round(500, 0), failed(), round(480, 20)]), "2.00 !");
+        assert_eq!(lost(&[round(9_999, 1)]), "0.01");
+        assert_eq!(lost(&[failed()]), "-");
+    }
+
+    #[test]
+    fn what_a_packet_takes_longer_is_the_difference_of_the_rates_inverses() {
+        let at = |median| Measured {
+            measure: Measure::Rate,
+            estimate: Some(Estimate { median, low: median, high: median }),
+            to_none: None,
+            to_host_gw: None,
+            to_veth: None,
+            to_forward: None,
+        };
+        assert_eq!(over(Some(&at(1e6)), Some(&at(4e6))), "750");
+        assert_eq!(over(Some(&at(1e6)), None), "-");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! This is the JSON of `netlab compare -o json`. Fields are never taken away or given another
 //! meaning within a [`VERSION`]. Times are in the unit that the field or the measure names.
 
+mod bound;
 mod measure;
 mod series;
 
@@ -17,10 +18,11 @@ use super::{
 };
 use crate::lab::Mode;
 
+pub use bound::{BOUND, beside, limited};
 #[cfg(test)]
 pub(super) use measure::tests::rates;
 pub use measure::{LEAST_PAIRS, Measure, Measured, Ratio, Verdict, judged};
-pub use series::{Limit, LimitKind, Metered, Round, Series};
+pub use series::{LOSSY, Limit, LimitKind, Metered, Round, Series, loss};
 
 /// Version of the JSON.
 pub const VERSION: u32 = 2;

@@ -1,6 +1,6 @@
 //! What was measured, round by round.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt};
 
 use serde::{Deserialize, Serialize};
 
@@ -10,6 +10,10 @@ use crate::compare::{
     usage::{BpfTime, Usage},
     workload::{Work, Workload},
 };
+
+/// Share of a flood from which on its loss is too much: a path that drops is not fast, and its
+/// rate is of other work than that of one which does not.
+pub const LOSSY: f64 = 0.01;
 
 /// One workload in one cell.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -88,6 +92,29 @@ pub enum LimitKind {
     Forward,
 }
 
+impl fmt::Display for LimitKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Veth => "veth",
+            Self::Forward => "forward",
+        })
+    }
+}
+
+impl Limit {
+    /// Without anything measured.
+    #[must_use]
+    pub const fn new(kind: LimitKind, workload: Workload) -> Self {
+        Self { kind, workload, rounds: Vec::new(), measures: Vec::new() }
+    }
+
+    /// The values of a measure, a round each; none of a round that has failed.
+    #[must_use]
+    pub fn values(&self, measure: Measure) -> Vec<Option<f64>> {
+        self.rounds.iter().map(|round| round.value(measure)).collect()
+    }
+}
+
 impl Round {
     pub(super) fn value(&self, measure: Measure) -> Option<f64> {
         match self {
@@ -117,9 +144,26 @@ impl Series {
         self.rounds.iter().map(|round| round.value(measure)).collect()
     }
 
+    /// The share of a flood's datagrams that did not come, in all rounds; nothing of others.
+    #[must_use]
+    pub fn loss(&self) -> Option<f64> {
+        self.workload.is_flood().then(|| loss(&self.rounds)).flatten()
+    }
+
     /// How many rounds have failed.
     #[must_use]
     pub fn failures(&self) -> usize {
         self.rounds.iter().filter(|round| matches!(round, Round::Failed { .. })).count()
     }
+}
+
+/// The share of what was sent that did not come, where something was.
+#[must_use]
+#[expect(clippy::cast_precision_loss, reason = "counts of one run are far below 2^52")]
+pub fn loss(rounds: &[Round]) -> Option<f64> {
+    let [lost, came] = rounds.iter().fold([0, 0], |[lost, came], round| match round {
+        Round::Done { work, .. } => [lost + work.lost, came + work.operations],
+        Round::Failed { .. } => [lost, came],
+    });
+    (lost + came > 0).then(|| lost as f64 / (lost + came) as f64)
 }

@@ -1,13 +1,14 @@
-//! What is done in a cell: real sockets, one file a workload.
+//! What is done in a cell, one file a workload: real sockets, or datagrams by the million.
 //!
 //! Client and server are threads of this process, with sockets made in the client's and in the
-//! pod's namespace. Law: a turn ends by itself, after its duration or at the first failure, and
+//! pod's namespace; floods ([`pps`]) need none. Law: a turn ends by itself, after its duration or at the first failure, and
 //! soon after someone asks for it.
 
 mod bulk;
 mod connect;
 mod datagram;
 mod first_byte;
+mod pps;
 mod request;
 mod server;
 
@@ -20,8 +21,11 @@ use std::{
 use nix::sys::socket::{setsockopt, sockopt::ReceiveTimeout};
 use serde::{Deserialize, Serialize};
 
-use super::{histogram::Latencies, stop::Stop};
-use crate::netlink::{self, Netns};
+use super::{histogram::Latencies, lane::Lane, stop::Stop, traffic::Flood};
+use crate::{
+    datapath,
+    netlink::{self, Netns},
+};
 
 /// Bytes of a request and of its response.
 const MESSAGE: usize = 64;
@@ -73,13 +77,22 @@ impl Workload {
         Self::PpsRandom,
     ];
 
-    /// Connections beside each other: TCP's, or UDP's flows.
+    /// Connections beside each other: TCP's, or UDP's flows, of which floods from source ports
+    /// in turn have as many as asked for.
     #[must_use]
-    pub const fn flows(self) -> u32 {
+    pub const fn flows(self, of_floods: u32) -> u32 {
         match self {
             Self::Bulk4 => 4,
+            Self::Pps | Self::PpsMtu => of_floods,
+            Self::PpsRandom => Flood::MOST as u32,
             _ => 1,
         }
+    }
+
+    /// Whether it counts datagrams that are sent one way without sockets.
+    #[must_use]
+    pub const fn is_flood(self) -> bool {
+        matches!(self, Self::Pps | Self::PpsMtu | Self::PpsRandom)
     }
 }
 
@@ -114,15 +127,21 @@ pub struct Ends {
     pub tcp_port: u16,
     /// And of UDP.
     pub udp_port: u16,
+    /// Where floods go.
+    pub lane: Lane,
 }
 
-/// How long a turn may take.
+/// How long a turn may take, and what a flood is made of.
 #[derive(Clone, Debug)]
 pub struct Limits {
     /// The measured time.
     pub duration: Duration,
     /// Whoever may end it before.
     pub stop: Stop,
+    /// Flows of a flood from source ports in turn.
+    pub flows: u32,
+    /// Largest L3 packet that every pod network compared takes whole, in octets.
+    pub mtu: u32,
 }
 
 /// What was done in a turn.
@@ -131,11 +150,11 @@ pub struct Limits {
 pub struct Work {
     /// How long it took, in seconds.
     pub seconds: f64,
-    /// Requests that were answered, or connections.
+    /// Requests that were answered, connections, or a flood's datagrams that came.
     pub operations: u64,
     /// Bytes of payload that the server received.
     pub bytes: u64,
-    /// Datagrams without an answer.
+    /// Datagrams without an answer, or a flood's that did not come.
     pub lost: u64,
     /// Of the operations, where they are timed.
     pub latencies: Option<Latencies>,
@@ -167,28 +186,63 @@ pub enum Failure {
         sent: u64,
     },
     /// Nothing was done in all the time.
-    #[error("nothing was answered")]
+    #[error("nothing was answered, or came")]
     Nothing,
+    /// A flood cannot be made or counted.
+    #[error("{}", with_causes(.0))]
+    Traffic(#[from] datapath::Error),
+    /// The path is too slow to see all flows before the measurement.
+    #[error("only {seen} datagrams of {flows} flows were sent in {} s", .after.as_secs())]
+    LeadIn {
+        /// Datagrams to send, one a flow.
+        flows: u64,
+        /// Sent until then.
+        seen: u64,
+        /// How long was waited.
+        after: Duration,
+    },
 }
 
-/// Does it once.
-///
-/// # Errors
-///
-/// See [`Failure`]; what was done until then does not count.
-pub fn run(workload: Workload, ends: &Ends, limits: &Limits) -> Result<Work, Failure> {
-    let work = match workload {
-        Workload::Request => request::run(ends, limits),
-        Workload::Connect => connect::run(ends, limits),
-        Workload::Datagram => datagram::run(ends, limits),
-        Workload::Bulk | Workload::Bulk4 => bulk::run(ends, limits, workload.flows()),
-        Workload::FirstByte => first_byte::run(ends, limits),
-        Workload::Pps | Workload::PpsMtu | Workload::PpsRandom => Err(Failure::Nothing),
-    }?;
-    if limits.stop.is_asked() {
-        return Err(Failure::Interrupted);
+/// A workload that may begin.
+pub struct Ready<'a> {
+    workload: Workload,
+    ends: &'a Ends,
+    limits: &'a Limits,
+    flood: Option<pps::Ready<'a>>,
+}
+
+impl<'a> Ready<'a> {
+    /// Does what has to be done before the clock runs.
+    ///
+    /// # Errors
+    ///
+    /// See [`Failure`].
+    pub fn new(workload: Workload, ends: &'a Ends, limits: &'a Limits) -> Result<Self, Failure> {
+        let prepare = || pps::prepare(workload, &ends.lane, limits);
+        let flood = workload.is_flood().then(prepare).transpose()?;
+        Ok(Self { workload, ends, limits, flood })
     }
-    if work.operations == 0 && work.bytes == 0 { Err(Failure::Nothing) } else { Ok(work) }
+
+    /// Does it once.
+    ///
+    /// # Errors
+    ///
+    /// See [`Failure`]; what was done until then does not count.
+    pub fn run(&self) -> Result<Work, Failure> {
+        let Self { workload, ends, limits, .. } = *self;
+        let work = match (&self.flood, workload) {
+            (Some(flood), _) => flood.run(),
+            (None, Workload::Request) => request::run(ends, limits),
+            (None, Workload::Connect) => connect::run(ends, limits),
+            (None, Workload::Datagram) => datagram::run(ends, limits),
+            (None, Workload::FirstByte) => first_byte::run(ends, limits),
+            (None, _) => bulk::run(ends, limits, workload.flows(limits.flows)),
+        }?;
+        if limits.stop.is_asked() {
+            return Err(Failure::Interrupted);
+        }
+        if work.operations == 0 && work.bytes == 0 { Err(Failure::Nothing) } else { Ok(work) }
+    }
 }
 
 impl Ends {
@@ -252,6 +306,12 @@ fn time_out(listener: &TcpListener, after: Duration) -> Result<(), Failure> {
 fn is_pause(error: &io::Error) -> bool {
     use io::ErrorKind::{Interrupted, TimedOut, WouldBlock};
     matches!(error.kind(), WouldBlock | TimedOut | Interrupted)
+}
+
+/// An error and all that it comes from, in one line.
+fn with_causes(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
 fn socket(operation: &'static str) -> impl Fn(io::Error) -> Failure {
