@@ -140,10 +140,8 @@ pub fn run(
     let machine = machine::describe();
     let mut sites = Sites::new(runtime, options)?;
     let cells = plan::cells(options);
-    for (at, cell) in cells.iter().enumerate() {
-        watch(Event::Building { cell: *cell, at, of: cells.len() });
-        sites.add(*cell, options, stop)?;
-    }
+    let of = cells.len();
+    sites.build(&cells, options, stop, |cell, at| watch(Event::Building { cell, at, of }))?;
     let series = measure(options, &sites, stop, &mut watch)?;
     let conditions = Conditions {
         netlab: env!("CARGO_PKG_VERSION").to_owned(),
