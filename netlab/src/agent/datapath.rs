@@ -1,11 +1,13 @@
 //! What an agent drives: netlab's own programs, or kube-proxy's rules.
 
-use log::info;
+use std::path::Path;
+
+use log::{debug, info};
 
 use super::{
     Choice, Result,
     ebpf::Ebpf,
-    status::{AgentStatus, ConntrackUse},
+    status::{self, AgentStatus, ConntrackUse},
 };
 use crate::{
     datapath::compile,
@@ -43,19 +45,29 @@ impl Datapath {
         })
     }
 
-    /// Makes the kernel agree with the spec and the node's network.
+    /// Makes the kernel agree with the spec and the node's network. What takes long tells in the
+    /// `state` directory how far it is, since many rules take longer than anybody waits in the
+    /// dark.
     pub(super) async fn agree(
         &mut self,
         spec: &Spec,
         node: &Node,
         connection: &Connection,
         status: &mut AgentStatus,
+        state: &Path,
     ) -> Result<()> {
         match self {
             Self::Ebpf(ebpf) => ebpf.agree(spec, connection, status).await,
             Self::KubeProxy(proxy) => {
                 let start = std::time::Instant::now();
-                let loaded = proxy.agree(spec, node).await?;
+                let mut now = status.clone();
+                let tell = |step: proxy::Step| {
+                    now.activity = step.to_string();
+                    if let Err(error) = status::write(state, &now) {
+                        debug!("cannot write the status: {error}");
+                    }
+                };
+                let loaded = proxy.agree(spec, node, tell).await?;
                 if loaded.changed {
                     let (took, forgotten) = (start.elapsed(), loaded.forgotten);
                     info!("rules loaded in {took:.1?}, {forgotten} UDP flows forgotten");

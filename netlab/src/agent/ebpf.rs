@@ -78,6 +78,7 @@ impl Ebpf {
         let desired = compile(spec, &network, &self.present);
         let plan = TablesPlan::new(&desired, &self.present);
         if !plan.is_empty() {
+            tables::check_room(&self.maps, &desired)?;
             tables::apply(&mut self.maps, &plan)?;
             let forgotten = conntrack::forget(&mut self.maps, &plan.removed_backends(&desired))?;
             info!("{} map entries changed, {forgotten} connections forgotten", plan.len());

@@ -13,7 +13,7 @@ pub mod status;
 
 use std::{fmt, path::PathBuf, time::Duration};
 
-use futures_util::StreamExt as _;
+use futures_util::{Stream, StreamExt as _};
 use log::{debug, error, info, warn};
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
@@ -120,27 +120,13 @@ pub async fn run(options: Options) -> Result<()> {
     let mut changes = connection.changes()?;
     let mut source = Directory::watch(&options.source)?;
     let mut agent = Agent::new(options, connection).await?;
-    let mut tick = interval(COLLECT_EVERY);
-    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut evictions = interval(EVICT_EVERY);
-    evictions.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut collection = None;
-    loop {
-        tokio::select! {
-            name = signals.next() => {
-                info!("{name}: ending");
-                return agent.stop();
-            }
-            update = source.next() => agent.on_update(update?).await?,
-            Some(()) = changes.next() => agent.on_network_change().await?,
-            _ = tick.tick(), if collection.is_none() => {
-                collection = Some(agent.start_collection());
-                agent.retry().await?;
-            }
-            _ = evictions.tick() => agent.datapath.evict(),
-            outcome = finished(&mut collection) => agent.on_collected(outcome)?,
-        }
-    }
+    // In the middle of anything: loading many rules takes longer than a signal may go unheard.
+    let name = tokio::select! {
+        name = signals.next() => name,
+        outcome = agent.follow(&mut source, &mut changes) => return outcome,
+    };
+    info!("{name}: ending");
+    agent.stop()
 }
 
 /// A look at the connections, on a thread of its own.
@@ -188,7 +174,8 @@ impl Agent {
         };
         let choice = options.datapath.clone();
         let datapath = Datapath::open(choice, &options.node, &connection, &mut status).await?;
-        Ok(Self {
+        "reading the objects".clone_into(&mut status.activity);
+        let mut agent = Self {
             options,
             connection,
             datapath,
@@ -199,7 +186,34 @@ impl Agent {
             started: false,
             status,
             written: None,
-        })
+        };
+        agent.write_status()?;
+        Ok(agent)
+    }
+
+    /// Reads up and writes down for as long as that goes well.
+    async fn follow(
+        &mut self,
+        source: &mut Directory,
+        changes: &mut (impl Stream<Item = ()> + Unpin),
+    ) -> Result<()> {
+        let mut tick = interval(COLLECT_EVERY);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut evictions = interval(EVICT_EVERY);
+        evictions.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut collection = None;
+        loop {
+            tokio::select! {
+                update = source.next() => self.on_update(update?).await?,
+                Some(()) = changes.next() => self.on_network_change().await?,
+                _ = tick.tick(), if collection.is_none() => {
+                    collection = Some(self.start_collection());
+                    self.retry().await?;
+                }
+                _ = evictions.tick() => self.datapath.evict(),
+                outcome = finished(&mut collection) => self.on_collected(outcome)?,
+            }
+        }
     }
 
     async fn on_update(&mut self, update: Update) -> Result<()> {
@@ -223,6 +237,7 @@ impl Agent {
     /// A spec that cannot be used changes nothing but the status.
     fn refuse(&mut self, reason: String) -> Result<()> {
         error!("{reason}; the last good spec stays in use");
+        self.status.activity.clear();
         self.refused = Some(reason);
         self.write_status()
     }
@@ -245,7 +260,13 @@ impl Agent {
         if self.spec.is_none() {
             return Ok(());
         }
-        match self.agree().await {
+        if self.status.spec != self.digest || self.unapplied.is_some() {
+            "programming the kernel".clone_into(&mut self.status.activity);
+            self.write_status()?;
+        }
+        let outcome = self.agree().await;
+        self.status.activity.clear();
+        match outcome {
             Ok(()) => {
                 self.started = true;
                 self.unapplied = None;
@@ -268,7 +289,8 @@ impl Agent {
         let Some(spec) = &self.spec else { return Ok(()) };
         let name = &self.options.node;
         let node = node_of(spec, name).ok_or_else(|| Error::NoSuchNode(name.clone()))?;
-        self.datapath.agree(spec, node, &self.connection, &mut self.status).await
+        let state = &self.options.state;
+        self.datapath.agree(spec, node, &self.connection, &mut self.status, state).await
     }
 
     fn start_collection(&self) -> Collection {
@@ -290,11 +312,11 @@ impl Agent {
         status::remove(&self.options.state).map_err(|source| self.status_error(source))
     }
 
-    /// Writes the status where it has changed; before the first spec there is none.
+    /// Writes the status where it has changed.
     fn write_status(&mut self) -> Result<()> {
         let error = self.refused.as_ref().or(self.unapplied.as_ref()).cloned();
         let before = self.written.replace(AgentStatus { error, ..self.status.clone() });
-        if before == self.written || (self.spec.is_none() && self.refused.is_none()) {
+        if before == self.written {
             return Ok(());
         }
         let Some(status) = &self.written else { return Ok(()) };

@@ -160,8 +160,10 @@ fn endpoints_elsewhere(spec: &Spec) -> BTreeSet<IpAddr> {
         spec.nodes.iter().flat_map(|node| &node.pod_cidrs).any(|net| net.contains(address))
     };
     let ports = spec.services.iter().flat_map(|service| &service.ports);
-    let addresses = ports.flat_map(|port| &port.endpoints).map(|endpoint| endpoint.address);
-    addresses.filter(|address| !in_pod_network(address)).collect()
+    // Each once: many Services share their endpoints.
+    let addresses: BTreeSet<_> =
+        ports.flat_map(|port| &port.endpoints).map(|endpoint| endpoint.address).collect();
+    addresses.into_iter().filter(|address| !in_pod_network(address)).collect()
 }
 
 /// None where no route leads there, which the datapath drops for and counts.

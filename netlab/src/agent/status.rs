@@ -41,6 +41,10 @@ pub struct AgentStatus {
     pub conntrack: ConntrackUse,
     /// Why the newest files are not in use; the last good spec stays.
     pub error: Option<String>,
+    /// What it is at with objects that the kernel does not agree with yet, in words that follow
+    /// "is"; empty while it rests. As long as this changes, whoever waits has reason to.
+    #[serde(default)]
+    pub activity: String,
 }
 
 /// How full the conntrack table is.

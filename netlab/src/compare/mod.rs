@@ -146,10 +146,8 @@ pub fn run(
     let mut sites = Sites::new(runtime, options)?;
     let cells = plan::cells(options);
     let labs = plan::labs(options);
-    for (at, cell) in labs.iter().enumerate() {
-        watch(Event::Building { cell: *cell, at, of: labs.len() });
-        sites.add(*cell, options, stop)?;
-    }
+    let of = labs.len();
+    sites.build(&labs, options, stop, |cell, at| watch(Event::Building { cell, at, of }))?;
     let (series, limits) = measure(options, &sites, stop, &mut watch)?;
     let of_cells = sites.all().iter().filter(|site| cells.contains(&site.cell));
     let conditions = Conditions {

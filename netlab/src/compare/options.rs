@@ -25,8 +25,27 @@ pub const DEFAULT_FLOWS: u32 = 1_000;
 const MAX_ROUNDS: u32 = 1_000;
 /// Shorter turns drown in starting and stopping, longer ones fill the kernel's conntrack table.
 const DURATIONS: [Duration; 2] = [Duration::from_millis(50), Duration::from_secs(60)];
-/// Services for which an agent of kube-proxy's rules is ready within a lab's patience.
-pub const MAX_SERVICES: u32 = 2_000;
+/// Services that ten labs can have at once within minutes. kube-proxy's rules take time by the
+/// square: with 30,000 a lab of iptables alone takes minutes.
+pub const MAX_SERVICES: u32 = 10_000;
+
+/// Node ports of the Services that nobody dials come behind this one, up to the last one of
+/// Kubernetes' range. Services that are left then have a ClusterIP and no node port.
+const FILLERS: u32 = 30_100;
+const LAST_NODE_PORT: u32 = 32_767;
+
+/// The node port of a Service that nobody dials, by its number from 1; None where there is none
+/// left.
+#[must_use]
+pub fn filler_port(number: u32) -> Option<u32> {
+    (1..=LAST_NODE_PORT - FILLERS).contains(&number).then_some(FILLERS + number)
+}
+
+/// How many of so many Services have a node port, the dialled one among them.
+#[must_use]
+pub fn with_node_port(services: u32) -> u32 {
+    services.min(LAST_NODE_PORT - FILLERS + 1)
+}
 
 /// Who answers node ports, and where.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -242,14 +261,23 @@ mod tests {
         refused(|o| o.duration = Duration::from_millis(49), "--duration 0.049");
         refused(|o| o.duration = Duration::from_secs(61), "--duration 61");
         refused(|o| o.services = 0, "--services 0 ");
-        refused(|o| o.services = MAX_SERVICES + 1, "--services 2001");
         refused(|o| o.flows = 0, "--flows 0 ");
         refused(|o| o.flows = u32::from(Flood::MOST) + 1, "--flows 64512");
+        refused(
+            |o| o.services = MAX_SERVICES + 1,
+            "--services 10001 does not do: there can be 1, which is dialled, to 10000",
+        );
         refused(|o| o.modes.clear(), "--modes");
         refused(|o| o.proxies.clear(), "--proxies");
         refused(|o| o.workloads.clear(), "--workloads");
         refused(|o| o.proxies.push(Proxy::None), "none twice");
         refused(|o| o.mtu = 1300, "an MTU of 1300");
+    }
+
+    #[test]
+    fn services_have_node_ports_for_as_long_as_there_are_some() {
+        assert_eq!([0, 1, 2_667, 2_668].map(filler_port), [None, Some(30_101), Some(32_767), None]);
+        assert_eq!([1, 2_668, 2_669, MAX_SERVICES].map(with_node_port), [1, 2_668, 2_668, 2_668]);
     }
 
     #[test]

@@ -6,17 +6,19 @@
 
 use std::{
     net::{IpAddr, SocketAddr},
+    num::NonZeroUsize,
     sync::Arc,
+    thread::available_parallelism,
 };
 
-use futures_util::future::join_all;
+use futures_util::{StreamExt as _, future::join_all, stream::FuturesUnordered};
 use ipnet::IpNet;
 use tokio::runtime::Runtime;
 
 use super::{
     CompareError,
     lane::{Hosts, Lane, Memory},
-    options::{Options, Proxy},
+    options::{Options, Proxy, filler_port},
     plan::Cell,
     result::CellConditions,
     stop::Stop,
@@ -43,8 +45,6 @@ use crate::{
 /// What the client dials, and what the pod serves.
 const TCP_PORTS: [u16; 2] = [30080, 8080];
 const UDP_PORTS: [u16; 2] = [30053, 5353];
-/// Node ports of the Services that nobody dials.
-const FIRST_FILLER: u32 = 30_100;
 
 /// The node that is dialled, with its pod, and the other one's pod.
 const NODE: &str = "node-1";
@@ -93,36 +93,45 @@ impl Sites {
         Ok(Self { runtime, objects, labs: Vec::new(), sites: Vec::new(), berth, wire })
     }
 
-    /// Brings a cell's lab up.
+    /// Brings the labs of some cells up, as many at a time as there are processors: agents take
+    /// turns at those where there are many Services. `begun` hears which cell is begun with, and
+    /// how many are up by then.
     ///
     /// # Errors
     ///
-    /// [`CompareError::Interrupted`] soon after someone asks to stop; what the lab fails with.
-    pub fn add(&mut self, cell: Cell, options: &Options, stop: &Stop) -> Result<(), CompareError> {
-        let name = name(cell)?;
-        let request = Request {
-            objects: Some(self.objects.clone()),
-            silent: true,
-            mode: Some(cell.mode),
-            proxy: Some(cell.proxy.of_lab()),
-            hook: cell.proxy.hook(),
-            mtu: Some(options.mtu),
-            ..Request::new(name.clone())
+    /// [`CompareError::Interrupted`] soon after someone asks to stop; what a lab fails with.
+    pub fn build(
+        &mut self,
+        cells: &[Cell],
+        options: &Options,
+        stop: &Stop,
+        mut begun: impl FnMut(Cell, usize),
+    ) -> Result<(), CompareError> {
+        let Self { runtime, objects, labs, sites, berth, .. } = self;
+        let at_once = available_parallelism().map_or(1, NonZeroUsize::get);
+        let up = async {
+            let (mut to_begin, mut building) = (cells.iter(), FuturesUnordered::new());
+            loop {
+                while building.len() < at_once
+                    && let Some(cell) = to_begin.next()
+                {
+                    let name = name(*cell)?;
+                    labs.push(name.clone());
+                    begun(*cell, sites.len());
+                    building.push(bring_up(*cell, name, objects, options, berth));
+                }
+                match building.next().await {
+                    Some(site) => sites.push(site?),
+                    None => return Ok(()),
+                }
+            }
         };
-        self.labs.push(name.clone());
-        let site = self.runtime.block_on(async {
-            let build = async {
-                let failed = |source| CompareError::Up { cell, source: Box::new(source) };
-                up(&request, |_| ()).await.map_err(failed)?;
-                Site::open(cell, &LabDir::new(&name), options, &self.berth).await
-            };
+        runtime.block_on(async {
             tokio::select! {
-                outcome = build => outcome,
+                outcome = up => outcome,
                 () = stop.asked() => Err(CompareError::Interrupted),
             }
-        })?;
-        self.sites.push(site);
-        Ok(())
+        })
     }
 
     /// The lab of a cell, if it is up.
@@ -142,6 +151,27 @@ impl Sites {
     pub fn all(&self) -> &[Site] {
         &self.sites
     }
+}
+
+async fn bring_up(
+    cell: Cell,
+    name: LabName,
+    objects: &Objects,
+    options: &Options,
+    berth: &Arc<Berth>,
+) -> Result<Site, CompareError> {
+    let request = Request {
+        objects: Some(objects.clone()),
+        silent: true,
+        mode: Some(cell.mode),
+        proxy: Some(cell.proxy.of_lab()),
+        hook: cell.proxy.hook(),
+        mtu: Some(options.mtu),
+        ..Request::new(name.clone())
+    };
+    let failed = |source| CompareError::Up { cell, source: Box::new(source) };
+    up(&request, |_| ()).await.map_err(failed)?;
+    Site::open(cell, &LabDir::new(&name), options, berth).await
 }
 
 impl Drop for Sites {
@@ -307,25 +337,27 @@ fn manifest(options: &Options) -> String {
              spec: {{nodeName: {node}, containers: [{{name: load}}]}}\n---\n"
         ));
     }
-    let port = |name: &str, protocol: &str, target: u16, node: u32| {
+    let port = |name: &str, protocol: &str, target: u16, node: Option<u32>| {
+        let node = node.map(|port| format!(", nodePort: {port}")).unwrap_or_default();
         format!(
-            "  - {{name: {name}, protocol: {protocol}, port: {target}, targetPort: {target}, \
-             nodePort: {node}}}\n"
+            "  - {{name: {name}, protocol: {protocol}, port: {target}, targetPort: {target}{node}}}\n"
         )
     };
-    let service = |name: &str, ports: &str| {
+    let service = |name: &str, kind: &str, ports: &str| {
         format!(
             "apiVersion: v1\nkind: Service\nmetadata: {{name: {name}}}\n\
-             spec:\n  type: NodePort\n  selector: {{app: {app}}}\n  ports:\n{ports}---\n"
+             spec:\n  type: {kind}\n  selector: {{app: {app}}}\n  ports:\n{ports}---\n"
         )
     };
-    let tcp = port("tcp", "TCP", TCP_PORTS[1], TCP_PORTS[0].into());
-    let udp = port("udp", "UDP", UDP_PORTS[1], UDP_PORTS[0].into());
-    text.push_str(&service("measured", &(tcp + &udp)));
+    let tcp = port("tcp", "TCP", TCP_PORTS[1], Some(TCP_PORTS[0].into()));
+    let udp = port("udp", "UDP", UDP_PORTS[1], Some(UDP_PORTS[0].into()));
+    text.push_str(&service("measured", "NodePort", &(tcp + &udp)));
     for number in 1..options.services {
         let side = if number % 2 == 0 { "before" } else { "other" };
-        let tcp = port("tcp", "TCP", TCP_PORTS[1], FIRST_FILLER + number);
-        text.push_str(&service(&format!("{side}-{number}"), &tcp));
+        let node_port = filler_port(number);
+        let kind = if node_port.is_some() { "NodePort" } else { "ClusterIP" };
+        let tcp = port("tcp", "TCP", TCP_PORTS[1], node_port);
+        text.push_str(&service(&format!("{side}-{number}"), kind, &tcp));
     }
     text
 }
@@ -353,6 +385,26 @@ mod tests {
                 assert_eq!(port.endpoints[0].node.as_deref(), Some(node));
             }
         }
+    }
+
+    #[test]
+    fn ten_thousand_services_have_the_node_ports_that_there_are_and_the_dialled_one_in_the_middle()
+    {
+        let spec = resolved(&Options { services: 10_000, ..Options::default() });
+        assert_eq!(spec.services.len(), 10_000);
+        let at = spec.services.iter().position(|s| s.name.name == "measured").unwrap();
+        assert_eq!(at, 4_999);
+        // Where only node ports are searched in order, too.
+        let ports = |services: &[spec::model::Service]| -> Vec<u16> {
+            let ports = services.iter().flat_map(|service| &service.ports);
+            ports.filter_map(|port| Some(port.node_port?.get())).collect()
+        };
+        let [before, behind] = [&spec.services[..at], &spec.services[at + 1..]].map(ports);
+        assert_eq!([before.len(), behind.len()], [1_333, 1_334]);
+        let range = [before, behind].concat();
+        assert_eq!(range.iter().min(), Some(&30_101));
+        assert_eq!(range.iter().max(), Some(&32_767));
+        assert!(spec.services.iter().all(|service| service.cluster_addresses.len() == 1));
     }
 
     #[test]

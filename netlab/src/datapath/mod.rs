@@ -51,6 +51,21 @@ pub enum Error {
         #[source]
         source: Box<MapError>,
     },
+    /// The objects ask for more than a map holds.
+    #[error(
+        "the manifests have {wanted} {what}, and the map {map} has room for {room}; leave out \
+         Services or pods, or take another --proxy"
+    )]
+    Full {
+        /// Name of the map.
+        map: &'static str,
+        /// What its entries are.
+        what: &'static str,
+        /// How many there would be.
+        wanted: usize,
+        /// How many there can be.
+        room: u32,
+    },
     /// A map could not be pinned.
     #[error("cannot pin the map {map}")]
     Pin {

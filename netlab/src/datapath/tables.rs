@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use aya::{
     Pod,
-    maps::{HashMap, MapData, MapError},
+    maps::{HashMap, IterableMap, MapData, MapError},
 };
 use netlab_common::{
     abi::{Backend, BackendKey, Config, Frontend, FrontendKey, Vtep, VtepKey, map},
@@ -15,7 +15,7 @@ use netlab_common::{
 };
 
 use super::{
-    Result,
+    Error, Result,
     compile::Tables,
     load::{Maps, broken},
 };
@@ -83,6 +83,33 @@ pub fn observe(maps: &Maps) -> Result<Tables> {
         backends: read(&maps.backends).map_err(broken("read", map::BACKENDS))?,
         node_addresses: read(&maps.node_addresses).map_err(broken("read", map::NODE_ADDRESSES))?,
     })
+}
+
+/// Refuses what the maps have no room for, before anything is written.
+///
+/// # Errors
+///
+/// [`Error::Full`] with the map and its room.
+pub fn check_room(maps: &Maps, desired: &Tables) -> Result<()> {
+    let Tables { frontends, backends, node_addresses } = desired;
+    fits(&maps.frontends, map::FRONTENDS, "node ports, by family", frontends.len())?;
+    fits(&maps.backends, map::BACKENDS, "endpoints of node ports", backends.len())?;
+    fits(&maps.node_addresses, map::NODE_ADDRESSES, "addresses of the node", node_addresses.len())
+}
+
+fn fits<K: Pod, V: Pod>(
+    present: &HashMap<MapData, K, V>,
+    map: &'static str,
+    what: &'static str,
+    wanted: usize,
+) -> Result<()> {
+    let info = IterableMap::map(present).info().map_err(broken("look at", map))?;
+    let room = info.max_entries();
+    if u32::try_from(wanted).is_ok_and(|wanted| wanted <= room) {
+        Ok(())
+    } else {
+        Err(Error::Full { map, what, wanted, room })
+    }
 }
 
 /// Carries a plan out.

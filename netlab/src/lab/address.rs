@@ -20,15 +20,13 @@ use k8s_openapi::{
 
 use super::{
     options::Underlay,
+    pool::{Addresses, NodePorts},
     subnet::{self, MAX_NODES},
 };
 use crate::{
     netlink::Family,
     spec::{Located, Objects, Place, parse::has_ended},
 };
-
-/// The range that Kubernetes draws node ports from unless told otherwise.
-const NODE_PORTS: std::ops::RangeInclusive<i32> = 30000..=32767;
 
 /// First ClusterIP given out; those below are usually taken by the API server and DNS.
 const FIRST_CLUSTER_ADDRESS: u32 = 10;
@@ -153,8 +151,8 @@ fn free_address(family: Family, number: u8, underlay: Underlay, brought: &[IpAdd
 
 fn complete_pods(pods: &mut [Located<Pod>], nodes: &[Located<Node>]) -> Result<(), AddressError> {
     schedule(pods, nodes)?;
-    let mut taken: BTreeSet<IpAddr> =
-        pods.iter().flat_map(|pod| pod_addresses(&pod.object)).collect();
+    let brought = pods.iter().flat_map(|pod| pod_addresses(&pod.object));
+    let mut free = Addresses::new(FIRST_POD_ADDRESS, brought);
     let by_name: BTreeMap<String, &Node> =
         nodes.iter().map(|node| (node.name().name, &node.object)).collect();
     for Located { place, object } in pods {
@@ -166,16 +164,12 @@ fn complete_pods(pods: &mut [Located<Pod>], nodes: &[Located<Node>]) -> Result<(
         }
         let mut addresses = Vec::new();
         for net in pod_cidrs(node) {
-            let free = (FIRST_POD_ADDRESS..=subnet::host_count(net))
-                .map(|offset| subnet::nth(net, offset))
-                .find(|address| !taken.contains(address));
-            addresses.push(free.ok_or_else(|| AddressError {
+            addresses.push(free.take(net).ok_or_else(|| AddressError {
                 place: Box::new(place.clone()),
                 field: "status.podIPs",
                 reason: Exhausted::Network(net),
             })?);
         }
-        taken.extend(&addresses);
         let status = object.status.get_or_insert_with(PodStatus::default);
         let host: Vec<_> = node_addresses(node).iter().map(ToString::to_string).collect();
         status.host_ip = host.first().cloned();
@@ -217,18 +211,10 @@ fn complete_services(
     services: &mut [Located<Service>],
     nodes: &[Located<Node>],
 ) -> Result<(), AddressError> {
-    let mut taken: BTreeSet<IpAddr> = services
-        .iter()
-        .flat_map(|s| cluster_address_texts(&s.object))
-        .filter_map(|t| t.parse().ok())
-        .collect();
-    let mut ports: BTreeSet<(String, i32)> = services
-        .iter()
-        .flat_map(|service| service.object.spec.iter().flat_map(|spec| spec.ports.iter().flatten()))
-        .filter_map(|port| {
-            Some((protocol(port.protocol.as_deref()), port.node_port.filter(|p| *p != 0)?))
-        })
-        .collect();
+    let brought = services.iter().flat_map(|service| cluster_address_texts(&service.object));
+    let brought = brought.filter_map(|text| text.parse().ok());
+    let mut free = Addresses::new(FIRST_CLUSTER_ADDRESS, brought);
+    let mut ports = NodePorts::new(services.iter().flat_map(|service| node_ports(&service.object)));
     let cluster: BTreeSet<_> =
         nodes.iter().flat_map(|node| node_addresses(&node.object)).map(Family::of).collect();
     for Located { place, object } in services {
@@ -238,13 +224,10 @@ fn complete_services(
             let mut addresses = Vec::new();
             for family in wanted_families(object, &cluster) {
                 let net = subnet::service_cidr(family);
-                let free = (FIRST_CLUSTER_ADDRESS..=subnet::host_count(net))
-                    .map(|offset| subnet::nth(net, offset))
-                    .find(|address| !taken.contains(address));
                 let reason = Exhausted::Network(net);
-                addresses.push(free.ok_or_else(|| exhausted("spec.clusterIPs", reason))?);
+                let address = free.take(net);
+                addresses.push(address.ok_or_else(|| exhausted("spec.clusterIPs", reason))?);
             }
-            taken.extend(&addresses);
             let spec = object.spec.get_or_insert_default();
             spec.cluster_ip = addresses.first().map(ToString::to_string);
             spec.cluster_ips = Some(addresses.iter().map(ToString::to_string).collect());
@@ -257,12 +240,9 @@ fn complete_services(
             if port.node_port.is_some_and(|number| number != 0) {
                 continue;
             }
-            let protocol = protocol(port.protocol.as_deref());
-            let free = NODE_PORTS.clone().find(|n| !ports.contains(&(protocol.clone(), *n)));
-            let number =
-                free.ok_or_else(|| exhausted("spec.ports[].nodePort", Exhausted::NodePorts))?;
-            ports.insert((protocol, number));
-            port.node_port = Some(number);
+            let number = ports.take(protocol(port.protocol.as_deref()));
+            let none_left = || exhausted("spec.ports[].nodePort", Exhausted::NodePorts);
+            port.node_port = Some(number.ok_or_else(none_left)?);
         }
     }
     Ok(())
@@ -306,8 +286,17 @@ pub(super) fn container_ports(pod: &Pod) -> impl Iterator<Item = (bool, u16)> + 
     })
 }
 
-fn protocol(written: Option<&str>) -> String {
-    written.unwrap_or("TCP").to_owned()
+fn protocol(written: Option<&str>) -> &str {
+    written.unwrap_or("TCP")
+}
+
+/// Node ports that a Service brings, each with its protocol.
+fn node_ports(service: &Service) -> impl Iterator<Item = (String, i32)> + '_ {
+    let ports = service.spec.iter().flat_map(|spec| spec.ports.iter().flatten());
+    ports.filter_map(|port| {
+        let number = port.node_port.filter(|number| *number != 0)?;
+        Some((protocol(port.protocol.as_deref()).to_owned(), number))
+    })
 }
 
 fn internal_addresses(node: &Node) -> impl Iterator<Item = &str> {

@@ -16,6 +16,7 @@ mod layout;
 mod leftovers;
 mod lock;
 pub mod options;
+mod pool;
 pub mod processes;
 pub mod state;
 pub mod status;

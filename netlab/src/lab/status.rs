@@ -1,6 +1,6 @@
 //! `lab status`: what a lab is, and what is wrong with it.
 
-use std::{fs, net::IpAddr};
+use std::{fmt, fs, net::IpAddr};
 
 use nix::net::if_::if_nametoindex;
 use serde::Serialize;
@@ -233,17 +233,30 @@ fn process_problems(
     if let Some(topology) = topology.filter(|_| supervised && *spec != Spec::default()) {
         // A process that does not run has been named already.
         let silent =
-            |line: &String| !problems.iter().any(|known| known.starts_with(first_words(line)));
+            |unready: &Unready| !problems.iter().any(|known| known.starts_with(&unready.process));
         let waiting = not_ready(topology, options, &spec.digest(), dir);
-        let news: Vec<_> = waiting.into_iter().filter(silent).collect();
+        let news: Vec<_> =
+            waiting.iter().filter(|unready| silent(unready)).map(ToString::to_string).collect();
         problems.extend(news);
     }
     Ok(agents)
 }
 
-/// `agent node-1` of `agent node-1: has not ...`.
-fn first_words(line: &str) -> &str {
-    line.split(": ").next().unwrap_or(line)
+/// A process that does not do its work yet.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Unready {
+    /// Its name, as `agent node-1`.
+    pub process: String,
+    /// Why, in words that follow the name.
+    pub why: String,
+    /// It says itself that it cannot.
+    pub is_error: bool,
+}
+
+impl fmt::Display for Unready {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.process, self.why)
+    }
 }
 
 /// Which processes do not do their work yet, and why: agents without the newest spec, echo
@@ -254,30 +267,12 @@ pub fn not_ready(
     options: &Options,
     digest: &str,
     dir: &LabDir,
-) -> Vec<String> {
+) -> Vec<Unready> {
     let mut waiting = Vec::new();
     let report = Report::read(dir).ok().flatten().unwrap_or_default();
-    let silence = |process: &str| {
-        let said = report.processes.get(process).and_then(|process| process.last_end.clone());
-        said.map_or_else(|| "has not said anything".to_owned(), |end| format!("ended: {end}"))
-    };
     if options.proxy != Proxy::None {
         let nodes = topology.hosts.iter().filter(|host| host.role == Role::Node);
-        for node in nodes {
-            let why = match dir.agent_status(&node.name) {
-                Ok(Some(status)) if status.generation >= 1 && status.spec == digest => {
-                    match detached(node, options, &status) {
-                        Some(why) => why,
-                        None => continue,
-                    }
-                }
-                Ok(Some(AgentStatus { error: Some(error), .. })) => error,
-                Ok(Some(_)) => "has not taken the newest objects over".to_owned(),
-                Ok(None) => silence(&format!("agent {}", node.name)),
-                Err(error) => error.to_string(),
-            };
-            waiting.push(format!("agent {}: {why}", node.name));
-        }
+        waiting.extend(nodes.filter_map(|node| unready_agent(node, options, digest, dir, &report)));
     }
     for process in dir.processes().unwrap_or_default() {
         if !process.name.starts_with("echo ") {
@@ -288,10 +283,42 @@ pub fn not_ready(
         let closed: Vec<_> =
             echo_listens(&process).into_iter().filter(|port| !open.contains(port)).collect();
         if let Some((protocol, port)) = closed.first() {
-            waiting.push(format!("{}: does not listen on {protocol} port {port}", process.name));
+            let why = format!("does not listen on {protocol} port {port}");
+            waiting.push(Unready { process: process.name, why, is_error: false });
         }
     }
     waiting
+}
+
+fn unready_agent(
+    node: &Host,
+    options: &Options,
+    digest: &str,
+    dir: &LabDir,
+    report: &Report,
+) -> Option<Unready> {
+    let process = format!("agent {}", node.name);
+    let said = report.processes.get(&process);
+    let end = said.and_then(|said| said.last_end.as_ref());
+    let runs = said.is_some_and(|said| said.pid.is_some());
+    let mut is_error = false;
+    let why = match (dir.agent_status(&node.name), end) {
+        (Ok(Some(status)), _) if status.generation >= 1 && status.spec == digest => {
+            detached(node, options, &status)?
+        }
+        (Ok(Some(AgentStatus { error: Some(error), .. })), _) => {
+            is_error = true;
+            error
+        }
+        (Ok(_), Some(end)) if !runs => format!("ended: {end}"),
+        (Ok(Some(AgentStatus { activity, .. })), _) if !activity.is_empty() => {
+            format!("is {activity}")
+        }
+        (Ok(Some(_)), _) => "has not taken the newest objects over".to_owned(),
+        (Ok(None), _) => "has not said anything".to_owned(),
+        (Err(error), _) => error.to_string(),
+    };
+    Some(Unready { process, why, is_error })
 }
 
 /// Why packets do not reach the programs of a node, if they do not.

@@ -1,6 +1,7 @@
 //! `lab up`: makes a lab be what is asked for, from nothing or from what is left of it.
 
 mod error;
+mod ready;
 
 use std::{
     collections::BTreeSet,
@@ -8,7 +9,7 @@ use std::{
     os::unix::process::CommandExt,
     path::PathBuf,
     process::{Command, Stdio},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use super::{
@@ -19,7 +20,7 @@ use super::{
     options::{LabName, Mode, Options, Proxy, Underlay},
     processes::{self, EchoPorts, Part, Process},
     state::{LabDir, Record, failed},
-    status,
+    status::Unready,
     topology::Topology,
 };
 use crate::{
@@ -29,16 +30,11 @@ use crate::{
     spec::{self, Objects, Spec},
 };
 
-pub use self::error::UpError;
+pub use self::{error::UpError, ready::GaveUp};
 
 /// Nodes where nothing says how many.
 pub const DEFAULT_NODES: usize = 2;
 
-/// How long agents and echo servers may take to be ready.
-const READY_PATIENCE: Duration = Duration::from_secs(30);
-/// Between looks: first often, then rarely, since looking is not free.
-const FIRST_POLL: Duration = Duration::from_millis(10);
-const LONGEST_POLL: Duration = Duration::from_millis(500);
 /// How long a process may take to end before it is killed.
 const END_PATIENCE: Duration = Duration::from_secs(5);
 
@@ -79,7 +75,7 @@ pub enum Event<'a> {
     /// The supervisor was started, or told to look again.
     Supervisor,
     /// Still waiting for these to be ready.
-    Waiting(&'a [String]),
+    Waiting(&'a [Unready]),
 }
 
 /// What was done.
@@ -165,7 +161,7 @@ pub async fn up(request: &Request, mut watch: impl FnMut(Event<'_>)) -> Result<O
 
     let before = dir.processes()?;
     let processes = start_processes(&design, &options, &dir, &mut watch).await?;
-    wait_until_ready(&design, &options, &dir, &mut watch).await?;
+    ready::wait(&design, &options, &dir, &mut watch).await?;
     if !predecessors.is_empty() {
         leftovers::remove(&predecessors, &agents, &design.topology, &dir).await?;
         dir.write_record(&Record { predecessors: Vec::new(), ..all })?;
@@ -342,32 +338,4 @@ fn start_supervisor(name: &LabName, dir: &LabDir) -> io::Result<()> {
         command.pre_exec(|| nix::unistd::setsid().map(|_| ()).map_err(Into::into));
     }
     command.spawn().map(|_| ())
-}
-
-async fn wait_until_ready(
-    design: &Design,
-    options: &Options,
-    dir: &LabDir,
-    watch: &mut impl FnMut(Event<'_>),
-) -> Result<(), UpError> {
-    let digest = design.spec.digest();
-    let deadline = Instant::now() + READY_PATIENCE;
-    let mut said = Vec::new();
-    let mut pause = FIRST_POLL;
-    loop {
-        let waiting = status::not_ready(&design.topology, options, &digest, dir);
-        if waiting.is_empty() {
-            return Ok(());
-        }
-        if Instant::now() >= deadline {
-            let logs = dir.root().join("log");
-            return Err(UpError::NotReady { name: options.name.clone(), waiting, logs });
-        }
-        if waiting != said {
-            watch(Event::Waiting(&waiting));
-            said = waiting;
-        }
-        tokio::time::sleep(pause).await;
-        pause = (pause * 5 / 4).min(LONGEST_POLL);
-    }
 }

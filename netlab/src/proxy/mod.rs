@@ -138,6 +138,25 @@ pub struct Loaded {
     pub forgotten: usize,
 }
 
+/// A transaction that is about to be loaded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Step {
+    /// Whose rules.
+    pub family: Family,
+    /// Which one, from 1.
+    pub at: usize,
+    /// How many there are.
+    pub of: usize,
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { family, at, of } = self;
+        let family = if *family == Family::V4 { "IPv4" } else { "IPv6" };
+        write!(f, "loading {family} rules, transaction {at} of {of}")
+    }
+}
+
 impl KubeProxy {
     /// Finds the program that loads rules into `netns`, and sets the node's sysctls.
     ///
@@ -162,17 +181,23 @@ impl KubeProxy {
     }
 
     /// Makes the rules agree with the spec, and forgets UDP flows to endpoints that are gone.
+    /// `tell` hears of each transaction before it is loaded.
     ///
     /// # Errors
     ///
     /// Where a program refuses. What it was given is then not in the kernel, and the next call
     /// starts from nothing known.
-    pub async fn agree(&mut self, spec: &Spec, node: &Node) -> Result<Loaded> {
+    pub async fn agree(
+        &mut self,
+        spec: &Spec,
+        node: &Node,
+        mut tell: impl FnMut(Step) + Send,
+    ) -> Result<Loaded> {
         let mut loaded = Loaded::default();
         for (family, present) in Family::ALL.into_iter().zip(&mut self.present) {
             let view = View::new(spec, node, family);
             let before = present.take();
-            let after = self.tool.load(&self.netns, &view, before.as_ref()).await?;
+            let after = self.tool.load(&self.netns, &view, before.as_ref(), &mut tell).await?;
             loaded.frontends += after.frontends();
             loaded.backends += after.backends();
             if before.as_ref() != Some(&after) {

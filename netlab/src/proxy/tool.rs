@@ -8,7 +8,7 @@ pub(super) mod sample;
 
 use self::{run::Program, sample::sample};
 use super::{
-    Error, Kind, ROUTE_LOCALNET, Result, iptables,
+    Error, Kind, ROUTE_LOCALNET, Result, Step, iptables,
     nftables::{self, Existing},
     view::{Family, View},
 };
@@ -118,7 +118,8 @@ impl Tool {
         let tool = Self { kind, variant, version };
         let (spec, node) = sample();
         for family in Family::ALL {
-            tool.load(&scratch, &View::new(&spec, &node, family), None).await?;
+            let view = View::new(&spec, &node, family);
+            tool.load(&scratch, &view, None, &mut |_| ()).await?;
         }
         Ok(Some(tool))
     }
@@ -128,12 +129,13 @@ impl Tool {
     }
 
     /// Makes the rules of a view's family be the view's, where `present` is what is there, or
-    /// not known. Returns what is there then.
+    /// not known. Returns what is there then. `tell` hears of each transaction.
     pub(super) async fn load(
         &self,
         netns: &Netns,
         view: &View<'_>,
         present: Option<&Ruleset>,
+        tell: &mut (dyn FnMut(Step) + Send),
     ) -> Result<Ruleset> {
         match self.kind {
             Kind::Nftables => {
@@ -141,13 +143,14 @@ impl Tool {
                     Some(Ruleset::Nftables(rules)) => Some(rules),
                     _ => None,
                 };
-                self.load_nftables(netns, view, present).await.map(Ruleset::Nftables)
+                self.load_nftables(netns, view, present, tell).await.map(Ruleset::Nftables)
             }
             Kind::Iptables => {
                 let present = match present {
                     Some(Ruleset::Iptables(rules)) => Some(rules),
                     _ => None,
                 };
+                tell(Step { family: view.family, at: 1, of: 1 });
                 self.load_iptables(netns, view, present).await.map(Ruleset::Iptables)
             }
         }
@@ -158,20 +161,26 @@ impl Tool {
         netns: &Netns,
         view: &View<'_>,
         present: Option<&nftables::Ruleset>,
+        tell: &mut (dyn FnMut(Step) + Send),
     ) -> Result<nftables::Ruleset> {
+        let family = view.family;
         let wanted = nftables::render(view);
         if present.is_some() {
+            tell(Step { family, at: 1, of: 1 });
             let script = nftables::transaction(&wanted, present, &Existing::default());
             self.nft(netns, &script).await?;
             return Ok(wanted);
         }
         let existing = self.existing(netns, view.family).await?;
         if existing == Existing::default() {
-            for script in nftables::batches(&wanted) {
-                self.nft(netns, &script).await?;
+            let scripts = nftables::batches(&wanted);
+            for (at, script) in (1..).zip(&scripts) {
+                tell(Step { family, at, of: scripts.len() });
+                self.nft(netns, script).await?;
             }
             return Ok(wanted);
         }
+        tell(Step { family, at: 1, of: 1 });
         let script = nftables::transaction(&wanted, None, &existing);
         if let Err(error) = self.nft(netns, &script).await {
             log::warn!("{error}; loading everything anew");
@@ -210,7 +219,9 @@ impl Tool {
         let nft = self.program("nft")?;
         let mut existing = Existing::default();
         for (kind, plural) in [("chain", "chains"), ("set", "sets"), ("map", "maps")] {
-            let args = ["--json", "list", plural, family.keyword()];
+            // Names are enough. For elements the kernel is asked set by set, the anonymous ones of
+            // all families among them, which takes seconds where there are 10,000.
+            let args = ["--json", "--terse", "list", plural, family.keyword()];
             let json = nft.run(netns, &args, "").await?;
             let json = serde_json::from_str(&json).unwrap_or_default();
             let names = Existing::names(&json, kind, family);

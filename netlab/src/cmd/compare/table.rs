@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use netlab::compare::{
+    options::with_node_port,
     result::{
         Comparison, LEAST_PAIRS, LOSSY, Limit, LimitKind, Measure, Measured, Ratio, Round, Series,
         Verdict, loss,
@@ -31,18 +32,21 @@ pub(super) fn draw(comparison: &Comparison) -> String {
 fn conditions(comparison: &Comparison) -> String {
     let conditions = &comparison.conditions;
     let (machine, options) = (&conditions.machine, &conditions.options);
-    let services = if options.services == 1 { "Service" } else { "Services" };
+    let services = match (options.services, with_node_port(options.services)) {
+        (1, _) => "1 Service".to_owned(),
+        (all, ports) if ports == all => format!("{all} Services"),
+        (all, ports) => format!("{all} Services, {ports} of them with a node port"),
+    };
     let place = if options.local { "the dialled node" } else { "the other node" };
     let mut text = format!(
         "Linux {}, {} cores{}, load {:.2}; netlab {}\n\
-         MTU {}, {} {services}, pod on {place}; {} rounds of {} s after a warm-up\n",
+         MTU {}, {services}, pod on {place}; {} rounds of {} s after a warm-up\n",
         machine.kernel,
         machine.cores,
         if machine.model.is_empty() { String::new() } else { format!(" of {}", machine.model) },
         machine.load,
         conditions.netlab,
         options.mtu,
-        options.services,
         options.rounds,
         options.duration.as_secs_f64(),
     );

@@ -50,7 +50,10 @@ fn tell(bar: &ProgressBar, event: Event<'_>) {
         }
         Event::Removed(netns) => bar.set_message(format!("removed {netns}")),
         Event::Supervisor => bar.set_message("starting the processes"),
-        Event::Waiting(waiting) => bar.set_message(format!("waiting: {}", waiting.join("; "))),
+        Event::Waiting(waiting) => {
+            let lines: Vec<_> = waiting.iter().map(ToString::to_string).collect();
+            bar.set_message(format!("waiting: {}", lines.join("; ")));
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::{io, path::PathBuf};
 
-use super::READY_PATIENCE;
+use super::ready::GaveUp;
 use crate::{
     lab::{
         address::AddressError,
@@ -10,6 +10,7 @@ use crate::{
         down::DownError,
         options::{LabName, OptionsError, Proxy, Underlay},
         state::StateError,
+        status::Unready,
         topology::TopologyError,
     },
     netlink, proxy,
@@ -98,14 +99,17 @@ pub enum UpError {
     Supervisor(#[source] io::Error),
     /// Something does not become ready.
     #[error(
-        "the lab is built, but not ready after {} s: {}; logs are in {}, and netlab lab down --name {name} removes it",
-        READY_PATIENCE.as_secs(), .waiting.join("; "), .logs.display()
+        "the lab is built, but not ready: {}; {reason}; logs are in {}, and netlab lab down \
+         --name {name} removes it",
+        .waiting.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "), .logs.display()
     )]
     NotReady {
         /// The lab.
         name: LabName,
         /// What is waited for.
-        waiting: Vec<String>,
+        waiting: Vec<Unready>,
+        /// Why not longer.
+        reason: Box<GaveUp>,
         /// Where the logs are.
         logs: PathBuf,
     },

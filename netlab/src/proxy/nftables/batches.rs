@@ -2,7 +2,10 @@
 //!
 //! For every rule with a map of its own, and each Service has one, the kernel walks the whole
 //! transaction (`__nft_set_trans_bind`), so a single one takes time by the square of its size:
-//! seconds with 2,000 Services, minutes with 10,000. Law: no packet meets a part of the rules,
+//! with 10,000 Services of one endpoint each 18 s of a processor in place of 8, and more by the
+//! square of the endpoints, all of it in one call that no signal ends. What is left grows with
+//! the square of the Services whatever the pieces: for the name of such a map the kernel walks
+//! all that there are (`nf_tables_set_alloc_name`). Law: no packet meets a part of the rules,
 //! since the maps that lead to Services are filled by the last piece alone.
 
 use std::{borrow::Cow, collections::BTreeMap};

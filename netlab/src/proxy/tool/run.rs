@@ -35,7 +35,8 @@ impl Program {
         let mut command = netns.command(&self.path);
         command.args(args).env("LC_ALL", "C");
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = Command::from(command).spawn().map_err(failed)?;
+        // Whoever does not wait any longer does not want it either.
+        let mut child = Command::from(command).kill_on_drop(true).spawn().map_err(failed)?;
         let stdin = child.stdin.take();
         let write = async {
             let Some(mut stdin) = stdin else { return };
