@@ -17,6 +17,7 @@ pub mod plan;
 pub mod properties;
 pub mod result;
 pub mod site;
+pub mod softirq;
 pub mod statistics;
 pub mod stop;
 pub mod traffic;

@@ -262,7 +262,10 @@ fn settle() -> io::Result<()> {
     Ok(sched_setaffinity(Pid::from_raw(0), &cpus)?)
 }
 
-fn failed(operation: &'static str, program: &'static str) -> impl Fn(ProgramError) -> Error {
+pub(super) fn failed(
+    operation: &'static str,
+    program: &'static str,
+) -> impl Fn(ProgramError) -> Error {
     move |source| Error::Program {
         operation,
         subject: program.to_owned(),
