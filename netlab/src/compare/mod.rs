@@ -1,7 +1,7 @@
 //! A comparison: the same work in labs that differ in one thing, on this machine, in one run.
 //!
 //! Down: [`options`] give the [`plan`]; for each of its cells a [`site`] is built, and each of
-//! its turns is a [`workload`] beside which [`usage`] is metered. Up: what came out is in
+//! its turns is a [`workload`] beside which [`usage`] is metered; [`metering`] looks closer, in a round of its own. Up: what came out is in
 //! [`result`], judged by [`statistics`], and [`finding`] puts it into a sentence. What needs no
 //! clock is in [`properties`]; [`traffic`] makes packets by the million.
 //!
@@ -12,6 +12,7 @@
 pub mod finding;
 pub mod histogram;
 mod machine;
+mod metering;
 pub mod options;
 pub mod plan;
 pub mod properties;
@@ -27,12 +28,13 @@ pub mod workload;
 use std::io;
 
 use self::{
+    metering::Clocks,
     options::{Options, Proxy, Refusal},
-    plan::{Cell, Turn},
-    result::{Comparison, Conditions, Metered, Round, Series, VERSION},
+    plan::{Cell, Stage, Turn},
+    result::{Comparison, Conditions, Round, Series, VERSION},
     site::{Site, Sites},
     stop::Stop,
-    usage::{BpfClock, Meter, UsageError},
+    usage::{Meter, UsageError},
     workload::{Failure, Limits},
 };
 use crate::{
@@ -166,7 +168,7 @@ pub fn run(
     })
 }
 
-/// Every turn of the plan, the warm-up with the kernel's clock for BPF programs running.
+/// Every turn of the plan.
 fn measure(
     options: &Options,
     sites: &Sites,
@@ -176,7 +178,7 @@ fn measure(
     let limits = Limits { duration: options.duration, stop: stop.clone() };
     let turns = plan::turns(options);
     let mut series: Vec<Series> = Vec::new();
-    let mut clock = BpfClock::start();
+    let mut clocks = None;
     for (at, turn) in turns.iter().enumerate() {
         watch(Event::Turn { turn: *turn, at, of: turns.len() });
         let site = sites.site(turn.cell).ok_or(CompareError::Gone(turn.cell))?;
@@ -185,32 +187,23 @@ fn measure(
             series.push(Series::new(turn.workload, turn.cell));
             series.len() - 1
         });
-        if turn.round == 0 {
-            series[place].metered = warm_up(*turn, site, &limits, clock.is_some())?;
-            continue;
+        match turn.stage {
+            Stage::WarmUp => warm_up(*turn, site, &limits)?,
+            Stage::Counted(_) => series[place].rounds.push(one(*turn, site, &limits)?),
+            Stage::Metered => {
+                let clocks = clocks.get_or_insert_with(|| Clocks::start(sites));
+                series[place].metered = clocks.meter(turn.workload, site, &limits)?;
+            }
         }
-        clock = None;
-        series[place].rounds.push(one(*turn, site, &limits)?);
     }
-    drop(clock);
     Ok(result::judged(series))
 }
 
-/// The round that does not count, but for what the programs ran for.
-fn warm_up(
-    turn: Turn,
-    site: &Site,
-    limits: &Limits,
-    is_timed: bool,
-) -> Result<Option<Metered>, CompareError> {
-    let before = site.bpf_time().filter(|_| is_timed);
+/// A round of which nothing is kept, not even that it failed.
+fn warm_up(turn: Turn, site: &Site, limits: &Limits) -> Result<(), CompareError> {
     match workload::run(turn.workload, &site.ends, limits) {
-        Ok(work) => {
-            let time = before.zip(site.bpf_time()).map(|(before, after)| after.since(&before));
-            Ok(Some(Metered { work, bpf: time, hosts: None }))
-        }
         Err(Failure::Interrupted) => Err(CompareError::Interrupted),
-        Err(_) => Ok(None),
+        Ok(_) | Err(_) => Ok(()),
     }
 }
 

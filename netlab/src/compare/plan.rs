@@ -1,10 +1,10 @@
 //! Which cells are measured, in which order, and what each is compared with. Pure.
 //!
 //! Law: contestants take turns (A B A B ...), in every round and for every workload, so that
-//! what the machine does otherwise meets all of them; the first round warms up and is thrown
-//! away.
+//! what the machine does otherwise meets all of them. The first round warms up and is thrown
+//! away; the last is for looking where time goes, and counts for nothing else.
 
-use std::fmt;
+use std::{fmt, iter};
 
 use serde::{Deserialize, Serialize};
 
@@ -44,11 +44,43 @@ impl Cell {
     }
 }
 
+/// What a round is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// It is thrown away.
+    WarmUp,
+    /// It counts; rounds are numbered from 1.
+    Counted(u32),
+    /// Where time goes is looked at, which costs time.
+    Metered,
+}
+
+/// Rounds that do not count.
+pub const UNCOUNTED_ROUNDS: u32 = 2;
+
+impl Stage {
+    /// Of all rounds, in order.
+    fn all(options: &Options) -> impl Iterator<Item = Self> {
+        let counted = (1..=options.rounds).map(Self::Counted);
+        iter::once(Self::WarmUp).chain(counted).chain([Self::Metered])
+    }
+}
+
+impl fmt::Display for Stage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::WarmUp => f.write_str("warm-up"),
+            Self::Counted(round) => write!(f, "round {round}"),
+            Self::Metered => f.write_str("metering"),
+        }
+    }
+}
+
 /// One workload in one cell in one round.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Turn {
-    /// 0 is the warm-up.
-    pub round: u32,
+    /// In which round.
+    pub stage: Stage,
     /// What is done.
     pub workload: Workload,
     /// Where.
@@ -65,14 +97,14 @@ pub fn cells(options: &Options) -> Vec<Cell> {
     options.proxies.iter().flat_map(of).collect()
 }
 
-/// All turns in order, the warm-up's first.
+/// All turns in order, the warm-up's first, the metering round's last.
 #[must_use]
 pub fn turns(options: &Options) -> Vec<Turn> {
     let cells = cells(options);
     let mut turns = Vec::new();
-    for round in 0..=options.rounds {
+    for stage in Stage::all(options) {
         for workload in &options.workloads {
-            let turn = |cell: &Cell| Turn { round, workload: *workload, cell: *cell };
+            let turn = |cell: &Cell| Turn { stage, workload: *workload, cell: *cell };
             turns.extend(cells.iter().map(turn));
         }
     }
@@ -103,14 +135,17 @@ mod tests {
     }
 
     #[test]
-    fn every_cell_has_every_workload_once_a_round_and_a_warm_up() {
+    fn every_cell_has_every_workload_once_a_round_the_warm_up_first_and_the_metering_last() {
         let options = small();
         let turns = turns(&options);
-        assert_eq!(turns.len(), 3 * 2 * 4);
-        for round in 0..=options.rounds {
+        let rounds = [Stage::WarmUp, Stage::Counted(1), Stage::Counted(2), Stage::Metered];
+        assert_eq!(turns.len(), rounds.len() * 2 * 4);
+        assert_eq!(rounds.len(), (options.rounds + UNCOUNTED_ROUNDS) as usize);
+        assert!(turns.is_sorted_by_key(|turn| rounds.iter().position(|r| *r == turn.stage)));
+        for stage in rounds {
             for cell in cells(&options) {
-                let of = |turn: &&Turn| turn.round == round && turn.cell == cell;
-                assert_eq!(turns.iter().filter(of).count(), 2, "{round} {cell}");
+                let of = |turn: &&Turn| turn.stage == stage && turn.cell == cell;
+                assert_eq!(turns.iter().filter(of).count(), 2, "{stage} {cell}");
             }
         }
     }

@@ -15,6 +15,7 @@ use super::{
     options::{Options, Proxy},
     plan::Cell,
     result::CellConditions,
+    softirq::Hosts,
     stop::Stop,
     usage::{BpfTime, bpf_time},
     workload::Ends,
@@ -43,6 +44,8 @@ const FIRST_FILLER: u32 = 30_100;
 /// The node that is dialled, with its pod, and the other one's pod.
 const NODE: &str = "node-1";
 const NODES: [&str; 2] = ["node-1", "node-2"];
+/// Beside the pod, the hosts through which all packets go, and the client.
+const HOSTS: [&str; 4] = ["client", "fabric", NODE, NODES[1]];
 const NEAR: &str = "near";
 const FAR: &str = "far";
 
@@ -64,6 +67,8 @@ pub struct Site {
     pub ends: Ends,
     /// What it is made of.
     pub conditions: CellConditions,
+    /// Whose CPU time is told: [`HOSTS`] and `pod`, which is the one that serves.
+    pub hosts: Hosts,
     /// Processes of netlab's own agents; none for other proxies.
     agents: Vec<u32>,
 }
@@ -166,7 +171,13 @@ impl Site {
         }
         let own = cell.proxy.hook().is_some();
         let agents = statuses.iter().filter(|_| own).map(|status| status.pid).collect();
-        Ok(Self { cell, ends, conditions, agents })
+        let mut hosts = Hosts::new();
+        for (name, host) in
+            HOSTS.map(|name| (name, host(name))).into_iter().chain([("pod", Ok(pod))])
+        {
+            hosts.insert(name.to_owned(), inode(host?)?);
+        }
+        Ok(Self { cell, ends, conditions, hosts, agents })
     }
 
     /// What the programs of both nodes have run for; nothing where there are none.
@@ -180,6 +191,12 @@ impl Site {
 fn name(cell: Cell) -> Result<LabName, CompareError> {
     let name = format!("nlcmp-{}-{}-{}", std::process::id(), cell.mode, cell.proxy);
     name.parse().map_err(|_| CompareError::Gone(cell))
+}
+
+/// That of its network namespace, which the kernel keeps in 32 bits.
+fn inode(host: &Host) -> Result<u32, CompareError> {
+    let inode = Netns::open(&host.netns)?.inode()?;
+    Ok(u32::try_from(inode).unwrap_or(0))
 }
 
 fn address(host: &Host) -> Option<IpAddr> {

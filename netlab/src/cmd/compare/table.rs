@@ -56,11 +56,13 @@ fn section(workload: Workload, all: &[&Series]) -> String {
     let mut header = vec!["CELL".to_owned(), heading(*main), "TO NONE".to_owned()];
     header.push("TO HOST-GW".to_owned());
     header.extend(others.iter().map(|measure| heading(*measure)));
-    let bpf = match workload {
-        Workload::Bulk | Workload::Bulk4 => "BPF us/MiB",
-        _ => "BPF ns/OP",
+    let looked_at = match workload {
+        Workload::Bulk | Workload::Bulk4 => ["BPF us/MiB", "node-1 us/MiB", "node-2 us/MiB"],
+        _ => ["BPF ns/OP", "node-1 us/OP", "node-2 us/OP"],
     };
-    header.extend(["RETRANSMITS", bpf, "FAILED"].map(str::to_owned));
+    header.push("RETRANSMITS".to_owned());
+    header.extend(looked_at.map(str::to_owned));
+    header.push("FAILED".to_owned());
     let header: Vec<_> = header.iter().map(String::as_str).collect();
     let mut table = output::table(&header);
     for series in all {
@@ -91,6 +93,7 @@ fn row(series: &Series) -> Vec<String> {
     }));
     row.push(retransmits(series).to_string());
     row.push(bpf(series));
+    row.extend(["node-1", "node-2"].map(|node| of_host(series, node)));
     row.push(match series.failures() {
         0 => "0".to_owned(),
         failed => format!("{failed} of {}", series.rounds.len()),
@@ -146,6 +149,12 @@ fn bpf(series: &Series) -> String {
     number(bpf.seconds * 1e6 / (work.bytes as f64 / MIB))
 }
 
+/// Microseconds an operation, or a MiB where there are no operations.
+fn of_host(series: &Series, host: &str) -> String {
+    let metered = series.metered.as_ref();
+    metered.and_then(|metered| metered.of_host(host)).map_or_else(|| "-".to_owned(), number)
+}
+
 fn title(workload: Workload) -> String {
     let what = match workload {
         Workload::Request => "64 bytes there and back, one TCP connection",
@@ -178,7 +187,8 @@ fn legend(comparison: &Comparison) -> String {
     let mut text = "Medians of rounds with 95% bootstrap intervals. TO NONE: ratio to the same \
          network without a proxy; TO HOST-GW: to the same\nproxy over host-gw; both of the first \
          column's numbers, round by round. CPU: of the whole machine, other programs too.\nBPF: \
-         of both nodes' programs, in the warm-up.\n"
+         of both nodes' programs; node-1, node-2: of the kernel in softirqs, on packets of that \
+         node; both in\na round of their own.\n"
         .to_owned();
     let verdicts = |wanted| {
         let all = comparison.series.iter().filter_map(|series| series.measures.first());
