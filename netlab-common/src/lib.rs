@@ -26,6 +26,7 @@ pub mod nodeport;
 pub mod packet;
 pub mod reply;
 pub mod rewrite;
+pub mod softirq;
 pub mod traffic;
 pub mod verdict;
 pub mod wire;

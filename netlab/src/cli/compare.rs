@@ -52,7 +52,8 @@ pub struct CompareArgs {
     /// MTU of the underlay.
     #[arg(long, value_name = "OCTETS", default_value_t = netlab::lab::options::DEFAULT_MTU)]
     pub mtu: u32,
-    /// How many rounds count; one more warms up. Fewer than 6 allow no verdict.
+    /// How many rounds count; one before them warms up, one after them looks where time goes.
+    /// Fewer than 6 allow no verdict.
     #[arg(long, value_name = "N", default_value_t = DEFAULT_ROUNDS)]
     pub rounds: u32,
     /// How many seconds each workload runs in each lab, each round.

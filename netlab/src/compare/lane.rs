@@ -47,7 +47,7 @@ pub struct Memory {
 
 /// The hosts that a flood passes, by their namespaces.
 #[derive(Clone, Copy, Debug)]
-pub struct Hosts<'a> {
+pub struct Stations<'a> {
     /// Whose addresses the datagrams have, and that address.
     pub client: (&'a Netns, IpAddr),
     /// Where the dialled node's wire ends.
@@ -65,7 +65,7 @@ impl Lane {
     ///
     /// Where an uplink is not there.
     pub async fn of_lab(
-        hosts: Hosts<'_>,
+        hosts: Stations<'_>,
         dialled: SocketAddr,
         memories: Vec<Memory>,
         berth: &Arc<Berth>,

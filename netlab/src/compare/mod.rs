@@ -1,10 +1,11 @@
 //! A comparison: the same work in labs that differ in one thing, on this machine, in one run.
 //!
 //! Down: [`options`] give the [`plan`]; for each of its cells a [`site`] is built, and each of
-//! its turns is a [`workload`] beside which [`usage`] is metered. Limits take turns too, on a
-//! bare [`wire`] and with a bare forwarder. Up: what came out is in [`result`], judged by
-//! [`statistics`], and [`finding`] puts it into a sentence. What needs no clock is in
-//! [`properties`]; [`traffic`] makes packets by the million, which go along a [`lane`].
+//! its turns is a [`workload`] beside which [`usage`] is metered; `metering` looks closer, in a
+//! round of its own. Limits take turns too, on a bare [`wire`] and with a bare forwarder. Up: what
+//! came out is in [`result`], judged by [`statistics`], and [`finding`] puts it into a sentence.
+//! What needs no clock is in [`properties`]; [`traffic`] makes packets by the million, which go
+//! along a [`lane`].
 //!
 //! Laws: only ratios of rounds of one run are claimed, and only where their interval is off 1.
 //! A failed round is told as such and is in no number. Packets travel only in namespaces that
@@ -15,11 +16,14 @@ pub mod finding;
 pub mod histogram;
 pub mod lane;
 mod machine;
+mod metering;
 pub mod options;
 pub mod plan;
 pub mod properties;
 pub mod result;
+mod rounds;
 pub mod site;
+pub mod softirq;
 pub mod statistics;
 pub mod stop;
 pub mod traffic;
@@ -31,13 +35,10 @@ use std::io;
 
 use self::{
     options::{Options, Proxy, Refusal},
-    plan::{Cell, Place, Turn},
-    result::{Comparison, Conditions, Limit, LimitKind, Metered, Round, Series, VERSION},
-    site::{Site, Sites},
+    plan::{Cell, Turn},
+    result::{Comparison, Conditions, VERSION},
+    site::Sites,
     stop::Stop,
-    traffic::Forwarder,
-    usage::{BpfClock, Meter, UsageError},
-    workload::{Ends, Failure, Limits, Ready, Workload},
 };
 use crate::{
     lab::{state::StateError, up::UpError},
@@ -148,7 +149,7 @@ pub fn run(
     let labs = plan::labs(options);
     let of = labs.len();
     sites.build(&labs, options, stop, |cell, at| watch(Event::Building { cell, at, of }))?;
-    let (series, limits) = measure(options, &sites, stop, &mut watch)?;
+    let (series, limits) = rounds::measure(options, &sites, stop, &mut watch)?;
     let of_cells = sites.all().iter().filter(|site| cells.contains(&site.cell));
     let conditions = Conditions {
         netlab: env!("CARGO_PKG_VERSION").to_owned(),
@@ -168,127 +169,4 @@ pub fn run(
         scaling: Vec::new(),
         networks: Vec::new(),
     })
-}
-
-/// Every turn of the plan, the warm-up with the kernel's clock for BPF programs running.
-fn measure(
-    options: &Options,
-    sites: &Sites,
-    stop: &Stop,
-    watch: &mut impl FnMut(Event),
-) -> Result<(Vec<Series>, Vec<Limit>), CompareError> {
-    let mtu = sites.all().iter().map(|site| site.conditions.pod_mtu).min();
-    let limits = Limits {
-        duration: options.duration,
-        stop: stop.clone(),
-        flows: options.flows,
-        mtu: mtu.unwrap_or(options.mtu),
-    };
-    let turns = plan::turns(options);
-    let mut series: Vec<Series> = Vec::new();
-    let mut bounds: Vec<Limit> = Vec::new();
-    let mut clock = BpfClock::start();
-    for (at, turn) in turns.iter().enumerate() {
-        watch(Event::Turn { turn: *turn, at, of: turns.len() });
-        let cell = match turn.place {
-            Place::Cell(cell) => cell,
-            Place::Limit(kind) => {
-                let round = without_cell(kind, turn.workload, sites, &limits)?;
-                note(&mut bounds, kind, *turn, round);
-                continue;
-            }
-        };
-        let site = sites.site(cell).ok_or(CompareError::Gone(cell))?;
-        let of_turn = |s: &Series| s.workload == turn.workload && s.cell == cell;
-        let place = series.iter().position(of_turn).unwrap_or_else(|| {
-            series.push(Series::new(turn.workload, cell));
-            series.len() - 1
-        });
-        if turn.round == 0 {
-            series[place].metered = warm_up(*turn, site, &limits, clock.is_some())?;
-            continue;
-        }
-        clock = None;
-        series[place].rounds.push(one(turn.workload, &site.ends, &limits)?);
-    }
-    drop(clock);
-    let bounds = result::limited(bounds);
-    Ok((result::beside(result::judged(series), &bounds), bounds))
-}
-
-/// A round of a limit.
-fn without_cell(
-    kind: LimitKind,
-    workload: Workload,
-    sites: &Sites,
-    limits: &Limits,
-) -> Result<Round, CompareError> {
-    if kind == LimitKind::Veth {
-        return one(workload, sites.wire(), limits);
-    }
-    let site = sites.site(plan::FORWARDING).ok_or(CompareError::Gone(plan::FORWARDING))?;
-    let (node, uplink) = &site.ends.lane.entry;
-    match Forwarder::new(node, *uplink) {
-        Ok(_forwarder) => one(workload, &site.ends, limits),
-        Err(error) => Ok(Round::Failed { reason: Failure::from(error).to_string() }),
-    }
-}
-
-/// Keeps a limit's round, unless it was to warm up.
-fn note(limits: &mut Vec<Limit>, kind: LimitKind, turn: Turn, round: Round) {
-    if turn.round == 0 {
-        return;
-    }
-    let of_turn = |limit: &&mut Limit| limit.kind == kind && limit.workload == turn.workload;
-    match limits.iter_mut().find(of_turn) {
-        Some(limit) => limit.rounds.push(round),
-        None => limits.push(Limit { rounds: vec![round], ..Limit::new(kind, turn.workload) }),
-    }
-}
-
-/// The round that does not count, but for what the programs ran for.
-fn warm_up(
-    turn: Turn,
-    site: &Site,
-    limits: &Limits,
-    is_timed: bool,
-) -> Result<Option<Metered>, CompareError> {
-    let metered = || {
-        let ready = Ready::new(turn.workload, &site.ends, limits)?;
-        let before = site.bpf_time().filter(|_| is_timed);
-        let work = ready.run()?;
-        let time = before.zip(site.bpf_time()).map(|(before, after)| after.since(&before));
-        Ok(Metered { work, bpf: time, hosts: None })
-    };
-    match metered() {
-        Ok(metered) => Ok(Some(metered)),
-        Err(Failure::Interrupted) => Err(CompareError::Interrupted),
-        Err(_) => Ok(None),
-    }
-}
-
-/// A round that counts, unless it fails.
-fn one(workload: Workload, ends: &Ends, limits: &Limits) -> Result<Round, CompareError> {
-    let metered = || -> Result<Round, RoundError> {
-        let ready = Ready::new(workload, ends, limits)?;
-        let namespaces = [&ends.client, &ends.server];
-        let before = Meter::read(&namespaces)?;
-        let work = ready.run()?;
-        let usage = Meter::read(&namespaces)?.since(&before);
-        Ok(Round::Done { work, usage })
-    };
-    match metered() {
-        Err(_) if limits.stop.is_asked() => Err(CompareError::Interrupted),
-        Err(error) => Ok(Round::Failed { reason: error.to_string() }),
-        Ok(round) => Ok(round),
-    }
-}
-
-/// Why a round does not count.
-#[derive(Debug, thiserror::Error)]
-enum RoundError {
-    #[error(transparent)]
-    Failure(#[from] Failure),
-    #[error("{0}: {cause}", cause = .0.source)]
-    Usage(#[from] UsageError),
 }

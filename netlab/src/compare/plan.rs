@@ -1,10 +1,10 @@
 //! Which cells are measured, in which order, and what each is compared with. Pure.
 //!
 //! Law: contestants take turns (A B A B ...), in every round and for every workload, so that
-//! what the machine does otherwise meets all of them; the first round warms up and is thrown
-//! away.
+//! what the machine does otherwise meets all of them. The first round warms up and is thrown
+//! away; the last is for looking where time goes, and counts for nothing else.
 
-use std::fmt;
+use std::{fmt, iter};
 
 use serde::{Deserialize, Serialize};
 
@@ -45,6 +45,38 @@ impl Cell {
     }
 }
 
+/// What a round is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// It is thrown away.
+    WarmUp,
+    /// It counts; rounds are numbered from 1.
+    Counted(u32),
+    /// Where time goes is looked at, which costs time.
+    Metered,
+}
+
+/// Rounds that do not count.
+pub const UNCOUNTED_ROUNDS: u32 = 2;
+
+impl Stage {
+    /// Of all rounds, in order.
+    fn all(options: &Options) -> impl Iterator<Item = Self> {
+        let counted = (1..=options.rounds).map(Self::Counted);
+        iter::once(Self::WarmUp).chain(counted).chain([Self::Metered])
+    }
+}
+
+impl fmt::Display for Stage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::WarmUp => f.write_str("warm-up"),
+            Self::Counted(round) => write!(f, "round {round}"),
+            Self::Metered => f.write_str("metering"),
+        }
+    }
+}
+
 /// Where a turn is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Place {
@@ -66,8 +98,8 @@ impl fmt::Display for Place {
 /// One workload in one place in one round.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Turn {
-    /// 0 is the warm-up.
-    pub round: u32,
+    /// In which round.
+    pub stage: Stage,
     /// What is done.
     pub workload: Workload,
     /// Where.
@@ -103,19 +135,20 @@ pub fn labs(options: &Options) -> Vec<Cell> {
 /// not behind: they are behind its bridge, to which XDP cannot send.
 fn limits(workload: Workload, options: &Options) -> impl Iterator<Item = LimitKind> + use<> {
     let forward = (workload.is_flood() && !options.local).then_some(LimitKind::Forward);
-    std::iter::once(LimitKind::Veth).chain(forward)
+    iter::once(LimitKind::Veth).chain(forward)
 }
 
-/// All turns in order, the warm-up's first.
+/// All turns in order, the warm-up's first, the metering round's last.
 #[must_use]
 pub fn turns(options: &Options) -> Vec<Turn> {
     let cells = cells(options);
     let mut turns = Vec::new();
-    for round in 0..=options.rounds {
+    for stage in Stage::all(options) {
         for workload in &options.workloads {
-            let turn = |place| Turn { round, workload: *workload, place };
+            let turn = |place| Turn { stage, workload: *workload, place };
             turns.extend(cells.iter().map(|cell| turn(Place::Cell(*cell))));
-            turns.extend(limits(*workload, options).map(|kind| turn(Place::Limit(kind))));
+            let limits = limits(*workload, options).filter(|_| stage != Stage::Metered);
+            turns.extend(limits.map(|kind| turn(Place::Limit(kind))));
         }
     }
     turns
@@ -146,14 +179,18 @@ mod tests {
     }
 
     #[test]
-    fn every_cell_has_every_workload_once_a_round_and_a_warm_up() {
+    fn every_cell_has_every_workload_once_a_round_the_warm_up_first_and_the_metering_last() {
         let options = small();
         let turns = turns(&options);
-        assert_eq!(turns.len(), 3 * 2 * (4 + 1));
-        for round in 0..=options.rounds {
+        let rounds = [Stage::WarmUp, Stage::Counted(1), Stage::Counted(2), Stage::Metered];
+        // Limits are not looked into.
+        assert_eq!(turns.len(), rounds.len() * 2 * (4 + 1) - 2);
+        assert_eq!(rounds.len(), (options.rounds + UNCOUNTED_ROUNDS) as usize);
+        assert!(turns.is_sorted_by_key(|turn| rounds.iter().position(|r| *r == turn.stage)));
+        for stage in rounds {
             for cell in cells(&options) {
-                let of = |turn: &&Turn| turn.round == round && turn.place == Place::Cell(cell);
-                assert_eq!(turns.iter().filter(of).count(), 2, "{round} {cell}");
+                let of = |turn: &&Turn| turn.stage == stage && turn.place == Place::Cell(cell);
+                assert_eq!(turns.iter().filter(of).count(), 2, "{stage} {cell}");
             }
         }
     }
@@ -167,7 +204,7 @@ mod tests {
             ..small()
         };
         let beside = |options: &Options| -> Vec<_> {
-            let limits = turns(options).into_iter().filter(|turn| turn.round == 1);
+            let limits = turns(options).into_iter().filter(|turn| turn.stage == Stage::Counted(1));
             let name = |turn: Turn| match turn.place {
                 Place::Limit(kind) => Some(format!("{} {kind}", turn.workload)),
                 Place::Cell(_) => None,

@@ -17,10 +17,11 @@ use tokio::runtime::Runtime;
 
 use super::{
     CompareError,
-    lane::{Hosts, Lane, Memory},
+    lane::{Lane, Memory, Stations},
     options::{Options, Proxy, filler_port},
     plan::Cell,
     result::CellConditions,
+    softirq::Hosts,
     stop::Stop,
     traffic::Berth,
     usage::{BpfTime, bpf_time},
@@ -49,6 +50,8 @@ const UDP_PORTS: [u16; 2] = [30053, 5353];
 /// The node that is dialled, with its pod, and the other one's pod.
 const NODE: &str = "node-1";
 const NODES: [&str; 2] = ["node-1", "node-2"];
+/// Beside the pod, the hosts through which all packets go, and the client.
+const HOSTS: [&str; 4] = ["client", "fabric", NODE, NODES[1]];
 const NEAR: &str = "near";
 const FAR: &str = "far";
 
@@ -72,6 +75,8 @@ pub struct Site {
     pub ends: Ends,
     /// What it is made of.
     pub conditions: CellConditions,
+    /// Whose CPU time is told: [`HOSTS`] and `pod`, which is the one that serves.
+    pub hosts: Hosts,
     /// Processes of netlab's own agents; none for other proxies.
     agents: Vec<u32>,
 }
@@ -206,13 +211,13 @@ impl Site {
         let memories = NODES.map(|name| Ok(Memory::of_node(&host(name)?.netns, dir, name)?));
         let memories: Vec<_> = memories.into_iter().collect::<Result<_, CompareError>>()?;
         let (near, far) = (Netns::open(&client.netns)?, Netns::open(&pod.netns)?);
-        let hosts = Hosts {
+        let stations = Stations {
             client: (&near, address(client)?),
             fabric: &Netns::open(&host("fabric")?.netns)?,
             node: &Netns::open(&node.netns)?,
             pod: &far,
         };
-        let lane = Lane::of_lab(hosts, udp, memories, berth).await?;
+        let lane = Lane::of_lab(stations, udp, memories, berth).await?;
         let ends = Ends {
             client: near,
             server: far,
@@ -233,7 +238,13 @@ impl Site {
         }
         let own = cell.proxy.hook().is_some();
         let agents = statuses.iter().filter(|_| own).map(|status| status.pid).collect();
-        Ok(Self { cell, ends, conditions, agents })
+        let mut hosts = Hosts::new();
+        for (name, host) in
+            HOSTS.map(|name| (name, host(name))).into_iter().chain([("pod", Ok(pod))])
+        {
+            hosts.insert(name.to_owned(), inode(host?)?);
+        }
+        Ok(Self { cell, ends, conditions, hosts, agents })
     }
 
     /// What the programs of both nodes have run for; nothing where there are none.
@@ -247,6 +258,12 @@ impl Site {
 fn name(cell: Cell) -> Result<LabName, CompareError> {
     let name = format!("nlcmp-{}-{}-{}", std::process::id(), cell.mode, cell.proxy);
     name.parse().map_err(|_| CompareError::Gone(cell))
+}
+
+/// That of its network namespace, which the kernel keeps in 32 bits.
+fn inode(host: &Host) -> Result<u32, CompareError> {
+    let inode = Netns::open(&host.netns)?.inode()?;
+    Ok(u32::try_from(inode).unwrap_or(0))
 }
 
 fn address(host: &Host) -> Option<IpAddr> {

@@ -298,7 +298,10 @@ fn last(cpus: &CpuSet) -> Option<usize> {
     (0..CpuSet::count()).rev().find(|cpu| cpus.is_set(*cpu).unwrap_or(false))
 }
 
-fn failed(operation: &'static str, program: &'static str) -> impl Fn(ProgramError) -> Error {
+pub(super) fn failed(
+    operation: &'static str,
+    program: &'static str,
+) -> impl Fn(ProgramError) -> Error {
     move |source| Error::Program {
         operation,
         subject: program.to_owned(),

@@ -3,7 +3,9 @@
 //!
 //! CPU time is counted for the machine and not for threads, since most of a packet's way is
 //! softirq time, which is booked to whichever thread it interrupts. So what else runs on the
-//! machine is in it; rounds take turns, and their ratios tell how much that blurs.
+//! machine is in it; rounds take turns, and their ratios tell how much that blurs. Most kernels
+//! sample it by their ticks, which is off by a third now and then where softirqs are short;
+//! [`super::softirq`] times them by the clock, host by host, at a price.
 
 use std::{collections::BTreeMap, fs, io, time::Duration};
 

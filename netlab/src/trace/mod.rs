@@ -11,7 +11,8 @@
 pub mod event;
 pub mod follow;
 
-mod btf;
+pub(crate) mod btf;
+
 mod clock;
 mod datapaths;
 mod interfaces;

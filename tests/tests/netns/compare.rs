@@ -64,9 +64,13 @@ fn a_short_run_measures_every_workload_in_every_cell_and_leaves_nothing() {
         assert_eq!(main.to_host_gw.is_some(), series.cell.mode == Mode::Vxlan, "{name}");
         let claims = [main.to_none, main.to_host_gw].into_iter().flatten();
         assert!(claims.clone().all(|ratio| ratio.verdict == Verdict::TooFew), "{name}: {main:?}");
+        let metered = series.metered.as_ref().unwrap_or_else(|| panic!("{name}"));
+        for host in ["client", "fabric", "node-1", "node-2", "pod"] {
+            let spent = metered.of_host(host);
+            assert!(spent.is_some_and(|spent| spent > 0.0), "{name}: {metered:?}");
+        }
         // Packets went through netlab's programs where there are any, and only there.
-        let bpf = series.metered.as_ref().and_then(|metered| metered.bpf);
-        let runs = bpf.map(|bpf| bpf.runs);
+        let runs = metered.bpf.map(|bpf| bpf.runs);
         assert_eq!(
             runs.is_some_and(|runs| runs > 0),
             series.cell.proxy == Proxy::EbpfXdp,
@@ -231,7 +235,7 @@ fn a_proxy_whose_program_is_missing_is_refused_and_named() {
 
 /// Names of all fields, wherever they stand, but not the names of cells, hosts and workloads.
 fn fields(value: &Value) -> BTreeSet<String> {
-    const BY_NAME: [&str; 3] = ["cells", "offloads", "flows"];
+    const BY_NAME: [&str; 4] = ["cells", "offloads", "flows", "hosts"];
     match value {
         Value::Object(members) => members
             .iter()

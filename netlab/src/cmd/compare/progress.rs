@@ -3,7 +3,11 @@
 use std::{io::IsTerminal as _, time::Duration};
 
 use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
-use netlab::compare::{Event, options::Options, plan};
+use netlab::compare::{
+    Event,
+    options::Options,
+    plan::{self, Turn},
+};
 
 /// A bar on a terminal, a line at the start elsewhere.
 pub(super) struct Progress(ProgressBar);
@@ -17,7 +21,7 @@ impl Progress {
         eprintln!(
             "netlab: {labs} labs, {turns} turns of {} s, the first {} to warm up: about {}",
             options.duration.as_secs_f64(),
-            turns / (options.rounds as usize + 1),
+            turns / (options.rounds + plan::UNCOUNTED_ROUNDS) as usize,
             HumanDuration(longest)
         );
         if !std::io::stderr().is_terminal() {
@@ -45,11 +49,8 @@ impl Progress {
                     self.0.reset();
                 }
                 self.count(at, of);
-                let round = match turn.round {
-                    0 => "warm-up".to_owned(),
-                    round => format!("round {round}"),
-                };
-                self.0.set_message(format!("{round}: {}, {}", turn.workload, turn.place));
+                let Turn { stage, workload, place } = turn;
+                self.0.set_message(format!("{stage}: {workload}, {place}"));
             }
             Event::Removing => self.0.set_message("removing the labs"),
         }

@@ -69,12 +69,13 @@ fn section(workload: Workload, all: &[&Series], limits: &[&Limit]) -> String {
         header.extend(["TO FORWARD", "ns OVER VETH"].map(str::to_owned));
     }
     header.extend(others.iter().map(|measure| heading(*measure).to_owned()));
-    let bpf = match workload {
-        Workload::Bulk | Workload::Bulk4 => "BPF us/MiB",
-        _ => "BPF ns/OP",
+    let looked_at = match workload {
+        Workload::Bulk | Workload::Bulk4 => ["BPF us/MiB", "node-1 us/MiB", "node-2 us/MiB"],
+        _ => ["BPF ns/OP", "node-1 us/OP", "node-2 us/OP"],
     };
-    let lost = if workload.is_flood() { "LOST %" } else { "RETRANSMITS" };
-    header.extend([lost, bpf, "FAILED"].map(str::to_owned));
+    header.push(if workload.is_flood() { "LOST %" } else { "RETRANSMITS" }.to_owned());
+    header.extend(looked_at.map(str::to_owned));
+    header.push("FAILED".to_owned());
     let header: Vec<_> = header.iter().map(String::as_str).collect();
     let mut table = output::table(&header);
     let ceiling = limits.iter().find(|limit| limit.kind == LimitKind::Veth);
@@ -107,7 +108,8 @@ struct Row<'a> {
     place: String,
     measures: &'a [Measured],
     rounds: &'a [Round],
-    bpf: String,
+    /// What the metering round tells.
+    metered: [String; 3],
 }
 
 impl<'a> Row<'a> {
@@ -117,13 +119,14 @@ impl<'a> Row<'a> {
             place: format!("{}{mark}", series.cell),
             measures: &series.measures,
             rounds: &series.rounds,
-            bpf: bpf(series),
+            metered: [bpf(series), of_host(series, "node-1"), of_host(series, "node-2")],
         }
     }
 
     fn of_limit(limit: &'a Limit) -> Self {
         let place = limited(limit.kind).to_owned();
-        Self { place, measures: &limit.measures, rounds: &limit.rounds, bpf: "-".to_owned() }
+        let metered = ["-"; 3].map(str::to_owned);
+        Self { place, measures: &limit.measures, rounds: &limit.rounds, metered }
     }
 
     fn cells(self, workload: Workload, ceiling: Option<&Measured>) -> Vec<String> {
@@ -144,7 +147,7 @@ impl<'a> Row<'a> {
             true => lost(self.rounds),
             false => retransmits(self.rounds).to_string(),
         });
-        row.push(self.bpf);
+        row.extend(self.metered);
         let has_failed = |round: &&Round| matches!(round, Round::Failed { .. });
         row.push(match self.rounds.iter().filter(has_failed).count() {
             0 => "0".to_owned(),
@@ -235,6 +238,12 @@ fn bpf(series: &Series) -> String {
     number(bpf.seconds * 1e6 / (work.bytes as f64 / MIB))
 }
 
+/// Microseconds an operation, or a MiB where there are no operations.
+fn of_host(series: &Series, host: &str) -> String {
+    let metered = series.metered.as_ref();
+    metered.and_then(|metered| metered.of_host(host)).map_or_else(|| "-".to_owned(), number)
+}
+
 fn title(workload: Workload) -> String {
     let what = match workload {
         Workload::Request => "64 bytes there and back, one TCP connection",
@@ -267,7 +276,8 @@ fn legend(comparison: &Comparison) -> String {
     let mut text = "Medians of rounds with 95% bootstrap intervals. TO NONE: ratio to the same \
          network without a proxy; TO HOST-GW: to the same\nproxy over host-gw; both of the first \
          column's numbers, round by round. CPU: of the whole machine, other programs too.\nBPF: \
-         of both nodes' programs, in the warm-up.\n"
+         of both nodes' programs; node-1, node-2: of the kernel in softirqs, on packets of that \
+         node; both in\na round of their own.\n"
         .to_owned();
     let verdicts = |wanted| {
         let all = comparison.series.iter().filter_map(|series| series.measures.first());

@@ -115,6 +115,24 @@ impl Limit {
     }
 }
 
+impl Metered {
+    /// Microseconds of CPU that the kernel spent in softirqs on packets of a host, for an
+    /// operation, or for a MiB of payload where there are no operations; nothing where that is
+    /// not known.
+    #[must_use]
+    #[expect(clippy::cast_precision_loss, reason = "counts of a turn are far below 2^52")]
+    pub fn of_host(&self, host: &str) -> Option<f64> {
+        const MIB: f64 = 1024.0 * 1024.0;
+        let seconds = self.hosts.as_ref()?.get(host)?;
+        let units = match self.work.operations {
+            0 => self.work.bytes as f64 / MIB,
+            operations => operations as f64,
+        };
+        let each = seconds * 1e6 / units;
+        each.is_finite().then_some(each)
+    }
+}
+
 impl Round {
     pub(super) fn value(&self, measure: Measure) -> Option<f64> {
         match self {
@@ -166,4 +184,23 @@ pub fn loss(rounds: &[Round]) -> Option<f64> {
         Round::Failed { .. } => [lost, came],
     });
     (lost + came > 0).then(|| lost as f64 / (lost + came) as f64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hosts_time_is_for_an_operation_or_else_for_a_mebibyte() {
+        let metered = |operations, bytes| Metered {
+            work: Work { seconds: 1.0, operations, bytes, ..Work::default() },
+            bpf: None,
+            hosts: Some(BTreeMap::from([("node-1".to_owned(), 0.5)])),
+        };
+        assert_eq!(metered(1_000, 64_000).of_host("node-1"), Some(500.0));
+        assert_eq!(metered(0, 2 << 20).of_host("node-1"), Some(250_000.0));
+        assert_eq!(metered(0, 0).of_host("node-1"), None);
+        assert_eq!(metered(1, 1).of_host("node-9"), None);
+        assert_eq!(Metered { hosts: None, ..metered(1, 1) }.of_host("node-1"), None);
+    }
 }
