@@ -20,5 +20,6 @@ mod properties;
 mod readme;
 mod refusals;
 mod repair;
+mod scale;
 mod traffic;
 mod underlay;
