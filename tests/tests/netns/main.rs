@@ -20,6 +20,7 @@ mod properties;
 mod readme;
 mod refusals;
 mod repair;
+mod scale;
 mod softirq;
 mod traffic;
 mod underlay;
