@@ -1,11 +1,11 @@
 //! A comparison: the same work in labs that differ in one thing, on this machine, in one run.
 //!
 //! Down: [`options`] give the [`plan`]; for each of its cells a [`site`] is built, and each of
-//! its turns is a [`workload`] beside which [`usage`] is metered; `metering` looks closer, in a
-//! round of its own. Limits take turns too, on a bare [`wire`] and with a bare forwarder. Up: what
-//! came out is in [`result`], judged by [`statistics`], and [`finding`] puts it into a sentence.
-//! What needs no clock is in [`properties`]; [`traffic`] makes packets by the million, which go
-//! along a [`lane`].
+//! its turns is a [`workload`] beside which [`usage`] is metered; `metering` looks closer, by
+//! [`softirq`] too, in a round of its own. Limits take turns too, on a bare [`wire`] and with a
+//! bare forwarder. Up: what came out is in [`result`], judged by [`statistics`], and [`finding`]
+//! puts it into a sentence. What needs no clock is in [`properties`]; [`traffic`] makes packets by
+//! the million, which go along a [`lane`].
 //!
 //! Laws: only ratios of rounds of one run are claimed, and only where their interval is off 1.
 //! A failed round is told as such and is in no number. Packets travel only in namespaces that

@@ -75,7 +75,8 @@ pub struct Site {
     pub ends: Ends,
     /// What it is made of.
     pub conditions: CellConditions,
-    /// Whose CPU time is told: [`HOSTS`] and `pod`, which is the one that serves.
+    /// Whose CPU time is told: `client`, `fabric`, both nodes, and `pod`, which is the one
+    /// that serves.
     pub hosts: Hosts,
     /// Processes of netlab's own agents; none for other proxies.
     agents: Vec<u32>,
