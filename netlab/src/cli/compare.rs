@@ -1,5 +1,7 @@
 //! Flags of `netlab compare`.
 
+use std::path::PathBuf;
+
 use clap::{Args, ValueEnum};
 use netlab::compare::{
     options::{self, DEFAULT_DURATION, DEFAULT_ROUNDS},
@@ -15,7 +17,9 @@ Examples:
   netlab compare --proxies ebpf-xdp,none              what VXLAN costs, in a third of that
   netlab compare --modes host-gw --workloads connect  what the proxies cost
   netlab compare --workloads first-byte --services 1000
-  netlab compare -o json > today.json";
+  netlab compare --report compare.html                a page with plots, to be mailed around
+  netlab compare -o json > today.json
+  netlab compare --from today.json --report today.html";
 
 /// Flags of `compare`.
 #[derive(Debug, Args)]
@@ -57,6 +61,18 @@ pub struct CompareArgs {
     /// Format.
     #[arg(short, long, default_value = "table")]
     pub output: Output,
+    /// Write a page with plots too: one HTML file that needs nothing else.
+    #[arg(long, value_name = "FILE.html")]
+    pub report: Option<PathBuf>,
+    /// Measure nothing, and show what an earlier comparison has printed with -o json.
+    #[arg(
+        long,
+        value_name = "RUN.json",
+        conflicts_with_all = [
+            "modes", "proxies", "workloads", "services", "mtu", "rounds", "duration", "local",
+        ]
+    )]
+    pub from: Option<PathBuf>,
 }
 
 /// How to print a comparison.

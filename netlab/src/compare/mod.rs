@@ -2,7 +2,8 @@
 //!
 //! Down: [`options`] give the [`plan`]; for each of its cells a [`site`] is built, and each of
 //! its turns is a [`workload`] beside which [`usage`] is metered. Up: what came out is in
-//! [`result`], judged by [`statistics`], and [`finding`] puts it into a sentence. What needs no
+//! [`result`], judged by [`statistics`], and [`finding`] puts it into a sentence, [`report`] into a
+//! page, both in [`wording`]. What needs no
 //! clock is in [`properties`]; [`traffic`] makes packets by the million.
 //!
 //! Laws: only ratios of rounds of one run are claimed, and only where their interval is off 1.
@@ -15,12 +16,14 @@ mod machine;
 pub mod options;
 pub mod plan;
 pub mod properties;
+pub mod report;
 pub mod result;
 pub mod site;
 pub mod statistics;
 pub mod stop;
 pub mod traffic;
 pub mod usage;
+pub mod wording;
 pub mod workload;
 
 use std::io;

@@ -35,7 +35,7 @@ use crate::{
 };
 
 /// What the client dials, and what the pod serves.
-const TCP_PORTS: [u16; 2] = [30080, 8080];
+pub(super) const TCP_PORTS: [u16; 2] = [30080, 8080];
 const UDP_PORTS: [u16; 2] = [30053, 5353];
 /// Node ports of the Services that nobody dials.
 const FIRST_FILLER: u32 = 30_100;

@@ -1,14 +1,15 @@
 //! `netlab compare`.
 
 mod progress;
+mod report;
 mod table;
 
 use std::time::Duration;
 
 use anyhow::Context as _;
-use netlab::compare::{self, options::Options, stop::Stop};
+use netlab::compare::{self, options::Options, result::Comparison, stop::Stop};
 
-use self::progress::Progress;
+use self::{progress::Progress, report::Page};
 use super::{Outcome, output, signals::Signals};
 use crate::cli::compare::{CompareArgs, Output};
 
@@ -19,6 +20,22 @@ use crate::cli::compare::{CompareArgs, Output};
 /// Bad input, a lab that cannot be built, a signal; nothing is left behind in any case.
 pub fn run(args: CompareArgs) -> anyhow::Result<Outcome> {
     let format = args.output;
+    // Before anything is built: a run of ten minutes must not end for want of a folder.
+    let page = args.report.as_deref().map(Page::create).transpose()?;
+    let comparison = match &args.from {
+        Some(from) => report::read(from)?,
+        None => measure(args)?,
+    };
+    if let Some(page) = page {
+        page.write(&comparison)?;
+    }
+    match format {
+        Output::Table => output::print(&table::draw(&comparison)),
+        Output::Json => output::print_json(&comparison),
+    }
+}
+
+fn measure(args: CompareArgs) -> anyhow::Result<Comparison> {
     let options = options(args)?;
     options.check()?;
     let stop = Stop::default();
@@ -26,11 +43,7 @@ pub fn run(args: CompareArgs) -> anyhow::Result<Outcome> {
     let mut progress = Progress::new(&options);
     let outcome = compare::run(&options, &stop, |event| progress.tell(event));
     progress.finish();
-    let comparison = outcome?;
-    match format {
-        Output::Table => output::print(&table::draw(&comparison)),
-        Output::Json => output::print_json(&comparison),
-    }
+    Ok(outcome?)
 }
 
 fn options(args: CompareArgs) -> anyhow::Result<Options> {

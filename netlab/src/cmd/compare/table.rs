@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use netlab::compare::{
     result::{Comparison, LEAST_PAIRS, Measure, Measured, Ratio, Round, Series, Verdict},
     statistics::Estimate,
+    wording::{self, number, retransmits},
     workload::Workload,
 };
 
@@ -67,7 +68,8 @@ fn section(workload: Workload, all: &[&Series]) -> String {
         table.add_row(row(series));
     }
     let lines: Vec<_> = table.lines().map(|line| line.trim_end().to_owned()).collect();
-    let mut text = format!("{}\n{}\n", title(workload), lines.join("\n"));
+    let (name, lines) = (wording::workload(workload), lines.join("\n"));
+    let mut text = format!("{workload}: {name}\n{lines}\n");
     for series in all {
         for (at, round) in series.rounds.iter().enumerate() {
             if let Round::Failed { reason } = round {
@@ -115,50 +117,8 @@ fn ratio(ratio: Option<Ratio>) -> String {
     format!("{:.2}{mark}", ratio.estimate)
 }
 
-/// Three digits or so.
-fn number(value: f64) -> String {
-    match value {
-        value if value >= 100.0 => format!("{value:.0}"),
-        value if value >= 10.0 => format!("{value:.1}"),
-        value => format!("{value:.2}"),
-    }
-}
-
-fn retransmits(series: &Series) -> u64 {
-    let of = |round: &Round| match round {
-        Round::Done { usage, .. } => usage.retransmits,
-        Round::Failed { .. } => 0,
-    };
-    series.rounds.iter().map(of).sum()
-}
-
-/// Nanoseconds an operation, or microseconds a MiB where there are no operations.
-#[expect(clippy::cast_precision_loss, reason = "counts of one turn are far below 2^52")]
 fn bpf(series: &Series) -> String {
-    const MIB: f64 = 1024.0 * 1024.0;
-    let metered = series.metered.as_ref();
-    let Some((work, bpf)) = metered.and_then(|metered| Some((metered.work, metered.bpf?))) else {
-        return "-".to_owned();
-    };
-    if work.operations > 0 {
-        return number(bpf.seconds * 1e9 / work.operations as f64);
-    }
-    number(bpf.seconds * 1e6 / (work.bytes as f64 / MIB))
-}
-
-fn title(workload: Workload) -> String {
-    let what = match workload {
-        Workload::Request => "64 bytes there and back, one TCP connection",
-        Workload::Connect => "TCP connections with a request each, one after the other",
-        Workload::Datagram => "64 bytes there and back, UDP",
-        Workload::Bulk => "one TCP stream to the pod",
-        Workload::Bulk4 => "four TCP streams to the pod",
-        Workload::Pps => "the smallest datagrams one way, source ports in turn",
-        Workload::PpsMtu => "the largest datagrams one way, source ports in turn",
-        Workload::PpsRandom => "the smallest datagrams one way, source ports at random",
-        Workload::FirstByte => "from a connection's first packet to the answer's first byte",
-    };
-    format!("{workload}: {what}")
+    wording::bpf(series).map_or_else(|| "-".to_owned(), number)
 }
 
 fn heading(measure: Measure) -> String {
@@ -197,11 +157,6 @@ fn legend(comparison: &Comparison) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn numbers_have_three_digits_or_so() {
-        assert_eq!([1234.5, 99.96, 12.34, 1.234].map(number), ["1234", "100.0", "12.3", "1.23"]);
-    }
 
     #[test]
     fn ratios_are_marked_where_they_say_nothing() {
