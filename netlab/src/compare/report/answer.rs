@@ -19,7 +19,6 @@ use crate::{
         plan::Cell,
         result::{Comparison, Measured, Ratio, Round, Series},
         statistics::Estimate,
-        wording::number,
     },
     lab::Mode,
 };
@@ -42,26 +41,19 @@ impl Against {
 
 /// What VXLAN costs against host-gw, a plot for each proxy; nothing where that was not measured.
 pub(super) fn encapsulation(comparison: &Comparison) -> Option<Markup> {
-    let of = |proxy: &Proxy| {
-        let cells = [Cell { mode: Mode::Vxlan, proxy: *proxy }];
-        let id = format!("vxlan-{proxy}");
-        let title = capital(&with(*proxy));
-        plot(comparison, Against::HostGw, &cells, &id, &title)
-    };
-    let plots: Vec<_> = proxies(comparison).iter().filter_map(of).collect();
-    (!plots.is_empty()).then(|| {
-        html! {
-            section id="encapsulation" {
-                h2 { "What VXLAN costs" }
-                p {
-                    "Each mark is VXLAN beside host-gw, round by round: the median of the ratios, "
-                    "with its 95% interval. Left of the line VXLAN is worse, right of it it is "
-                    "better: latencies are turned round, so that this holds for them too. An "
-                    "interval that touches the line allows no claim."
-                }
-                (how_to_read(comparison))
-                div class="plots" { (plot::all(plots)) }
+    let cells = |proxy: Proxy| vec![Cell { mode: Mode::Vxlan, proxy }];
+    let plots = plots(comparison, Against::HostGw, "vxlan", cells)?;
+    Some(html! {
+        section id="encapsulation" {
+            h2 { "What VXLAN costs" }
+            p {
+                "Each mark is VXLAN beside host-gw, round by round: the median of the ratios, "
+                "with its 95% interval. Left of the line VXLAN is worse, right of it it is "
+                "better: latencies are turned round, so that this holds for them too. An "
+                "interval that touches the line allows no claim, and its mark is pale."
             }
+            (how_to_read(comparison))
+            div class="plots" { (plots) }
         }
     })
 }
@@ -69,25 +61,39 @@ pub(super) fn encapsulation(comparison: &Comparison) -> Option<Markup> {
 /// What each proxy costs against none; nothing where that was not measured.
 pub(super) fn translation(comparison: &Comparison) -> Option<Markup> {
     let modes = &comparison.conditions.options.modes;
-    let of = |proxy: &Proxy| {
-        let cells: Vec<_> = modes.iter().map(|mode| Cell { mode: *mode, proxy: *proxy }).collect();
-        let title = capital(&with(*proxy));
-        plot(comparison, Against::NoProxy, &cells, &format!("proxy-{proxy}"), &title)
-    };
-    let plots: Vec<_> = proxies(comparison).iter().filter_map(of).collect();
-    (!plots.is_empty()).then(|| {
-        html! {
-            section id="translation" {
-                h2 { "What a proxy costs" }
-                p {
-                    "The same, against the same network without a proxy: the client dials the "
-                    "pod itself. What is left of the line is what it costs to answer a node port."
-                }
-                (modes_legend(modes))
-                div class="plots" { (plot::all(plots)) }
+    let cells = |proxy: Proxy| modes.iter().map(|mode| Cell { mode: *mode, proxy }).collect();
+    let plots = plots(comparison, Against::NoProxy, "proxy", cells)?;
+    Some(html! {
+        section id="translation" {
+            h2 { "What a proxy costs" }
+            p {
+                "The same, against the same network without a proxy: the client dials the "
+                "pod itself. What is left of the line is what it costs to answer a node port."
             }
+            (modes_legend(modes))
+            div class="plots" { (plots) }
         }
     })
+}
+
+/// A plot for each proxy, all on one scale, so that they can be held beside each other.
+fn plots(
+    comparison: &Comparison,
+    against: Against,
+    id: &str,
+    cells: impl Fn(Proxy) -> Vec<Cell>,
+) -> Option<Markup> {
+    let of = |proxy: &Proxy| {
+        let part = part(comparison, against, &cells(*proxy));
+        (!part.rows.is_empty()).then(|| (*proxy, part))
+    };
+    let parts: Vec<_> = proxies(comparison).iter().filter_map(of).collect();
+    let scale = around_one(parts.iter().flat_map(|(_, part)| part.ends()));
+    let draw = |(proxy, part): (Proxy, Part)| {
+        let id = format!("{id}-{proxy}");
+        part.draw(&id, &capital(&with(proxy)), scale, against)
+    };
+    (!parts.is_empty()).then(|| plot::all(parts.into_iter().map(draw)))
 }
 
 /// The networks' marks.
@@ -138,47 +144,51 @@ pub(super) fn failures(comparison: &Comparison) -> Option<Markup> {
     })
 }
 
-/// Marks of the main measures of all workloads, a row each.
-fn plot(
-    comparison: &Comparison,
-    against: Against,
-    cells: &[Cell],
-    id: &str,
-    title: &str,
-) -> Option<Markup> {
-    let mut told = Told::default();
-    let mut rows = Vec::new();
-    let mut speeds = Vec::new();
+/// What a plot shows and says.
+struct Part {
+    rows: Vec<Row>,
+    told: Told,
+}
+
+/// The main measures of all workloads, a row each.
+fn part(comparison: &Comparison, against: Against, cells: &[Cell]) -> Part {
+    let (mut rows, mut told) = (Vec::new(), Told::default());
     for workload in &comparison.conditions.options.workloads {
         let mut row = Row { name: workload.to_string(), dots: Vec::new() };
         for cell in cells {
             let Some(series) = find(comparison, *workload, *cell) else { continue };
             let Some(measured) = main(series) else { continue };
             let Some(ratio) = against.ratio(measured) else { continue };
-            let speed = speed(measured, &ratio);
-            speeds.extend([speed.low, speed.high]);
             told.add(series, measured, &ratio, (cells.len() > 1).then_some(cell.mode));
-            row.dots.push(dot(series, measured, &ratio, speed));
+            row.dots.push(dot(series, measured, &ratio));
         }
-        rows.push(row);
+        if !row.dots.is_empty() {
+            rows.push(row);
+        }
     }
-    rows.retain(|row| !row.dots.is_empty());
-    if rows.is_empty() {
-        return None;
+    Part { rows, told }
+}
+
+impl Part {
+    fn ends(&self) -> impl Iterator<Item = f64> {
+        let dots = self.rows.iter().flat_map(|row| &row.dots);
+        dots.flat_map(|dot| [dot.estimate.low, dot.estimate.high])
     }
-    let scale = around_one(&speeds);
-    let caption = told.sentence(against);
-    let plot = Dots {
-        id,
-        title,
-        description: &caption,
-        rows,
-        scale,
-        tick: &|value| format!("{} ×", number(value).trim_end_matches('0').trim_end_matches('.')),
-        ends: ["← worse", "better →"],
-        references: vec![(1.0, String::new())],
-    };
-    Some(plot::figure(title, &plot.draw(), &caption))
+
+    fn draw(self, id: &str, title: &str, scale: Scale, against: Against) -> Markup {
+        let caption = self.told.sentence(against);
+        let plot = Dots {
+            id,
+            title,
+            description: &caption,
+            rows: self.rows,
+            scale,
+            tick: &|value| format!("{} ×", (value * 100.0).round() / 100.0),
+            ends: ["← worse", "better →"],
+            references: vec![(1.0, String::new())],
+        };
+        plot::figure(title, &plot.draw(), &caption)
+    }
 }
 
 /// The ratio as one of speeds: more is better.
@@ -192,14 +202,14 @@ fn speed(measured: &Measured, ratio: &Ratio) -> Estimate {
 }
 
 /// As much room to the left of 1 as to the right.
-fn around_one(values: &[f64]) -> Scale {
-    let off = |value: &f64| if *value > 0.0 { value.ln().abs() } else { 0.0 };
-    let most = values.iter().map(off).filter(|off| off.is_finite()).fold(0.1, f64::max);
+fn around_one(values: impl Iterator<Item = f64>) -> Scale {
+    let off = |value: f64| if value > 0.0 { value.ln().abs() } else { 0.0 };
+    let most = values.map(off).filter(|off| off.is_finite()).fold(0.1, f64::max);
     let end = (most * 1.08).exp();
     Scale::exactly(Kind::Log, [1.0 / end, end], dots::ACROSS)
 }
 
-fn dot(series: &Series, measured: &Measured, ratio: &Ratio, speed: Estimate) -> Dot {
+fn dot(series: &Series, measured: &Measured, ratio: &Ratio) -> Dot {
     let standing = Standing::of(measured.measure, ratio);
     let bound = if series.generator_bound { BOUND } else { "" };
     let mark = match standing {
@@ -221,29 +231,35 @@ fn dot(series: &Series, measured: &Measured, ratio: &Ratio, speed: Estimate) -> 
     );
     Dot {
         look: Look::of_mode(series.cell.mode),
-        estimate: speed,
-        value: format!("{}{mark}{bound}", change(ratio)),
+        estimate: speed(measured, ratio),
+        value: format!("{} {mark}{bound}", change(ratio)).trim_end().to_owned(),
         words,
         says: standing.says(),
     }
 }
 
-/// What a plot's marks say, sorted.
+/// What a plot's marks say, sorted: a subject, and what is said of it.
 #[derive(Default)]
 struct Told {
-    worse: Vec<String>,
-    better: Vec<String>,
-    unclear: Vec<String>,
+    worse: Vec<(String, Vec<String>)>,
+    better: Vec<(String, Vec<String>)>,
+    unclear: Vec<(String, Vec<String>)>,
 }
 
 impl Told {
     fn add(&mut self, series: &Series, measured: &Measured, ratio: &Ratio, mode: Option<Mode>) {
-        let over = mode.map(|mode| format!(" over {}", network(mode))).unwrap_or_default();
-        let subject = format!("{}{over}", subject(series.workload, measured.measure));
-        match Standing::of(measured.measure, ratio) {
-            Standing::Worse => self.worse.push(format!("{subject} ({})", change(ratio))),
-            Standing::Better => self.better.push(format!("{subject} ({})", change(ratio))),
-            Standing::Unclear | Standing::TooFew => self.unclear.push(subject),
+        let (place, said) = match Standing::of(measured.measure, ratio) {
+            Standing::Worse => (&mut self.worse, Some(change(ratio))),
+            Standing::Better => (&mut self.better, Some(change(ratio))),
+            Standing::Unclear | Standing::TooFew => (&mut self.unclear, None),
+        };
+        let over = mode.map(|mode| format!("over {}", network(mode)));
+        let said: Vec<_> = said.into_iter().chain(over).collect();
+        let subject = subject(series.workload, measured.measure);
+        let said = (!said.is_empty()).then(|| said.join(" "));
+        match place.iter_mut().find(|(of, _)| *of == subject) {
+            Some((_, all)) => all.extend(said),
+            None => place.push((subject, said.into_iter().collect())),
         }
     }
 
@@ -252,19 +268,22 @@ impl Told {
             Against::HostGw => "VXLAN",
             Against::NoProxy => "The proxy",
         };
+        let say = |all: &[(String, Vec<String>)]| {
+            let one = |(subject, said): &(String, Vec<String>)| match said.as_slice() {
+                [] => subject.clone(),
+                said => format!("{subject} ({})", said.join(", ")),
+            };
+            list(&all.iter().map(one).collect::<Vec<_>>())
+        };
         if self.worse.is_empty() && self.better.is_empty() {
             return "No difference is clear here.".to_owned();
         }
-        let mut sentences = Vec::new();
-        if !self.worse.is_empty() {
-            sentences.push(format!("{who} is worse in {}.", list(&self.worse)));
-        }
-        if !self.better.is_empty() {
-            sentences.push(format!("{who} is better in {}.", list(&self.better)));
-        }
-        if !self.unclear.is_empty() {
-            sentences.push(format!("Not clear: {}.", list(&self.unclear)));
-        }
-        sentences.join(" ")
+        let parts = [
+            (format!("{who} is worse in"), &self.worse),
+            (format!("{who} is better in"), &self.better),
+            ("Not clear:".to_owned(), &self.unclear),
+        ];
+        let told = parts.iter().filter(|(_, all)| !all.is_empty());
+        told.map(|(begin, all)| format!("{begin} {}.", say(all))).collect::<Vec<_>>().join(" ")
     }
 }

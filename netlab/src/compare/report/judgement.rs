@@ -63,7 +63,10 @@ pub(super) fn change(ratio: &Ratio) -> String {
 
 /// The name of what the measure of a workload tells.
 pub(super) fn subject(workload: Workload, measure: Measure) -> String {
-    format!("{workload} {}", noun(measure))
+    match measure {
+        Measure::LatencyP50 => format!("{workload} latency"),
+        measure => format!("{workload} {}", noun(measure)),
+    }
 }
 
 /// The name of a measure.

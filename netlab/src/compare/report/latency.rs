@@ -84,7 +84,7 @@ fn distribution(comparison: &Comparison, workload: Workload) -> Option<Markup> {
         id: &format!("latency-{workload}"),
         title: &title,
         description: &caption,
-        up: "at most",
+        up: "latency at most",
         across: "share of the operations",
         lines,
         x,

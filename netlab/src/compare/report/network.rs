@@ -65,6 +65,7 @@ fn bytes(networks: &[Network]) -> Markup {
     let row = |network: &Network, row: &Row| {
         let protocol = match row.protocol {
             Transported::Tcp => "a TCP connection".to_owned(),
+            Transported::Udp if row.payload == 1 => "UDP, 1 byte".to_owned(),
             Transported::Udp => format!("UDP, {} bytes", row.payload),
         };
         let added: Vec<_> = row.added.measured.iter().map(i64::to_string).collect();

@@ -71,8 +71,7 @@ fn rate(comparison: &Comparison, workload: Workload) -> Option<Markup> {
         rows,
         scale,
         tick: &|value| match measure {
-            Measure::Throughput if value >= 1e3 => format!("{} G", value / 1e3),
-            Measure::Throughput => format!("{value} M"),
+            Measure::Throughput => short(value * 1e6),
             _ => short(value),
         },
         ends: if measure == Measure::Throughput {
@@ -96,6 +95,7 @@ fn short(value: f64) -> String {
         format!("{}{unit}", text.trim_end_matches('0').trim_end_matches('.'))
     };
     match value {
+        value if value >= 1e9 => trimmed(value / 1e9, " G"),
         value if value >= 1e6 => trimmed(value / 1e6, " M"),
         value if value >= 1e3 => trimmed(value / 1e3, " k"),
         value => trimmed(value, ""),

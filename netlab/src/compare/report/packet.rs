@@ -50,8 +50,8 @@ fn one(layer: &Layer) -> Markup {
     html! {
         div class={ "layer " (class(layer.kind)) } {
             p class="layer-name" {
-                b { @if layer.outer { "outer " } (layer.kind.name()) }
-                " " span class="muted" { (layer.len()) " bytes" }
+                b { @if layer.outer && layer.kind != Kind::Vxlan { "outer " } (layer.kind.name()) }
+                " " span class="muted" { (layer.len()) @if layer.len() == 1 { " byte" } @else { " bytes" } }
             }
             dl class="fields" { @for field in &layer.fields { (cell(field)) } }
         }

@@ -189,17 +189,16 @@ pub(super) fn nodes(networks: &[Network]) -> Markup {
     html! {
         (super::answer::modes_legend(&growth.iter().map(|(mode, _)| *mode).collect::<Vec<_>>()))
         div class="plots" {
-            (over_nodes(&growth, "nodes-entries", "Entries of a node", &entries,
+            (over_nodes(&growth, ["nodes-entries", "Entries of a node", "entries"], &entries,
                 &|growth| precise(sum(growth.entries.measured)), &count))
-            (over_nodes(&growth, "nodes-time", "Time to set them", &times, &micros, &latency::tick))
+            (over_nodes(&growth, ["nodes-time", "Time to set them", "time"], &times, &micros, &latency::tick))
         }
     }
 }
 
 fn over_nodes(
     growth: &[(Mode, Vec<Growth>)],
-    id: &str,
-    title: &str,
+    [id, title, up]: [&str; 3],
     caption: &str,
     value: &dyn Fn(&Growth) -> f64,
     tick: &dyn Fn(f64) -> String,
@@ -220,7 +219,7 @@ fn over_nodes(
         id,
         title,
         description: caption,
-        up: title,
+        up,
         across: "nodes",
         lines: growth.iter().map(line).collect(),
         x: Scale::log(sizes.iter().map(|nodes| precise(*nodes)), lines::ACROSS),

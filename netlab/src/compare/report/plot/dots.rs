@@ -6,7 +6,7 @@ use super::{Look, WIDTH, all, frame, line, mark, px, scale::Scale, text};
 use crate::compare::statistics::Estimate;
 
 /// Places of the plot's columns: names end at the first, values begin at the last.
-const COLUMNS: [f64; 3] = [66.0, 74.0, 264.0];
+const COLUMNS: [f64; 3] = [66.0, 74.0, 252.0];
 /// Height of a mark's own line.
 const LINE: f64 = 15.0;
 /// Between rows.
@@ -50,22 +50,24 @@ pub(in crate::compare::report) const ACROSS: [f64; 2] = [COLUMNS[1], COLUMNS[2]]
 
 impl Dots<'_> {
     pub fn draw(&self) -> Markup {
-        let top = 6.0 + 13.0 * places(self.references.len());
+        let named = self.references.iter().filter(|reference| !reference.1.is_empty()).count();
+        let top = 4.0 + 13.0 * places(named);
         let tall = |row: &Row| LINE * places(row.dots.len().max(1)) + GAP;
         let bottom = top + self.rows.iter().map(tall).sum::<f64>();
         let mut y = top;
-        let rows: Vec<Markup> = self
-            .rows
-            .iter()
-            .enumerate()
-            .map(|(at, row)| {
-                let drawn = draw_row(row, at, y, &self.scale);
-                y += tall(row);
-                drawn
-            })
-            .collect();
+        let (mut rows, mut stripes) = (Vec::new(), Vec::new());
+        for (at, row) in self.rows.iter().enumerate() {
+            rows.push(draw_row(row, y, &self.scale));
+            if at % 2 == 1 {
+                stripes.push(html! {
+                    rect class="stripe" x="0" y=(px(y)) width=(px(WIDTH)) height=(px(tall(row))) {}
+                });
+            }
+            y += tall(row);
+        }
         let labelled = !self.ends.iter().all(|end| end.is_empty());
         let inside = html! {
+            (all(stripes))
             (all(self.ticks(top, bottom)))
             (all(self.reference_lines(bottom)))
             (all(rows))
@@ -100,15 +102,15 @@ impl Dots<'_> {
                 ("small muted", x + 4.0)
             };
             html! {
-                (line("reference", [x, y - 8.0], [x, bottom]))
-                (text(beside, y, class, name))
+                (line("reference", [x, if name.is_empty() { 0.0 } else { y - 8.0 }], [x, bottom]))
+                @if !name.is_empty() { (text(beside, y, class, name)) }
             }
         };
         self.references.iter().enumerate().map(draw).collect()
     }
 }
 
-fn draw_row(row: &Row, at: usize, top: f64, scale: &Scale) -> Markup {
+fn draw_row(row: &Row, top: f64, scale: &Scale) -> Markup {
     let height = LINE * places(row.dots.len().max(1)) + GAP;
     let middle = top + height / 2.0;
     let dots = row.dots.iter().enumerate().map(|(number, dot)| {
@@ -116,9 +118,6 @@ fn draw_row(row: &Row, at: usize, top: f64, scale: &Scale) -> Markup {
         draw_dot(dot, y, scale)
     });
     html! {
-        @if at % 2 == 1 {
-            rect class="stripe" x="0" y=(px(top)) width=(px(WIDTH)) height=(px(height)) {}
-        }
         (text(COLUMNS[0], middle + 4.0, "small end", &row.name))
         @if row.dots.is_empty() {
             (text(COLUMNS[2] + 8.0, middle + 4.0, "small muted", "no value"))

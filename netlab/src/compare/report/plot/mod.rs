@@ -143,7 +143,7 @@ pub(super) fn px(value: f64) -> String {
 /// Widest that a text of this many letters may be in a plot, at the size of its class `small`.
 #[expect(clippy::cast_precision_loss, reason = "letters of a word")]
 pub(super) fn width(words: &str) -> f64 {
-    words.chars().count() as f64 * 6.2
+    words.chars().count() as f64 * 7.0
 }
 
 /// A plot with its heading and the sentence that says what one sees.

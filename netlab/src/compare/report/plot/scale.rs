@@ -38,7 +38,7 @@ impl Scale {
             (least, most) = (1.0, 10.0);
         }
         // With less than an octave around, a line that is level would fill the plot with noise.
-        let (mut from, mut to) = (least / 1.1, most * 1.1);
+        let (mut from, mut to) = (least / 1.15, most * 1.15);
         if to / from < 2.0 {
             let middle = (from * to).sqrt();
             (from, to) = (middle / 2.0_f64.sqrt(), middle * 2.0_f64.sqrt());
