@@ -2,9 +2,9 @@
 //!
 //! Down: [`options`] give the [`plan`]; for each of its cells a [`site`] is built, and each of
 //! its turns is a [`workload`] beside which [`usage`] is metered. Up: what came out is in
-//! [`result`], judged by [`statistics`], and [`finding`] puts it into a sentence, [`report`] into a
-//! page, both in [`wording`]. What needs no
-//! clock is in [`properties`]; [`traffic`] makes packets by the million.
+//! [`result`], judged by [`statistics`]; [`finding`] puts it into a sentence and [`report`] into a
+//! page, in the words of [`wording`]. What needs no clock is in [`properties`]; [`traffic`] makes
+//! packets by the million.
 //!
 //! Laws: only ratios of rounds of one run are claimed, and only where their interval is off 1.
 //! A failed round is told as such and is in no number. Packets travel only in namespaces that

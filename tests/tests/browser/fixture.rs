@@ -3,7 +3,7 @@
 //! The file is of a real run, with three proxies; it is made complete here: the other proxies,
 //! packets per second, limits, scaling, and what goes wrong.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::OnceLock};
 
 use netlab::{
     compare::{
@@ -31,7 +31,12 @@ pub fn run() -> Comparison {
 }
 
 /// Everything that there can be in a comparison.
-pub fn full() -> Comparison {
+pub fn full() -> &'static Comparison {
+    static FULL: OnceLock<Comparison> = OnceLock::new();
+    FULL.get_or_init(complete)
+}
+
+fn complete() -> Comparison {
     let mut comparison = run();
     let options = &mut comparison.conditions.options;
     options.proxies = Proxy::ALL.to_vec();

@@ -32,7 +32,7 @@ fn seen() -> Option<&'static Seen> {
     static SEEN: OnceLock<Option<Seen>> = OnceLock::new();
     let look = || {
         let chromium = Chromium::find()?;
-        let page = report::html(&fixture::full());
+        let page = report::html(fixture::full());
         // The style of paper on a screen, where it can be looked at.
         let paper = page.replacen("@media print", "@media all", 1);
         assert_ne!(paper, page);
@@ -47,13 +47,13 @@ fn seen() -> Option<&'static Seen> {
 #[test]
 fn on_a_desk_every_plot_shows_every_value_and_nothing_overflows() {
     let Some(seen) = seen() else { return };
-    is_in_order(&seen.desk, DESK, &fixture::full());
+    is_in_order(&seen.desk, DESK, fixture::full());
 }
 
 #[test]
 fn on_a_phone_nothing_has_to_be_pushed_aside() {
     let Some(seen) = seen() else { return };
-    is_in_order(&seen.phone, PHONE, &fixture::full());
+    is_in_order(&seen.phone, PHONE, fixture::full());
     for (id, plot) in seen.phone.value["plots"].as_object().unwrap() {
         let letters = plot["letters"].as_f64().unwrap();
         assert!(letters > 9.5, "{id}: letters of {letters} pixels");
@@ -63,13 +63,13 @@ fn on_a_phone_nothing_has_to_be_pushed_aside() {
 #[test]
 fn on_paper_it_is_as_whole_as_on_a_screen() {
     let Some(seen) = seen() else { return };
-    is_in_order(&seen.paper, PAPER, &fixture::full());
+    is_in_order(&seen.paper, PAPER, fixture::full());
 }
 
 #[test]
 fn it_can_be_printed() {
     let Some(chromium) = Chromium::find() else { return };
-    let pdf = chromium.print(&report::html(&fixture::full()));
+    let pdf = chromium.print(&report::html(fixture::full()));
     assert!(pdf.starts_with(b"%PDF") && pdf.len() > 50_000, "{} bytes", pdf.len());
 }
 

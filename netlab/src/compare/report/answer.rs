@@ -19,6 +19,7 @@ use crate::{
         plan::Cell,
         result::{Comparison, Measured, Ratio, Round, Series},
         statistics::Estimate,
+        workload::Workload,
     },
     lab::Mode,
 };
@@ -52,7 +53,7 @@ pub(super) fn encapsulation(comparison: &Comparison) -> Option<Markup> {
                 "better: latencies are turned round, so that this holds for them too. An "
                 "interval that touches the line allows no claim, and its mark is pale."
             }
-            (how_to_read(comparison))
+            (how_to_read())
             div class="plots" { (plots) }
         }
     })
@@ -85,7 +86,7 @@ fn plots(
 ) -> Option<Markup> {
     let of = |proxy: &Proxy| {
         let part = part(comparison, against, &cells(*proxy));
-        (!part.rows.is_empty()).then(|| (*proxy, part))
+        (!part.rows.is_empty()).then_some((*proxy, part))
     };
     let parts: Vec<_> = proxies(comparison).iter().filter_map(of).collect();
     let scale = around_one(parts.iter().flat_map(|(_, part)| part.ends()));
@@ -107,13 +108,12 @@ pub(super) fn modes_legend(modes: &[Mode]) -> Markup {
     }
 }
 
-fn how_to_read(comparison: &Comparison) -> Markup {
-    let rounds = comparison.conditions.options.rounds;
+fn how_to_read() -> Markup {
     html! {
         ul class="marks" {
             li { b { (UNCLEAR) } " too noisy to tell: the interval includes 1" }
             li { b { (TOO_FEW) } " fewer than " (crate::compare::result::LEAST_PAIRS)
-                " rounds that both have, so that nothing is claimed (asked for: " (rounds) ")" }
+                " rounds that both have, so that nothing is claimed" }
             li { b { (BOUND) } " within a tenth of what the load itself is capable of: it tells "
                 "more of the load than of the network" }
         }
@@ -152,14 +152,15 @@ struct Part {
 
 /// The main measures of all workloads, a row each.
 fn part(comparison: &Comparison, against: Against, cells: &[Cell]) -> Part {
-    let (mut rows, mut told) = (Vec::new(), Told::default());
+    let mut rows = Vec::new();
+    let mut told = Told { several: cells.len() > 1, ..Told::default() };
     for workload in &comparison.conditions.options.workloads {
         let mut row = Row { name: workload.to_string(), dots: Vec::new() };
         for cell in cells {
             let Some(series) = find(comparison, *workload, *cell) else { continue };
             let Some(measured) = main(series) else { continue };
             let Some(ratio) = against.ratio(measured) else { continue };
-            told.add(series, measured, &ratio, (cells.len() > 1).then_some(cell.mode));
+            told.add(series, measured, &ratio);
             row.dots.push(dot(series, measured, &ratio));
         }
         if !row.dots.is_empty() {
@@ -238,52 +239,80 @@ fn dot(series: &Series, measured: &Measured, ratio: &Ratio) -> Dot {
     }
 }
 
-/// What a plot's marks say, sorted: a subject, and what is said of it.
+/// What a plot's marks say, sorted.
 #[derive(Default)]
 struct Told {
-    worse: Vec<(String, Vec<String>)>,
-    better: Vec<(String, Vec<String>)>,
-    unclear: Vec<(String, Vec<String>)>,
+    worse: Vec<Said>,
+    better: Vec<Said>,
+    unclear: Vec<Said>,
+    /// There is more than one network in the plot.
+    several: bool,
+}
+
+/// What a mark says.
+struct Said {
+    workload: Workload,
+    mode: Mode,
+    /// How far it is off 1, either way.
+    off: f64,
+    change: String,
 }
 
 impl Told {
-    fn add(&mut self, series: &Series, measured: &Measured, ratio: &Ratio, mode: Option<Mode>) {
-        let (place, said) = match Standing::of(measured.measure, ratio) {
-            Standing::Worse => (&mut self.worse, Some(change(ratio))),
-            Standing::Better => (&mut self.better, Some(change(ratio))),
-            Standing::Unclear | Standing::TooFew => (&mut self.unclear, None),
+    fn add(&mut self, series: &Series, measured: &Measured, ratio: &Ratio) {
+        let place = match Standing::of(measured.measure, ratio) {
+            Standing::Worse => &mut self.worse,
+            Standing::Better => &mut self.better,
+            Standing::Unclear | Standing::TooFew => &mut self.unclear,
         };
-        let over = mode.map(|mode| format!("over {}", network(mode)));
-        let said: Vec<_> = said.into_iter().chain(over).collect();
-        let subject = subject(series.workload, measured.measure);
-        let said = (!said.is_empty()).then(|| said.join(" "));
-        match place.iter_mut().find(|(of, _)| *of == subject) {
-            Some((_, all)) => all.extend(said),
-            None => place.push((subject, said.into_iter().collect())),
-        }
+        let (workload, mode) = (series.workload, series.cell.mode);
+        let off = ratio.estimate.median.ln().abs();
+        let subject = subject(workload, measured.measure);
+        place.push(Said { workload, mode, off, change: format!("{subject}: {}", change(ratio)) });
     }
 
     fn sentence(&self, against: Against) -> String {
-        let who = match against {
-            Against::HostGw => "VXLAN",
-            Against::NoProxy => "The proxy",
-        };
-        let say = |all: &[(String, Vec<String>)]| {
-            let one = |(subject, said): &(String, Vec<String>)| match said.as_slice() {
-                [] => subject.clone(),
-                said => format!("{subject} ({})", said.join(", ")),
-            };
-            list(&all.iter().map(one).collect::<Vec<_>>())
+        let than = match against {
+            Against::HostGw => "VXLAN is clearly",
+            Against::NoProxy => "The proxy is clearly",
         };
         if self.worse.is_empty() && self.better.is_empty() {
             return "No difference is clear here.".to_owned();
         }
         let parts = [
-            (format!("{who} is worse in"), &self.worse),
-            (format!("{who} is better in"), &self.better),
-            ("Not clear:".to_owned(), &self.unclear),
+            (format!("{than} worse in"), &self.worse, true),
+            (format!("{than} better in"), &self.better, true),
+            ("Not clear:".to_owned(), &self.unclear, false),
         ];
-        let told = parts.iter().filter(|(_, all)| !all.is_empty());
-        told.map(|(begin, all)| format!("{begin} {}.", say(all))).collect::<Vec<_>>().join(" ")
+        let say = |(begin, all, clear): &(String, &Vec<Said>, bool)| {
+            let most = all.iter().max_by(|a, b| a.off.total_cmp(&b.off)).filter(|_| *clear);
+            let most = most.map(|most| self.most(most, all.len())).unwrap_or_default();
+            format!("{begin} {}{most}.", self.names(all))
+        };
+        let told = parts.iter().filter(|(_, all, _)| !all.is_empty());
+        told.map(say).collect::<Vec<_>>().join(" ")
+    }
+
+    fn most(&self, most: &Said, of: usize) -> String {
+        let over =
+            if self.several { format!(" over {}", network(most.mode)) } else { String::new() };
+        let begin = if of > 1 { ", most of all in" } else { ":" };
+        format!("{begin} {}{over}", most.change)
+    }
+
+    /// Each workload once, with its network where it is the only one.
+    fn names(&self, all: &[Said]) -> String {
+        let mut names: Vec<(Workload, Vec<Mode>)> = Vec::new();
+        for said in all {
+            match names.iter_mut().find(|(workload, _)| *workload == said.workload) {
+                Some((_, modes)) => modes.push(said.mode),
+                None => names.push((said.workload, vec![said.mode])),
+            }
+        }
+        let name = |(workload, modes): &(Workload, Vec<Mode>)| match modes.as_slice() {
+            [mode] if self.several => format!("{workload} over {}", network(*mode)),
+            _ => workload.to_string(),
+        };
+        list(&names.iter().map(name).collect::<Vec<_>>())
     }
 }

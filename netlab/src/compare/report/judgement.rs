@@ -1,5 +1,7 @@
 //! What the ratios allow to say, in the words of the page. Pure.
 
+use maud::{Markup, html};
+
 use crate::{
     compare::{
         options::Proxy,
@@ -113,6 +115,27 @@ pub(super) fn find(comparison: &Comparison, workload: Workload, cell: Cell) -> O
     comparison.series.iter().find(|series| series.workload == workload && series.cell == cell)
 }
 
+/// A value and its interval, with their unit once where it is the same.
+pub(super) fn bracketed([median, low, high]: [String; 3]) -> String {
+    let unit = |text: &str| text.split_once(' ').map(|(_, unit)| unit.to_owned());
+    let same = unit(&low) == unit(&high) && unit(&median) == unit(&low);
+    let number = |text: &String| match text.split_once(' ') {
+        Some((number, _)) if same => number.to_owned(),
+        _ => text.clone(),
+    };
+    format!("{median} [{} – {}]", number(&low), number(&high))
+}
+
+/// Text whose words are not broken at their hyphens, as `host-gw`.
+pub(super) fn prose(text: &str) -> Markup {
+    html! {
+        @for (at, word) in text.split(' ').enumerate() {
+            @if at > 0 { " " }
+            @if word.contains('-') && word.chars().count() < 24 { span class="whole" { (word) } } @else { (word) }
+        }
+    }
+}
+
 /// Several things in a sentence.
 pub(super) fn list(parts: &[String]) -> String {
     match parts {
@@ -128,4 +151,17 @@ pub(super) fn capital(sentence: &str) -> String {
     letters.next().map_or_else(String::new, |first| {
         first.to_uppercase().collect::<String>() + letters.as_str()
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_unit_is_written_once_where_it_is_the_same() {
+        let of = |texts: [&str; 3]| bracketed(texts.map(str::to_owned));
+        assert_eq!(of(["2 µs", "1 µs", "3 µs"]), "2 µs [1 – 3]");
+        assert_eq!(of(["2 µs", "1 µs", "3 ms"]), "2 µs [1 µs – 3 ms]");
+        assert_eq!(of(["20/s", "10/s", "30/s"]), "20/s [10/s – 30/s]");
+    }
 }

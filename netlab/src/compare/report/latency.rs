@@ -10,13 +10,17 @@ use super::{
         scale::{Kind, Scale},
     },
 };
-use crate::compare::{
-    histogram::{Latencies, QUANTILES},
-    plan::Cell,
-    result::{Comparison, Measure, Round, Series},
-    statistics::{Estimate, median},
-    wording::{self, time},
-    workload::Workload,
+use crate::{
+    compare::{
+        histogram::{Latencies, QUANTILES},
+        options::Proxy,
+        plan::Cell,
+        result::{Comparison, Measure, Round, Series},
+        statistics::{Estimate, median},
+        wording::{self, time},
+        workload::Workload,
+    },
+    lab::Mode,
 };
 
 /// Quantiles that get a mark.
@@ -24,7 +28,8 @@ const MARKED: [f64; 4] = [0.5, 0.9, 0.99, 0.999];
 
 /// All curves; nothing where no workload has any.
 pub(super) fn section(comparison: &Comparison) -> Option<Markup> {
-    let workloads = &comparison.conditions.options.workloads;
+    let options = &comparison.conditions.options;
+    let workloads = &options.workloads;
     let plots: Vec<_> = workloads.iter().filter_map(|of| distribution(comparison, *of)).collect();
     (!plots.is_empty()).then(|| {
         html! {
@@ -36,7 +41,7 @@ pub(super) fn section(comparison: &Comparison) -> Option<Markup> {
                     "ten thousand at the right. Medians of the rounds; a curve ends where the "
                     "rounds have too few operations to go on."
                 }
-                (legend(comparison))
+                (legend(&options.modes, &options.proxies))
                 div class="plots" { (plot::all(plots)) }
             }
         }
@@ -44,14 +49,13 @@ pub(super) fn section(comparison: &Comparison) -> Option<Markup> {
 }
 
 /// What each line is.
-pub(super) fn legend(comparison: &Comparison) -> Markup {
-    let options = &comparison.conditions.options;
+pub(super) fn legend(modes: &[Mode], proxies: &[Proxy]) -> Markup {
     html! {
         div class="legend cells" {
-            @for mode in &options.modes {
+            @for mode in modes {
                 p {
                     b { (network(*mode)) }
-                    @for proxy in &options.proxies {
+                    @for proxy in proxies {
                         span { (Look::of_cell(Cell { mode: *mode, proxy: *proxy }).swatch(true)) (proxy) }
                     }
                 }
@@ -180,8 +184,8 @@ fn caption(curves: &[Curve<'_>]) -> String {
     let tail = MARKED[1..].iter().rev().find_map(|quantile| Some((*quantile, ends(*quantile)?)));
     if let Some((quantile, (quick, least, slow, most))) = tail {
         text.push_str(&format!(
-            " All but {:.1}% take at most {} ({}) to {} ({}).",
-            (1.0 - quantile) * 100.0,
+            " All but {}% take at most {} ({}) to {} ({}).",
+            ((1.0 - quantile) * 1e3).round() / 10.0,
             time(least),
             name(quick),
             time(most),

@@ -68,7 +68,9 @@ fn table(name: &str, header: &[String], rows: &[Vec<String>]) -> Markup {
                     @for row in rows {
                         tr {
                             @for (at, text) in row.iter().enumerate() {
-                                @if at == 0 { th scope="row" { (text) } } @else { td { (text) } }
+                                @if at == 0 { th scope="row" { (text) } }
+                                @else if text.chars().count() < 36 { td class="whole" { (text) } }
+                                @else { td { (text) } }
                             }
                         }
                     }

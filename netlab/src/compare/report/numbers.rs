@@ -4,7 +4,9 @@
 use maud::{Markup, html};
 
 use super::{
-    judgement::{BOUND, TOO_FEW, UNCLEAR, capital, main, network, noun, of_workload, proxies},
+    judgement::{
+        BOUND, TOO_FEW, UNCLEAR, bracketed, capital, main, network, noun, of_workload, proxies,
+    },
     plot::{
         self, Look,
         dots::{self, Dot, Dots, Row},
@@ -182,11 +184,14 @@ pub(super) fn tables(comparison: &Comparison) -> Markup {
     }
 }
 
+/// One of a measure's ratios.
+type OfMeasured = fn(&Measured) -> Option<Ratio>;
+
 fn of(workload: Workload, all: &[&Series]) -> Markup {
     let measures = Measure::of_workload(workload);
     let Some((first, others)) = measures.split_first() else { return html! {} };
     let bulk = matches!(workload, Workload::Bulk | Workload::Bulk4);
-    let ratio_columns: [(&str, fn(&Measured) -> Option<Ratio>); 4] = [
+    let ratio_columns: [(&str, OfMeasured); 4] = [
         ("to no proxy", |m| m.to_none),
         ("to host-gw", |m| m.to_host_gw),
         ("to the load's ceiling", |m| m.to_veth),
@@ -285,8 +290,7 @@ fn interval(measured: Option<&Measured>) -> String {
     else {
         return "–".to_owned();
     };
-    let [low, high] = [low, high].map(|value| quantity(measure, value));
-    format!("{} [{low} – {high}]", quantity(measure, median))
+    bracketed([median, low, high].map(|value| quantity(measure, value)))
 }
 
 fn value(measured: &Measured) -> String {

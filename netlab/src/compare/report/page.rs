@@ -67,7 +67,7 @@ fn body(comparison: &Comparison) -> Markup {
     html! {
         header {
             p class="kicker" { (title(comparison)) }
-            h1 class=[(comparison.finding.len() > 110).then_some("long")] { (comparison.finding) }
+            h1 class=[(comparison.finding.len() > 110).then_some("long")] { (super::judgement::prose(&comparison.finding)) }
             p class="byline" { (byline(comparison)) }
             (contents(comparison))
         }

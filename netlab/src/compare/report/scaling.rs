@@ -3,7 +3,7 @@
 use maud::{Markup, html};
 
 use super::{
-    judgement::{list, network},
+    judgement::{bracketed, list, network},
     latency, numbers,
     plot::{
         self, Look,
@@ -14,6 +14,7 @@ use super::{
 };
 use crate::{
     compare::{
+        options::Proxy,
         plan::Cell,
         properties::state::{Entries, Growth},
         result::{Comparison, Network, Step, Verdict},
@@ -26,6 +27,9 @@ use crate::{
 /// Over Services; nothing where that was not measured.
 pub(super) fn services(comparison: &Comparison) -> Option<Markup> {
     let steps = &comparison.scaling;
+    let mut proxies: Vec<Proxy> = steps.iter().map(|step| step.proxy).collect();
+    proxies.sort_unstable();
+    proxies.dedup();
     (!steps.is_empty()).then(|| {
         html! {
             section id="services" {
@@ -34,7 +38,7 @@ pub(super) fn services(comparison: &Comparison) -> Option<Markup> {
                     "What the first connection pays for the number of Services that there are, "
                     "and how long it takes until both nodes have them all."
                 }
-                (latency::legend(comparison))
+                (latency::legend(&comparison.conditions.options.modes, &proxies))
                 div class="plots" { (first_byte(steps)) (programming(steps)) }
                 (table("Services", &SERVICES.map(str::to_owned), &steps.iter().map(step).collect::<Vec<_>>()))
             }
@@ -48,9 +52,7 @@ fn step(step: &Step) -> Vec<String> {
     let cell = Cell { mode: step.mode, proxy: step.proxy };
     let first_byte = step.first_byte.map_or_else(
         || "all rounds failed".to_owned(),
-        |Estimate { median, low, high }| {
-            format!("{} [{} – {}]", time(median), time(low), time(high))
-        },
+        |Estimate { median, low, high }| bracketed([median, low, high].map(time)),
     );
     vec![
         cell.to_string(),

@@ -103,7 +103,7 @@ impl Dots<'_> {
             };
             html! {
                 (line("reference", [x, if name.is_empty() { 0.0 } else { y - 8.0 }], [x, bottom]))
-                @if !name.is_empty() { (text(beside, y, class, name)) }
+                @if !name.is_empty() { g class="over" { (text(beside, y, class, name)) } }
             }
         };
         self.references.iter().enumerate().map(draw).collect()

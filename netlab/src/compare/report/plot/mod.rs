@@ -11,6 +11,8 @@ pub(super) mod scale;
 
 use maud::{Markup, PreEscaped, html};
 
+use super::judgement::prose;
+
 use crate::{
     compare::{options::Proxy, plan::Cell},
     lab::Mode,
@@ -152,7 +154,7 @@ pub(super) fn figure(heading: &str, plot: &Markup, caption: &str) -> Markup {
         figure {
             h4 { (heading) }
             (plot)
-            figcaption { (caption) }
+            figcaption { (prose(caption)) }
         }
     }
 }

@@ -132,21 +132,14 @@ mod tests {
         let ticks = |kind, ends| Scale::exactly(kind, ends, [0.0, 1.0]).ticks(5);
         assert_eq!(ticks(Kind::Linear, [0.0, 10.4]), [0.0, 5.0, 10.0]);
         assert_eq!(ticks(Kind::Linear, [0.0, 1.0]), [0.0, 0.2, 0.4, 0.6000000000000001, 0.8, 1.0]);
-        assert_eq!(
-            ticks(Kind::Log, [1.5, 220.0]),
-            [2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0][..0]
-                .iter()
-                .copied()
-                .chain([3.0, 10.0, 30.0, 100.0])
-                .collect::<Vec<_>>()
-        );
-        assert_eq!(ticks(Kind::Log, [8.0, 20.0]), [10.0, 20.0]);
+        assert_eq!(ticks(Kind::Log, [1.5, 220.0]), [3.0, 10.0, 30.0, 100.0]);
+        assert_eq!(ticks(Kind::Log, [8.0, 20.0]), [10.0, 15.0, 20.0]);
     }
 
     #[test]
     fn nothing_to_show_is_no_failure() {
         assert!(Scale::log([].into_iter(), [0.0, 1.0]).place(3.0).is_finite());
         assert!(Scale::from_zero([f64::NAN].into_iter(), [0.0, 1.0]).place(3.0).is_finite());
-        assert!(Scale::log([7.0].into_iter(), [0.0, 1.0]).place(7.0) - 0.5 < 1e-9);
+        assert!((Scale::log([7.0].into_iter(), [0.0, 1.0]).place(7.0) - 0.5).abs() < 1e-9);
     }
 }
