@@ -83,50 +83,51 @@ pub(super) fn bytes(digits: &str) -> Option<Vec<u8>> {
 #[must_use]
 pub(super) fn layers(frame: &[u8]) -> Vec<Layer> {
     let mut layers = Vec::new();
-    let rest = read(frame, &mut layers).unwrap_or(frame);
+    read(frame, &mut layers);
+    let known: usize = layers.iter().map(Layer::len).sum();
+    let rest = frame.get(known..).unwrap_or_default();
     if !rest.is_empty() {
         layers.push(payload(rest));
     }
     layers
 }
 
-/// Reads one frame's headers, and those of the frame in it; what is behind them.
-fn read<'a>(frame: &'a [u8], layers: &mut Vec<Layer>) -> Option<&'a [u8]> {
+/// Reads one frame's headers as far as they are known, and those of the frame in it.
+fn read(frame: &[u8], layers: &mut Vec<Layer>) -> Option<()> {
     let sliced = LaxSlicedPacket::from_ethernet(frame).ok()?;
-    let (header, mut rest) = frame.split_at_checked(14)?;
+    let (header, rest) = frame.split_at_checked(14)?;
     let first = layers.len();
     layers.push(ethernet(header));
-    match sliced.net? {
+    // With a tag or an extension header in between, the next header is not where it is looked
+    // for here.
+    let direct = matches!(EtherType(short(&header[12..])), EtherType::IPV4 | EtherType::IPV6);
+    let length = match sliced.net.filter(|_| direct)? {
         LaxNetSlice::Ipv4(ip) => {
             layers.push(ipv4(&ip.header()));
-            rest = ip.payload().payload;
+            ip.header().slice().len()
         }
-        // With extension headers the way to the next header is longer; they stay together.
         LaxNetSlice::Ipv6(ip) if ip.extensions().is_empty() => {
             layers.push(ipv6(&ip.header()));
-            rest = ip.payload().payload;
+            ip.header().slice().len()
         }
-        _ => return Some(rest),
-    }
-    match sliced.transport {
-        Some(TransportSlice::Udp(header)) => {
-            let header_bytes = rest.get(..8)?;
-            layers.push(udp(header_bytes));
-            let inside = rest.get(8..)?;
-            if !VXLAN_PORTS.contains(&header.destination_port()) || inside.len() < 8 {
-                return Some(inside);
+        _ => return None,
+    };
+    let rest = rest.get(length..)?;
+    match sliced.transport? {
+        TransportSlice::Udp(header) => {
+            let (bytes, inside) = rest.split_at_checked(8)?;
+            layers.push(udp(bytes));
+            if VXLAN_PORTS.contains(&header.destination_port()) {
+                let (bytes, inside) = inside.split_at_checked(8)?;
+                layers.push(vxlan(bytes));
+                layers[first..].iter_mut().for_each(|layer| layer.outer = true);
+                read(inside, layers)?;
             }
-            layers.push(vxlan(&inside[..8]));
-            layers[first..].iter_mut().for_each(|layer| layer.outer = true);
-            Some(read(&inside[8..], layers).unwrap_or(&inside[8..]))
         }
-        Some(TransportSlice::Tcp(_)) => {
-            let header = TcpHeaderSlice::from_slice(rest).ok()?;
-            layers.push(tcp(&header));
-            rest.get(header.slice().len()..)
-        }
-        _ => Some(rest),
+        TransportSlice::Tcp(_) => layers.push(tcp(&TcpHeaderSlice::from_slice(rest).ok()?)),
+        _ => {}
     }
+    Some(())
 }
 
 fn ethernet(bytes: &[u8]) -> Layer {
@@ -360,6 +361,14 @@ mod tests {
         for len in 0..frame.len() {
             assert_eq!(joined(&layers(&frame[..len])), frame[..len], "{len}");
         }
+        let mut tagged = Vec::new();
+        PacketBuilder::ethernet2([1; 6], [2; 6])
+            .single_vlan(etherparse::VlanId::try_new(7).unwrap())
+            .ipv4([10, 0, 0, 1], [10, 0, 0, 2], 64)
+            .udp(1, 2)
+            .write(&mut tagged, b"x")
+            .unwrap();
+        assert_eq!(joined(&layers(&tagged)), tagged);
     }
 
     #[test]
