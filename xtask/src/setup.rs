@@ -25,8 +25,9 @@ use crate::{
 const DEBIAN_TOOLCHAIN: [&str; 3] = ["rustc-web", "cargo-web", "libstd-rust-web-dev-bpf"];
 
 /// Programs that are used by name: (program, Debian package, what for).
-const PROGRAMS: [(&str, &str, &str); 7] = [
+const PROGRAMS: [(&str, &str, &str); 8] = [
     ("cc", "build-essential", "links Rust programs"),
+    ("chromium", "chromium", "tests look at reports with it"),
     ("ip", "iproute2", "runs commands in the lab's namespaces"),
     ("iptables", "iptables", "loads kube-proxy's rules in iptables mode"),
     ("nft", "nftables", "loads kube-proxy's rules in nftables mode"),

@@ -18,7 +18,9 @@ Examples:
   netlab compare --modes host-gw --workloads connect  what the proxies cost
   netlab compare --workloads first-byte --services 1000
   netlab compare --workloads pps,pps-mtu --flows 10000
+  netlab compare --report compare.html                a page with plots, to be mailed around
   netlab compare -o json > today.json
+  netlab compare --from today.json --report today.html
   netlab compare --diff yesterday.json today.json     what changed; exit code 1 if anything has";
 
 /// Flags of `compare`.
@@ -69,13 +71,27 @@ pub struct CompareArgs {
         num_args = 2,
         value_names = ["OLD.json", "NEW.json"],
         conflicts_with_all = [
-            "modes", "proxies", "workloads", "services", "mtu", "rounds", "duration", "local",
+            "modes", "proxies", "workloads", "services", "flows", "mtu", "rounds", "duration",
+            "local", "report", "from",
         ]
     )]
     pub diff: Option<Vec<PathBuf>>,
     /// Format.
     #[arg(short, long, default_value = "table")]
     pub output: Output,
+    /// Write a page with plots too: one HTML file that needs nothing else.
+    #[arg(long, value_name = "FILE.html")]
+    pub report: Option<PathBuf>,
+    /// Measure nothing, and show what an earlier comparison has printed with -o json.
+    #[arg(
+        long,
+        value_name = "RUN.json",
+        conflicts_with_all = [
+            "modes", "proxies", "workloads", "services", "flows", "mtu", "rounds", "duration",
+            "local",
+        ]
+    )]
+    pub from: Option<PathBuf>,
 }
 
 /// How to print a comparison.

@@ -3,9 +3,9 @@
 //! Down: [`options`] give the [`plan`]; for each of its cells a [`site`] is built, and each of
 //! its turns is a [`workload`] beside which [`usage`] is metered; `metering` looks closer, by
 //! [`softirq`] too, in a round of its own. Limits take turns too, on a bare [`wire`] and with a
-//! bare forwarder. Up: what came out is in [`result`], judged by [`statistics`], and [`finding`]
-//! puts it into a sentence. What needs no clock is in [`properties`]; [`traffic`] makes packets by
-//! the million, which go along a [`lane`].
+//! bare forwarder. Up: what came out is in [`result`], judged by [`statistics`]; [`finding`] puts
+//! it into a sentence and [`report`] into a page, in the words of [`wording`]. What needs no clock
+//! is in [`properties`]; [`traffic`] makes packets by the million, which go along a [`lane`].
 //!
 //! Laws: only ratios of rounds of one run are claimed, and only where their interval is off 1.
 //! A failed round is told as such and is in no number. Packets travel only in namespaces that
@@ -20,6 +20,7 @@ mod metering;
 pub mod options;
 pub mod plan;
 pub mod properties;
+pub mod report;
 pub mod result;
 mod rounds;
 pub mod site;
@@ -29,6 +30,7 @@ pub mod stop;
 pub mod traffic;
 pub mod usage;
 pub mod wire;
+pub mod wording;
 pub mod workload;
 
 use std::io;

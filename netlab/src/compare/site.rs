@@ -44,7 +44,7 @@ use crate::{
 };
 
 /// What the client dials, and what the pod serves.
-const TCP_PORTS: [u16; 2] = [30080, 8080];
+pub(super) const TCP_PORTS: [u16; 2] = [30080, 8080];
 const UDP_PORTS: [u16; 2] = [30053, 5353];
 
 /// The node that is dialled, with its pod, and the other one's pod.

@@ -1,14 +1,13 @@
 //! What changed between two comparisons, for people.
 
-use std::{fmt::Write as _, fs, path::Path};
+use std::{fmt::Write as _, path::Path};
 
-use anyhow::Context as _;
 use netlab::compare::{
     diff::{Base, Change, Compared, Diff, Lone, Subject, Verdict},
-    result::{Comparison, LEAST_PAIRS},
+    result::LEAST_PAIRS,
 };
 
-use super::table;
+use super::{read, table};
 use crate::{
     cli::compare::Output,
     cmd::{Outcome, output},
@@ -26,13 +25,6 @@ pub(super) fn run([old, new]: [&Path; 2], format: Output) -> anyhow::Result<Outc
         Output::Json => output::print_json(&diff),
     }?;
     Ok(if diff.is_empty() { Outcome::Fine } else { Outcome::Findings })
-}
-
-fn read(path: &Path) -> anyhow::Result<Comparison> {
-    let text = fs::read_to_string(path)
-        .with_context(|| format!("cannot read the comparison {}", path.display()))?;
-    Comparison::read(&text)
-        .with_context(|| format!("cannot take {} for a comparison", path.display()))
 }
 
 fn draw(diff: &Diff) -> String {

@@ -2,14 +2,15 @@
 
 mod diff;
 mod progress;
+mod report;
 mod table;
 
-use std::time::Duration;
+use std::{fs, path::Path, time::Duration};
 
 use anyhow::Context as _;
-use netlab::compare::{self, options::Options, stop::Stop};
+use netlab::compare::{self, options::Options, result::Comparison, stop::Stop};
 
-use self::progress::Progress;
+use self::{progress::Progress, report::Page};
 use super::{Outcome, output, signals::Signals};
 use crate::cli::compare::{CompareArgs, Output};
 
@@ -23,6 +24,30 @@ pub fn run(args: CompareArgs) -> anyhow::Result<Outcome> {
     if let Some([old, new]) = args.diff.as_deref() {
         return diff::run([old, new], format);
     }
+    // Before anything is built: a run of ten minutes must not end for want of a folder.
+    let page = args.report.as_deref().map(Page::create).transpose()?;
+    let comparison = match &args.from {
+        Some(from) => read(from)?,
+        None => measure(args)?,
+    };
+    if let Some(page) = page {
+        page.write(&comparison)?;
+    }
+    match format {
+        Output::Table => output::print(&table::draw(&comparison)),
+        Output::Json => output::print_json(&comparison),
+    }
+}
+
+/// An earlier comparison, from its JSON.
+fn read(path: &Path) -> anyhow::Result<Comparison> {
+    let text = fs::read_to_string(path)
+        .with_context(|| format!("cannot read the comparison {}", path.display()))?;
+    Comparison::read(&text)
+        .with_context(|| format!("cannot take {} for a comparison", path.display()))
+}
+
+fn measure(args: CompareArgs) -> anyhow::Result<Comparison> {
     let options = options(args)?;
     options.check()?;
     let stop = Stop::default();
@@ -30,11 +55,7 @@ pub fn run(args: CompareArgs) -> anyhow::Result<Outcome> {
     let mut progress = Progress::new(&options);
     let outcome = compare::run(&options, &stop, |event| progress.tell(event));
     progress.finish();
-    let comparison = outcome?;
-    match format {
-        Output::Table => output::print(&table::draw(&comparison)),
-        Output::Json => output::print_json(&comparison),
-    }
+    Ok(outcome?)
 }
 
 fn options(args: CompareArgs) -> anyhow::Result<Options> {

@@ -10,6 +10,7 @@ use netlab::compare::{
     },
     statistics::Estimate,
     traffic::Flood,
+    wording::{self, number, retransmits},
     workload::Workload,
 };
 
@@ -88,8 +89,8 @@ fn section(workload: Workload, all: &[&Series], limits: &[&Limit]) -> String {
     }
     let lines: Vec<_> = table.lines().map(|line| line.trim_end().to_owned()).collect();
     let rounds = all.iter().flat_map(|series| &series.rounds);
-    let mut text =
-        format!("{}{}\n{}\n", title(workload), frames(workload, rounds), lines.join("\n"));
+    let (name, frames) = (wording::workload(workload), frames(workload, rounds));
+    let mut text = format!("{workload}: {name}{frames}\n{}\n", lines.join("\n"));
     let places = all.iter().map(|series| (series.cell.to_string(), &series.rounds));
     let limits = limits.iter().map(|limit| (limited(limit.kind).to_owned(), &limit.rounds));
     for (place, rounds) in places.chain(limits) {
@@ -207,56 +208,14 @@ fn ratio(ratio: Option<Ratio>) -> String {
     format!("{:.2}{mark}", ratio.estimate)
 }
 
-/// Three digits or so.
-fn number(value: f64) -> String {
-    match value {
-        value if value >= 100.0 => format!("{value:.0}"),
-        value if value >= 10.0 => format!("{value:.1}"),
-        value => format!("{value:.2}"),
-    }
-}
-
-fn retransmits(rounds: &[Round]) -> u64 {
-    let of = |round: &Round| match round {
-        Round::Done { usage, .. } => usage.retransmits,
-        Round::Failed { .. } => 0,
-    };
-    rounds.iter().map(of).sum()
-}
-
-/// Nanoseconds an operation, or microseconds a MiB where there are no operations.
-#[expect(clippy::cast_precision_loss, reason = "counts of one turn are far below 2^52")]
-fn bpf(series: &Series) -> String {
-    const MIB: f64 = 1024.0 * 1024.0;
-    let metered = series.metered.as_ref();
-    let Some((work, bpf)) = metered.and_then(|metered| Some((metered.work, metered.bpf?))) else {
-        return "-".to_owned();
-    };
-    if work.operations > 0 {
-        return number(bpf.seconds * 1e9 / work.operations as f64);
-    }
-    number(bpf.seconds * 1e6 / (work.bytes as f64 / MIB))
-}
-
 /// Microseconds an operation, or a MiB where there are no operations.
 fn of_host(series: &Series, host: &str) -> String {
     let metered = series.metered.as_ref();
     metered.and_then(|metered| metered.of_host(host)).map_or_else(|| "-".to_owned(), number)
 }
 
-fn title(workload: Workload) -> String {
-    let what = match workload {
-        Workload::Request => "64 bytes there and back, one TCP connection",
-        Workload::Connect => "TCP connections with a request each, one after the other",
-        Workload::Datagram => "64 bytes there and back, UDP",
-        Workload::Bulk => "one TCP stream to the pod",
-        Workload::Bulk4 => "four TCP streams to the pod",
-        Workload::Pps => "the smallest datagrams one way, source ports in turn",
-        Workload::PpsMtu => "the largest datagrams one way, source ports in turn",
-        Workload::PpsRandom => "the smallest datagrams one way, source ports at random",
-        Workload::FirstByte => "from a connection's first packet to the answer's first byte",
-    };
-    format!("{workload}: {what}")
+fn bpf(series: &Series) -> String {
+    wording::bpf(series).map_or_else(|| "-".to_owned(), number)
 }
 
 /// What a column of it is called.
@@ -313,11 +272,6 @@ mod tests {
     use netlab::compare::workload::Work;
 
     use super::*;
-
-    #[test]
-    fn numbers_have_three_digits_or_so() {
-        assert_eq!([1234.5, 99.96, 12.34, 1.234].map(number), ["1234", "100.0", "12.3", "1.23"]);
-    }
 
     #[test]
     fn loss_is_of_all_rounds_and_marked_where_it_is_much() {

@@ -73,7 +73,8 @@ impl Comparison {
         let value: serde_json::Value = serde_json::from_str(text)?;
         match value.get("version").and_then(serde_json::Value::as_u64) {
             Some(version) if version != u64::from(VERSION) => Err(ReadError::Version(version)),
-            _ => Ok(serde_json::from_value(value)?),
+            // From the text and not from the value, so that an error tells its line.
+            _ => Ok(serde_json::from_str(text)?),
         }
     }
 }
