@@ -1,4 +1,4 @@
-//! A comparison for people: the finding, the conditions, a table for each workload.
+//! A table for each workload: one row a cell.
 
 use std::fmt::Write as _;
 
@@ -10,47 +10,8 @@ use netlab::compare::{
 
 use crate::cmd::output;
 
-/// Draws it; the first line is the finding.
-pub(super) fn draw(comparison: &Comparison) -> String {
-    let mut text = format!("{}\n\n{}\n", comparison.finding, conditions(comparison));
-    for workload in &comparison.conditions.options.workloads {
-        let of = |series: &&Series| series.workload == *workload;
-        let all: Vec<_> = comparison.series.iter().filter(of).collect();
-        text.push_str(&section(*workload, &all));
-    }
-    text.push_str(&legend(comparison));
-    text
-}
-
-fn conditions(comparison: &Comparison) -> String {
-    let conditions = &comparison.conditions;
-    let (machine, options) = (&conditions.machine, &conditions.options);
-    let services = if options.services == 1 { "Service" } else { "Services" };
-    let place = if options.local { "the dialled node" } else { "the other node" };
-    let mut text = format!(
-        "Linux {}, {} cores{}, load {:.2}; netlab {}\n\
-         MTU {}, {} {services}, pod on {place}; {} rounds of {} s after a warm-up\n",
-        machine.kernel,
-        machine.cores,
-        if machine.model.is_empty() { String::new() } else { format!(" of {}", machine.model) },
-        machine.load,
-        conditions.netlab,
-        options.mtu,
-        options.services,
-        options.rounds,
-        options.duration.as_secs_f64(),
-    );
-    for (cell, of) in &conditions.cells {
-        let hook = if of.hook.is_empty() { "-" } else { &of.hook };
-        let _ = write!(text, "  {cell}: {hook}, pod MTU {}", of.pod_mtu);
-        let off = |(place, on): (&String, &Vec<String>)| format!("{place} {}", on.join(" "));
-        let offloads: Vec<_> = of.offloads.iter().map(off).collect();
-        let _ = writeln!(text, "; on: {}", offloads.join(", "));
-    }
-    text
-}
-
-fn section(workload: Workload, all: &[&Series]) -> String {
+/// One workload in all cells.
+pub(super) fn section(workload: Workload, all: &[&Series]) -> String {
     let measures = Measure::of_workload(workload);
     let Some((main, others)) = measures.split_first() else { return String::new() };
     let mut header = vec!["CELL".to_owned(), heading(*main), "TO NONE".to_owned()];
@@ -105,7 +66,7 @@ fn interval(measured: Option<&Measured>) -> String {
     format!("{} [{}, {}]", number(median), number(low), number(high))
 }
 
-fn ratio(ratio: Option<Ratio>) -> String {
+pub(super) fn ratio(ratio: Option<Ratio>) -> String {
     let Some(ratio) = ratio else { return "-".to_owned() };
     let mark = match ratio.verdict {
         Verdict::More | Verdict::Less => "",
@@ -116,7 +77,7 @@ fn ratio(ratio: Option<Ratio>) -> String {
 }
 
 /// Three digits or so.
-fn number(value: f64) -> String {
+pub(super) fn number(value: f64) -> String {
     match value {
         value if value >= 100.0 => format!("{value:.0}"),
         value if value >= 10.0 => format!("{value:.1}"),
@@ -174,7 +135,8 @@ fn heading(measure: Measure) -> String {
     .to_owned()
 }
 
-fn legend(comparison: &Comparison) -> String {
+/// How to read the tables.
+pub(super) fn legend(comparison: &Comparison) -> String {
     let mut text = "Medians of rounds with 95% bootstrap intervals. TO NONE: ratio to the same \
          network without a proxy; TO HOST-GW: to the same\nproxy over host-gw; both of the first \
          column's numbers, round by round. CPU: of the whole machine, other programs too.\nBPF: \
