@@ -65,6 +65,22 @@ pub fn cells(options: &Options) -> Vec<Cell> {
     options.proxies.iter().flat_map(of).collect()
 }
 
+/// The cells in which the number of Services rises: of the first mode, those with a proxy. None
+/// where that is not asked for.
+#[must_use]
+pub fn scaled(options: &Options) -> Vec<Cell> {
+    let mode = options.modes.first().filter(|_| !options.scaling.is_empty());
+    let is_scaled = |cell: &Cell| Some(&cell.mode) == mode && cell.proxy != Proxy::None;
+    cells(options).into_iter().filter(is_scaled).collect()
+}
+
+/// The cells that a lab is built for: all, or where no workload is asked for only those that
+/// something else needs.
+#[must_use]
+pub fn built(options: &Options) -> Vec<Cell> {
+    if options.workloads.is_empty() { scaled(options) } else { cells(options) }
+}
+
 /// All turns in order, the warm-up's first.
 #[must_use]
 pub fn turns(options: &Options) -> Vec<Turn> {
@@ -113,6 +129,18 @@ mod tests {
                 assert_eq!(turns.iter().filter(of).count(), 2, "{round} {cell}");
             }
         }
+    }
+
+    #[test]
+    fn services_grow_in_one_mode_where_there_is_a_proxy() {
+        let name = |cells: Vec<Cell>| cells.iter().map(Cell::to_string).collect::<Vec<_>>();
+        let options = small();
+        assert_eq!(name(scaled(&options)), ["host-gw nftables"]);
+        assert_eq!(built(&options), cells(&options));
+        let alone = Options { workloads: Vec::new(), ..options.clone() };
+        assert_eq!(name(built(&alone)), ["host-gw nftables"]);
+        let without = Options { scaling: Vec::new(), ..alone };
+        assert_eq!(built(&without), []);
     }
 
     #[test]

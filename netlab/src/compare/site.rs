@@ -1,17 +1,14 @@
 //! The labs that a comparison is made in, one a cell, all at the same time since their rounds
-//! take turns.
-//!
-//! Law: a lab is written down here before it is brought up, and whatever is written down is
-//! taken down when [`Sites`] is dropped: after a failure, a panic, or a wish to stop too.
+//! take turns. They are gone when [`Sites`] is dropped.
 
 use std::net::{IpAddr, SocketAddr};
 
-use futures_util::future::join_all;
 use ipnet::IpNet;
 use tokio::runtime::Runtime;
 
 use super::{
     CompareError,
+    labs::{self, Labs},
     options::{Options, Proxy},
     plan::Cell,
     result::CellConditions,
@@ -21,8 +18,7 @@ use super::{
 };
 use crate::{
     lab::{
-        Host, LabDir, LabName, Topology, UPLINK,
-        down::down,
+        Host, LabDir, Topology, UPLINK,
         options::DEFAULT_MTU,
         up::{Request, up},
     },
@@ -42,16 +38,15 @@ const FIRST_FILLER: u32 = 30_100;
 
 /// The node that is dialled, with its pod, and the other one's pod.
 const NODE: &str = "node-1";
-const NODES: [&str; 2] = ["node-1", "node-2"];
+pub(super) const NODES: [&str; 2] = ["node-1", "node-2"];
 const NEAR: &str = "near";
 const FAR: &str = "far";
 
 /// The labs, until this is dropped.
 #[derive(Debug)]
-pub struct Sites {
-    runtime: Runtime,
+pub struct Sites<'r> {
+    labs: Labs<'r>,
     objects: Objects,
-    labs: Vec<LabName>,
     sites: Vec<Site>,
 }
 
@@ -66,17 +61,19 @@ pub struct Site {
     pub conditions: CellConditions,
     /// Processes of netlab's own agents; none for other proxies.
     agents: Vec<u32>,
+    /// Where its objects are, and what its agents say.
+    pub(super) dir: LabDir,
 }
 
-impl Sites {
+impl<'r> Sites<'r> {
     /// None yet.
     ///
     /// # Errors
     ///
     /// Where the objects cannot be made: a bug, since the options are checked.
-    pub fn new(runtime: Runtime, options: &Options) -> Result<Self, CompareError> {
-        let objects = spec::read_str("the comparison's objects", &manifest(options))?;
-        Ok(Self { runtime, objects, labs: Vec::new(), sites: Vec::new() })
+    pub fn new(runtime: &'r Runtime, options: &Options) -> Result<Self, CompareError> {
+        let objects = objects(options, options.services)?;
+        Ok(Self { labs: Labs::new(runtime), objects, sites: Vec::new() })
     }
 
     /// Brings a cell's lab up.
@@ -85,7 +82,7 @@ impl Sites {
     ///
     /// [`CompareError::Interrupted`] soon after someone asks to stop; what the lab fails with.
     pub fn add(&mut self, cell: Cell, options: &Options, stop: &Stop) -> Result<(), CompareError> {
-        let name = name(cell)?;
+        let name = labs::name(cell.mode, cell.proxy).ok_or(CompareError::Gone(cell))?;
         let request = Request {
             objects: Some(self.objects.clone()),
             silent: true,
@@ -95,17 +92,11 @@ impl Sites {
             mtu: Some(options.mtu),
             ..Request::new(name.clone())
         };
-        self.labs.push(name.clone());
-        let site = self.runtime.block_on(async {
-            let build = async {
-                let failed = |source| CompareError::Up { cell, source: Box::new(source) };
-                up(&request, |_| ()).await.map_err(failed)?;
-                Site::open(cell, &LabDir::new(&name), options).await
-            };
-            tokio::select! {
-                outcome = build => outcome,
-                () = stop.asked() => Err(CompareError::Interrupted),
-            }
+        self.labs.write_down(&name);
+        let site = self.labs.until_stopped(stop, async {
+            let failed = |source| CompareError::Up { cell, source: Box::new(source) };
+            up(&request, |_| ()).await.map_err(failed)?;
+            Site::open(cell, LabDir::new(&name), options).await
         })?;
         self.sites.push(site);
         Ok(())
@@ -124,19 +115,8 @@ impl Sites {
     }
 }
 
-impl Drop for Sites {
-    fn drop(&mut self) {
-        let outcomes = self.runtime.block_on(join_all(self.labs.iter().map(down)));
-        for (name, outcome) in self.labs.iter().zip(outcomes) {
-            if let Err(error) = outcome {
-                log::warn!("{error}; what is left of it: netlab lab down --name {name}");
-            }
-        }
-    }
-}
-
 impl Site {
-    async fn open(cell: Cell, dir: &LabDir, options: &Options) -> Result<Self, CompareError> {
+    async fn open(cell: Cell, dir: LabDir, options: &Options) -> Result<Self, CompareError> {
         let topology = dir.topology()?.ok_or(CompareError::Gone(cell))?;
         let host = |name| topology.host(name).ok_or(CompareError::Gone(cell));
         let (client, node) = (host("client")?, host(NODE)?);
@@ -166,7 +146,7 @@ impl Site {
         }
         let own = cell.proxy.hook().is_some();
         let agents = statuses.iter().filter(|_| own).map(|status| status.pid).collect();
-        Ok(Self { cell, ends, conditions, agents })
+        Ok(Self { cell, ends, conditions, agents, dir })
     }
 
     /// What the programs of both nodes have run for; nothing where there are none.
@@ -176,10 +156,13 @@ impl Site {
     }
 }
 
-/// Names which a person recognises, and which two comparisons at the same time do not share.
-fn name(cell: Cell) -> Result<LabName, CompareError> {
-    let name = format!("nlcmp-{}-{}-{}", std::process::id(), cell.mode, cell.proxy);
-    name.parse().map_err(|_| CompareError::Gone(cell))
+/// What a lab is made of, with so many Services.
+///
+/// # Errors
+///
+/// Where the objects are refused: a bug, since the options are checked.
+pub(super) fn objects(options: &Options, services: u32) -> Result<Objects, CompareError> {
+    Ok(spec::read_str("the comparison's objects", &manifest(options, services))?)
 }
 
 fn address(host: &Host) -> Option<IpAddr> {
@@ -259,7 +242,7 @@ fn conditions(hosts: &[&Host]) -> Result<CellConditions, CompareError> {
 
 /// Two nodes with a pod each, the Service that is dialled, and as many others as it takes. The
 /// dialled one's name is in the middle of all, where rules are searched in order.
-fn manifest(options: &Options) -> String {
+fn manifest(options: &Options, services: u32) -> String {
     let app = if options.local { NEAR } else { FAR };
     let mut text = String::new();
     for (node, pod) in NODES.iter().zip([NEAR, FAR]) {
@@ -285,7 +268,7 @@ fn manifest(options: &Options) -> String {
     let tcp = port("tcp", "TCP", TCP_PORTS[1], TCP_PORTS[0].into());
     let udp = port("udp", "UDP", UDP_PORTS[1], UDP_PORTS[0].into());
     text.push_str(&service("measured", &(tcp + &udp)));
-    for number in 1..options.services {
+    for number in 1..services {
         let side = if number % 2 == 0 { "before" } else { "other" };
         let tcp = port("tcp", "TCP", TCP_PORTS[1], FIRST_FILLER + number);
         text.push_str(&service(&format!("{side}-{number}"), &tcp));
@@ -296,10 +279,10 @@ fn manifest(options: &Options) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::lab::{Mode, address::complete, options::Underlay};
+    use crate::lab::{LabName, Mode, address::complete, options::Underlay};
 
     fn resolved(options: &Options) -> spec::Spec {
-        let mut objects = spec::read_str("test", &manifest(options)).unwrap();
+        let mut objects = spec::read_str("test", &manifest(options, options.services)).unwrap();
         complete(&mut objects, Underlay::L2).unwrap();
         objects.resolve().unwrap()
     }
@@ -321,11 +304,12 @@ mod tests {
     #[test]
     fn a_lab_can_have_the_longest_name_of_a_cell() {
         for mode in [Mode::HostGw, Mode::Vxlan] {
-            for proxy in Proxy::ALL {
+            let words = Proxy::ALL.map(|proxy| proxy.to_string());
+            for what in words.into_iter().chain([Underlay::Routed.to_string()]) {
                 // The highest process id of Linux, PID_MAX_LIMIT.
-                let longest = format!("nlcmp-4194304-{mode}-{proxy}");
+                let longest = format!("nlcmp-4194304-{mode}-{what}");
                 assert!(longest.parse::<LabName>().is_ok(), "{longest}");
-                assert!(name(Cell { mode, proxy }).is_ok());
+                assert!(labs::name(mode, what).is_some());
             }
         }
     }

@@ -6,13 +6,18 @@ mod table;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use netlab::compare::{self, options::Options, stop::Stop};
+use netlab::compare::{
+    self,
+    options::{Options, scaling},
+    stop::Stop,
+};
 
 use self::progress::Progress;
 use super::{Outcome, output, signals::Signals};
-use crate::cli::compare::{CompareArgs, Output};
+use crate::cli::compare::{CompareArgs, Output, Workload};
 
-/// Compares, and prints what came out.
+/// Compares, and prints what came out; [`Outcome::Findings`] where something that was asked for
+/// has no number at all.
 ///
 /// # Errors
 ///
@@ -27,22 +32,24 @@ pub fn run(args: CompareArgs) -> anyhow::Result<Outcome> {
     let outcome = compare::run(&options, &stop, |event| progress.tell(event));
     progress.finish();
     let comparison = outcome?;
-    match format {
+    let printed = match format {
         Output::Table => output::print(&table::draw(&comparison)),
         Output::Json => output::print_json(&comparison),
-    }
+    }?;
+    Ok(if comparison.is_complete() { printed } else { Outcome::Findings })
 }
 
 fn options(args: CompareArgs) -> anyhow::Result<Options> {
+    let asked = |workload| args.workloads.contains(&workload);
     let duration = Duration::try_from_secs_f64(args.duration);
     Ok(Options {
         modes: args.modes.into_iter().map(Into::into).collect(),
         proxies: args.proxies.into_iter().map(Into::into).collect(),
-        workloads: args.workloads.into_iter().map(Into::into).collect(),
+        workloads: args.workloads.iter().filter_map(|workload| workload.in_rounds()).collect(),
         services: args.services,
-        scaling: Vec::new(),
+        scaling: if asked(Workload::Scaling) { scaling(args.services) } else { Vec::new() },
         flows: compare::options::DEFAULT_FLOWS,
-        properties: false,
+        properties: asked(Workload::Properties),
         mtu: args.mtu,
         rounds: args.rounds,
         duration: duration.with_context(|| format!("--duration {} does not do", args.duration))?,

@@ -89,7 +89,8 @@ pub enum LimitKind {
 }
 
 impl Round {
-    pub(super) fn value(&self, measure: Measure) -> Option<f64> {
+    /// Its number of that measure; nothing where it has failed or has none.
+    pub(in crate::compare) fn value(&self, measure: Measure) -> Option<f64> {
         match self {
             Self::Done { work, usage } => measure.value(work, usage),
             Self::Failed { .. } => None,

@@ -1,5 +1,7 @@
 //! A comparison for people: the finding, the conditions, then what was measured.
 
+mod networks;
+mod scaling;
 mod series;
 
 use std::fmt::Write as _;
@@ -8,13 +10,21 @@ use netlab::compare::result::{Comparison, Series};
 
 /// Draws it; the first line is the finding.
 pub(super) fn draw(comparison: &Comparison) -> String {
-    let mut text = format!("{}\n\n{}\n", comparison.finding, conditions(comparison));
+    let mut text = format!("{}\n", comparison.finding);
+    for detail in &comparison.details {
+        let _ = writeln!(text, "  {detail}");
+    }
+    let _ = writeln!(text, "\n{}", conditions(comparison));
+    text.push_str(&networks::section(&comparison.networks));
     for workload in &comparison.conditions.options.workloads {
         let of = |series: &&Series| series.workload == *workload;
         let all: Vec<_> = comparison.series.iter().filter(of).collect();
         text.push_str(&series::section(*workload, &all));
     }
-    text.push_str(&series::legend(comparison));
+    text.push_str(&scaling::section(&comparison.conditions.options, &comparison.scaling));
+    if !comparison.series.is_empty() || !comparison.scaling.is_empty() {
+        text.push_str(&series::legend(comparison));
+    }
     text
 }
 
