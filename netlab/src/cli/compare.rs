@@ -17,6 +17,7 @@ Examples:
   netlab compare --proxies ebpf-xdp,none              what VXLAN costs, in a third of that
   netlab compare --modes host-gw --workloads connect  what the proxies cost
   netlab compare --workloads first-byte --services 1000
+  netlab compare --workloads properties               what differs without a clock, in seconds
   netlab compare --workloads pps,pps-mtu --flows 10000
   netlab compare --report compare.html                a page with plots, to be mailed around
   netlab compare -o json > today.json
@@ -42,10 +43,11 @@ pub struct CompareArgs {
         long,
         value_name = "LIST",
         value_delimiter = ',',
-        default_value = "request,connect,datagram,bulk,bulk-4,first-byte,pps,pps-mtu,pps-random"
+        default_value = "request,connect,datagram,bulk,bulk-4,first-byte,pps,pps-mtu,pps-random,\
+                         properties,scaling"
     )]
     pub workloads: Vec<Workload>,
-    /// How many Services there are, the one that is dialled among them.
+    /// How many Services there are, the one that is dialled among them; `scaling` goes up to that.
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub services: u32,
     /// How many UDP flows there are in pps and pps-mtu; pps-random has one for every source port.
@@ -140,6 +142,11 @@ pub enum Workload {
     PpsMtu,
     /// Small datagrams a second from source ports at random.
     PpsRandom,
+    /// What needs no clock, by capture: bytes on the underlay, MTU and MSS, source ports, state
+    /// for each peer, whether it works behind a router.
+    Properties,
+    /// Time to the first byte over rising numbers of Services, in the first mode.
+    Scaling,
 }
 
 impl From<Proxy> for options::Proxy {
@@ -154,19 +161,23 @@ impl From<Proxy> for options::Proxy {
     }
 }
 
-impl From<Workload> for workload::Workload {
-    fn from(workload: Workload) -> Self {
-        match workload {
-            Workload::Request => Self::Request,
-            Workload::Connect => Self::Connect,
-            Workload::Datagram => Self::Datagram,
-            Workload::Bulk => Self::Bulk,
-            Workload::Bulk4 => Self::Bulk4,
-            Workload::FirstByte => Self::FirstByte,
-            Workload::Pps => Self::Pps,
-            Workload::PpsMtu => Self::PpsMtu,
-            Workload::PpsRandom => Self::PpsRandom,
-        }
+impl Workload {
+    /// What the library calls it; none of what is not done in rounds in every lab.
+    #[must_use]
+    pub fn in_rounds(self) -> Option<workload::Workload> {
+        use workload::Workload as Named;
+        Some(match self {
+            Self::Request => Named::Request,
+            Self::Connect => Named::Connect,
+            Self::Datagram => Named::Datagram,
+            Self::Bulk => Named::Bulk,
+            Self::Bulk4 => Named::Bulk4,
+            Self::FirstByte => Named::FirstByte,
+            Self::Pps => Named::Pps,
+            Self::PpsMtu => Named::PpsMtu,
+            Self::PpsRandom => Named::PpsRandom,
+            Self::Properties | Self::Scaling => return None,
+        })
     }
 }
 
@@ -180,10 +191,16 @@ mod tests {
         let proxies = Proxy::value_variants().iter().map(|p| options::Proxy::from(*p).to_string());
         let all = options::Proxy::ALL.map(|proxy| proxy.to_string());
         assert_eq!(typed(proxies.collect()), typed(all.into()));
+        let mut others = Vec::new();
         for value in Workload::value_variants() {
             let name = value.to_possible_value().map(|value| value.get_name().to_owned());
-            assert_eq!(name, Some(workload::Workload::from(*value).to_string()));
+            match value.in_rounds() {
+                Some(workload) => assert_eq!(name, Some(workload.to_string())),
+                None => others.extend(name),
+            }
         }
-        assert_eq!(Workload::value_variants().len(), workload::Workload::ALL.len());
+        assert_eq!(others, ["properties", "scaling"]);
+        let in_rounds = Workload::value_variants().len() - others.len();
+        assert_eq!(in_rounds, workload::Workload::ALL.len());
     }
 }

@@ -57,7 +57,9 @@ fn begin_log(cli: &Cli) {
         Color::Always => env_logger::WriteStyle::Always,
         Color::Never => env_logger::WriteStyle::Never,
     };
-    let env = env_logger::Env::default().default_filter_or(level);
+    // A request that nobody waits for any more, since what asked for it is over, is no news.
+    let filter = format!("{level},netlink_proto=error");
+    let env = env_logger::Env::default().default_filter_or(filter);
     let mut log = env_logger::Builder::from_env(env);
     log.write_style(style);
     if !runs_for_itself {

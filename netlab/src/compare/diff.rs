@@ -13,6 +13,7 @@ use serde_json::Value;
 
 use super::{
     plan::Cell,
+    properties::state::Entries,
     result::{Comparison, LEAST_PAIRS, Measure, Measured, Network, Ratio, Series},
     statistics::Estimate,
     workload::Workload,
@@ -247,7 +248,7 @@ fn counted(networks: &[Network]) -> BTreeMap<String, String> {
         let of = &network.properties;
         let mode = of.mode;
         let mut count = |what: String, value: String| all.insert(format!("{mode}: {what}"), value);
-        for row in &of.overhead.rows {
+        for row in of.overhead.iter().flat_map(|overhead| &overhead.rows) {
             let added: Vec<_> = row.added.measured.iter().map(ToString::to_string).collect();
             let what = format!("bytes added, {} {}", word(&row.family), word(&row.protocol));
             count(what, added.join(" or "));
@@ -263,14 +264,16 @@ fn counted(networks: &[Network]) -> BTreeMap<String, String> {
             let what = format!("{length} bytes that {fragment} be fragmented, {way}");
             count(what, word(&attempt.fate.measured));
         }
-        let entries = of.state.per_peer.measured;
-        for (what, number) in
-            [("routes", entries.routes), ("neighbors", entries.neighbors), ("FDB", entries.fdb)]
-        {
-            count(format!("{what} for each peer"), number.to_string());
+        if let Some(state) = &of.state {
+            let Entries { routes, neighbors, fdb } = state.per_peer.measured;
+            for (what, number) in [("routes", routes), ("neighbors", neighbors), ("FDB", fdb)] {
+                count(format!("{what} for each peer"), number.to_string());
+            }
         }
-        let reached = if network.routed.reached.measured { "reached" } else { "not reached" };
-        count("on a routed underlay".to_owned(), reached.to_owned());
+        if let Some(reach) = &network.routed {
+            let reached = if reach.reached.measured { "reached" } else { "not reached" };
+            count("on a routed underlay".to_owned(), reached.to_owned());
+        }
     }
     all
 }
@@ -306,6 +309,7 @@ mod tests {
         Comparison {
             version: VERSION,
             finding: String::new(),
+            details: Vec::new(),
             conditions: Conditions {
                 netlab: "1".into(),
                 options: Options::default(),

@@ -18,7 +18,7 @@ pub(super) struct Clocks {
 
 impl Clocks {
     /// Starts all.
-    pub fn start(sites: &Sites) -> Self {
+    pub fn start(sites: &Sites<'_>) -> Self {
         let hosts = sites.all().iter().flat_map(|site| site.hosts.values().copied());
         let softirq = SoftirqClock::start(hosts);
         let told = |error: &_| log::debug!("CPU time of hosts cannot be told: {error}");

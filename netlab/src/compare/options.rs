@@ -4,7 +4,7 @@ use std::{fmt, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-use super::{traffic::Flood, workload::Workload};
+use super::{plan, traffic::Flood, workload::Workload};
 use crate::{
     lab::{
         Hook, Mode,
@@ -191,6 +191,15 @@ pub enum Refusal {
         first = Flood::FIRST_PORT, most = Flood::MOST
     )]
     Flows(u32),
+    /// Nothing at all.
+    #[error(
+        "there is nothing to compare: --workloads names nothing that can be done with these \
+         --proxies (scaling needs one that answers)"
+    )]
+    Empty,
+    /// Numbers of Services that do not rise, or none of which one is dialled.
+    #[error("numbers of Services to measure with rise, from 1 at least to {MAX_SERVICES}")]
+    Scaling,
     /// The lab refuses the MTU in one of the modes.
     #[error(transparent)]
     Lab(#[from] OptionsError),
@@ -205,7 +214,16 @@ impl Options {
     pub fn check(&self) -> Result<(), Refusal> {
         distinct("modes", &self.modes)?;
         distinct("proxies", &self.proxies)?;
-        distinct("workloads", &self.workloads)?;
+        let nothing_else = !self.properties && self.scaling.is_empty();
+        if nothing_else || !self.workloads.is_empty() {
+            distinct("workloads", &self.workloads)?;
+        } else if !self.properties && plan::scaled(self).is_empty() {
+            return Err(Refusal::Empty);
+        }
+        let is_number = |services: &u32| (1..=MAX_SERVICES).contains(services);
+        if !self.scaling.iter().all(is_number) || !self.scaling.is_sorted_by(|a, b| a < b) {
+            return Err(Refusal::Scaling);
+        }
         if !(1..=MAX_ROUNDS).contains(&self.rounds) {
             return Err(Refusal::Rounds(self.rounds));
         }
@@ -223,6 +241,17 @@ impl Options {
         }
         Ok(())
     }
+}
+
+/// Numbers of Services to measure with: powers of ten up to `services` and that itself, or
+/// [`DEFAULT_SCALING`] where there is one alone.
+#[must_use]
+pub fn scaling(services: u32) -> Vec<u32> {
+    if services <= 1 {
+        return DEFAULT_SCALING.to_vec();
+    }
+    let powers = std::iter::successors(Some(1_u32), |power| power.checked_mul(10));
+    powers.take_while(|power| *power < services).chain([services]).collect()
 }
 
 fn distinct<T: PartialEq + fmt::Display>(
@@ -269,7 +298,15 @@ mod tests {
         );
         refused(|o| o.modes.clear(), "--modes");
         refused(|o| o.proxies.clear(), "--proxies");
-        refused(|o| o.workloads.clear(), "--workloads");
+        refused(
+            |o| {
+                (o.scaling, o.properties) = (Vec::new(), false);
+                o.workloads.clear();
+            },
+            "--workloads",
+        );
+        refused(|o| o.scaling = vec![10, 10], "rise");
+        refused(|o| o.scaling = vec![0], "rise");
         refused(|o| o.proxies.push(Proxy::None), "none twice");
         refused(|o| o.mtu = 1300, "an MTU of 1300");
     }
@@ -278,6 +315,24 @@ mod tests {
     fn services_have_node_ports_for_as_long_as_there_are_some() {
         assert_eq!([0, 1, 2_667, 2_668].map(filler_port), [None, Some(30_101), Some(32_767), None]);
         assert_eq!([1, 2_668, 2_669, MAX_SERVICES].map(with_node_port), [1, 2_668, 2_668, 2_668]);
+    }
+
+    #[test]
+    fn services_grow_by_powers_of_ten_up_to_what_is_asked_for() {
+        assert_eq!(scaling(1), DEFAULT_SCALING);
+        assert_eq!(scaling(20), [1, 10, 20]);
+        assert_eq!(scaling(1_000), [1, 10, 100, 1_000]);
+        assert_eq!(scaling(2_000), [1, 10, 100, 1_000, 2_000]);
+    }
+
+    #[test]
+    fn without_workloads_there_is_something_else_to_measure() {
+        let none = Options { workloads: Vec::new(), ..Options::default() };
+        assert_eq!(none.check(), Ok(()));
+        let counted = Options { scaling: Vec::new(), ..none.clone() };
+        assert_eq!(counted.check(), Ok(()));
+        let direct = Options { properties: false, proxies: vec![Proxy::None], ..none };
+        assert_eq!(direct.check(), Err(Refusal::Empty));
     }
 
     #[test]

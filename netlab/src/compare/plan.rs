@@ -116,12 +116,25 @@ pub fn cells(options: &Options) -> Vec<Cell> {
     options.proxies.iter().flat_map(of).collect()
 }
 
+/// The cells in which the number of Services rises: of the first mode, those with a proxy. None
+/// where that is not asked for.
+#[must_use]
+pub fn scaled(options: &Options) -> Vec<Cell> {
+    let mode = options.modes.first().filter(|_| !options.scaling.is_empty());
+    let is_scaled = |cell: &Cell| Some(&cell.mode) == mode && cell.proxy != Proxy::None;
+    cells(options).into_iter().filter(is_scaled).collect()
+}
+
 /// The cell in whose lab bare forwarding is measured, with its own node doing it.
 pub const FORWARDING: Cell = Cell { mode: Mode::HostGw, proxy: Proxy::None };
 
-/// All labs: the cells', and that for bare forwarding, if it is none of them.
+/// All labs: the cells', and that for bare forwarding, if it is none of them; where no workload
+/// is asked for only those that something else needs.
 #[must_use]
 pub fn labs(options: &Options) -> Vec<Cell> {
+    if options.workloads.is_empty() {
+        return scaled(options);
+    }
     let mut labs = cells(options);
     let forwards =
         |workload: &Workload| limits(*workload, options).any(|limit| limit == LimitKind::Forward);
@@ -220,6 +233,18 @@ mod tests {
         let near = with(vec![Mode::Vxlan], true);
         assert_eq!(beside(&near), ["connect veth", "pps veth"]);
         assert_eq!(labs(&near), cells(&near));
+    }
+
+    #[test]
+    fn services_grow_in_one_mode_where_there_is_a_proxy() {
+        let name = |cells: Vec<Cell>| cells.iter().map(Cell::to_string).collect::<Vec<_>>();
+        let options = small();
+        assert_eq!(name(scaled(&options)), ["host-gw nftables"]);
+        assert_eq!(labs(&options), cells(&options));
+        let alone = Options { workloads: Vec::new(), ..options.clone() };
+        assert_eq!(name(labs(&alone)), ["host-gw nftables"]);
+        let without = Options { scaling: Vec::new(), ..alone };
+        assert_eq!(labs(&without), []);
     }
 
     #[test]

@@ -20,17 +20,12 @@ use super::{
 /// Where somebody asks for the end, or a lab is gone. A turn that fails is none.
 pub(super) fn measure(
     options: &Options,
-    sites: &Sites,
+    sites: &Sites<'_>,
     stop: &Stop,
     watch: &mut impl FnMut(Event),
 ) -> Result<(Vec<Series>, Vec<Limit>), CompareError> {
     let mtu = sites.all().iter().map(|site| site.conditions.pod_mtu).min();
-    let limits = Limits {
-        duration: options.duration,
-        stop: stop.clone(),
-        flows: options.flows,
-        mtu: mtu.unwrap_or(options.mtu),
-    };
+    let limits = Limits::new(options, mtu.unwrap_or(options.mtu), stop);
     let turns = plan::turns(options);
     let mut series: Vec<Series> = Vec::new();
     let mut bounds: Vec<Limit> = Vec::new();
@@ -75,7 +70,7 @@ fn of(all: &mut Vec<Series>, workload: Workload, cell: Cell) -> &mut Series {
 fn without_cell(
     kind: LimitKind,
     workload: Workload,
-    sites: &Sites,
+    sites: &Sites<'_>,
     limits: &Limits,
 ) -> Result<Round, CompareError> {
     if kind == LimitKind::Veth {
@@ -100,7 +95,11 @@ fn note(limits: &mut Vec<Limit>, kind: LimitKind, turn: Turn, round: Round) {
 }
 
 /// A round, which may fail.
-fn one(workload: Workload, ends: &Ends, limits: &Limits) -> Result<Round, CompareError> {
+///
+/// # Errors
+///
+/// Where somebody asks for the end.
+pub(super) fn one(workload: Workload, ends: &Ends, limits: &Limits) -> Result<Round, CompareError> {
     let metered = || -> Result<Round, RoundError> {
         let ready = Ready::new(workload, ends, limits)?;
         let namespaces = [&ends.client, &ends.server];

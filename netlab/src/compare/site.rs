@@ -1,8 +1,5 @@
 //! The labs that a comparison is made in, one a cell, all at the same time since their rounds
-//! take turns.
-//!
-//! Law: a lab is written down here before it is brought up, and whatever is written down is
-//! taken down when [`Sites`] is dropped: after a failure, a panic, or a wish to stop too.
+//! take turns. They are gone when [`Sites`] is dropped.
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -11,12 +8,13 @@ use std::{
     thread::available_parallelism,
 };
 
-use futures_util::{StreamExt as _, future::join_all, stream::FuturesUnordered};
+use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use ipnet::IpNet;
 use tokio::runtime::Runtime;
 
 use super::{
     CompareError,
+    labs::{self, Labs},
     lane::{Lane, Memory, Stations},
     options::{Options, Proxy, filler_port},
     plan::Cell,
@@ -31,7 +29,6 @@ use super::{
 use crate::{
     lab::{
         Host, LabDir, LabName, Topology, UPLINK,
-        down::down,
         options::DEFAULT_MTU,
         up::{Request, up},
     },
@@ -49,7 +46,7 @@ const UDP_PORTS: [u16; 2] = [30053, 5353];
 
 /// The node that is dialled, with its pod, and the other one's pod.
 const NODE: &str = "node-1";
-const NODES: [&str; 2] = ["node-1", "node-2"];
+pub(super) const NODES: [&str; 2] = ["node-1", "node-2"];
 /// Beside the pod, the hosts through which all packets go, and the client.
 const HOSTS: [&str; 4] = ["client", "fabric", NODE, NODES[1]];
 const NEAR: &str = "near";
@@ -57,10 +54,9 @@ const FAR: &str = "far";
 
 /// The labs, until this is dropped.
 #[derive(Debug)]
-pub struct Sites {
-    runtime: Runtime,
+pub struct Sites<'r> {
+    labs: Labs<'r>,
     objects: Objects,
-    labs: Vec<LabName>,
     sites: Vec<Site>,
     berth: Arc<Berth>,
     wire: Ends,
@@ -80,23 +76,25 @@ pub struct Site {
     pub hosts: Hosts,
     /// Processes of netlab's own agents; none for other proxies.
     agents: Vec<u32>,
+    /// Where its objects are, and what its agents say.
+    pub(super) dir: LabDir,
 }
 
-impl Sites {
+impl<'r> Sites<'r> {
     /// None yet, but the load's own wire.
     ///
     /// # Errors
     ///
     /// Where the objects cannot be made: a bug, since the options are checked. Where the kernel
     /// refuses a namespace or a wire.
-    pub fn new(runtime: Runtime, options: &Options) -> Result<Self, CompareError> {
-        let objects = spec::read_str("the comparison's objects", &manifest(options))?;
+    pub fn new(runtime: &'r Runtime, options: &Options) -> Result<Self, CompareError> {
+        let objects = objects(options, options.services)?;
         let (berth, wire) = runtime.block_on(async {
             let berth = Arc::new(Berth::new().await?);
             let wire = wire::join(TCP_PORTS[1], UDP_PORTS[1], options.mtu, &berth).await?;
             Ok::<_, CompareError>((berth, wire))
         })?;
-        Ok(Self { runtime, objects, labs: Vec::new(), sites: Vec::new(), berth, wire })
+        Ok(Self { labs: Labs::new(runtime), objects, sites: Vec::new(), berth, wire })
     }
 
     /// Brings the labs of some cells up, as many at a time as there are processors: agents take
@@ -113,29 +111,27 @@ impl Sites {
         stop: &Stop,
         mut begun: impl FnMut(Cell, usize),
     ) -> Result<(), CompareError> {
-        let Self { runtime, objects, labs, sites, berth, .. } = self;
+        let mut named = Vec::new();
+        for cell in cells {
+            let name = labs::name(cell.mode, cell.proxy).ok_or(CompareError::Gone(*cell))?;
+            self.labs.write_down(&name);
+            named.push((*cell, name));
+        }
+        let Self { labs, objects, sites, berth, .. } = self;
         let at_once = available_parallelism().map_or(1, NonZeroUsize::get);
-        let up = async {
-            let (mut to_begin, mut building) = (cells.iter(), FuturesUnordered::new());
+        labs.until_stopped(stop, async {
+            let (mut to_begin, mut building) = (named.into_iter(), FuturesUnordered::new());
             loop {
                 while building.len() < at_once
-                    && let Some(cell) = to_begin.next()
+                    && let Some((cell, name)) = to_begin.next()
                 {
-                    let name = name(*cell)?;
-                    labs.push(name.clone());
-                    begun(*cell, sites.len());
-                    building.push(bring_up(*cell, name, objects, options, berth));
+                    begun(cell, sites.len());
+                    building.push(bring_up(cell, name, objects, options, berth));
                 }
                 match building.next().await {
                     Some(site) => sites.push(site?),
                     None => return Ok(()),
                 }
-            }
-        };
-        runtime.block_on(async {
-            tokio::select! {
-                outcome = up => outcome,
-                () = stop.asked() => Err(CompareError::Interrupted),
             }
         })
     }
@@ -177,24 +173,13 @@ async fn bring_up(
     };
     let failed = |source| CompareError::Up { cell, source: Box::new(source) };
     up(&request, |_| ()).await.map_err(failed)?;
-    Site::open(cell, &LabDir::new(&name), options, berth).await
-}
-
-impl Drop for Sites {
-    fn drop(&mut self) {
-        let outcomes = self.runtime.block_on(join_all(self.labs.iter().map(down)));
-        for (name, outcome) in self.labs.iter().zip(outcomes) {
-            if let Err(error) = outcome {
-                log::warn!("{error}; what is left of it: netlab lab down --name {name}");
-            }
-        }
-    }
+    Site::open(cell, LabDir::new(&name), options, berth).await
 }
 
 impl Site {
     async fn open(
         cell: Cell,
-        dir: &LabDir,
+        dir: LabDir,
         options: &Options,
         berth: &Arc<Berth>,
     ) -> Result<Self, CompareError> {
@@ -209,7 +194,7 @@ impl Site {
         }
         let (dialled, side) = if direct { (address(pod)?, 1) } else { (address(node)?, 0) };
         let udp = SocketAddr::new(dialled, UDP_PORTS[side]);
-        let memories = NODES.map(|name| Ok(Memory::of_node(&host(name)?.netns, dir, name)?));
+        let memories = NODES.map(|name| Ok(Memory::of_node(&host(name)?.netns, &dir, name)?));
         let memories: Vec<_> = memories.into_iter().collect::<Result<_, CompareError>>()?;
         let (near, far) = (Netns::open(&client.netns)?, Netns::open(&pod.netns)?);
         let stations = Stations {
@@ -245,7 +230,7 @@ impl Site {
         {
             hosts.insert(name.to_owned(), inode(host?)?);
         }
-        Ok(Self { cell, ends, conditions, hosts, agents })
+        Ok(Self { cell, ends, conditions, hosts, agents, dir })
     }
 
     /// What the programs of both nodes have run for; nothing where there are none.
@@ -255,10 +240,13 @@ impl Site {
     }
 }
 
-/// Names which a person recognises, and which two comparisons at the same time do not share.
-fn name(cell: Cell) -> Result<LabName, CompareError> {
-    let name = format!("nlcmp-{}-{}-{}", std::process::id(), cell.mode, cell.proxy);
-    name.parse().map_err(|_| CompareError::Gone(cell))
+/// What a lab is made of, with so many Services.
+///
+/// # Errors
+///
+/// Where the objects are refused: a bug, since the options are checked.
+pub(super) fn objects(options: &Options, services: u32) -> Result<Objects, CompareError> {
+    Ok(spec::read_str("the comparison's objects", &manifest(options, services))?)
 }
 
 /// That of its network namespace, which the kernel keeps in 32 bits.
@@ -344,7 +332,7 @@ fn conditions(hosts: &[&Host]) -> Result<CellConditions, CompareError> {
 
 /// Two nodes with a pod each, the Service that is dialled, and as many others as it takes. The
 /// dialled one's name is in the middle of all, where rules are searched in order.
-fn manifest(options: &Options) -> String {
+fn manifest(options: &Options, services: u32) -> String {
     let app = if options.local { NEAR } else { FAR };
     let mut text = String::new();
     for (node, pod) in NODES.iter().zip([NEAR, FAR]) {
@@ -370,7 +358,7 @@ fn manifest(options: &Options) -> String {
     let tcp = port("tcp", "TCP", TCP_PORTS[1], Some(TCP_PORTS[0].into()));
     let udp = port("udp", "UDP", UDP_PORTS[1], Some(UDP_PORTS[0].into()));
     text.push_str(&service("measured", "NodePort", &(tcp + &udp)));
-    for number in 1..options.services {
+    for number in 1..services {
         let side = if number % 2 == 0 { "before" } else { "other" };
         let node_port = filler_port(number);
         let kind = if node_port.is_some() { "NodePort" } else { "ClusterIP" };
@@ -383,10 +371,10 @@ fn manifest(options: &Options) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::lab::{Mode, address::complete, options::Underlay};
+    use crate::lab::{LabName, Mode, address::complete, options::Underlay};
 
     fn resolved(options: &Options) -> spec::Spec {
-        let mut objects = spec::read_str("test", &manifest(options)).unwrap();
+        let mut objects = spec::read_str("test", &manifest(options, options.services)).unwrap();
         complete(&mut objects, Underlay::L2).unwrap();
         objects.resolve().unwrap()
     }
@@ -428,11 +416,12 @@ mod tests {
     #[test]
     fn a_lab_can_have_the_longest_name_of_a_cell() {
         for mode in [Mode::HostGw, Mode::Vxlan] {
-            for proxy in Proxy::ALL {
+            let words = Proxy::ALL.map(|proxy| proxy.to_string());
+            for what in words.into_iter().chain([Underlay::Routed.to_string()]) {
                 // The highest process id of Linux, PID_MAX_LIMIT.
-                let longest = format!("nlcmp-4194304-{mode}-{proxy}");
+                let longest = format!("nlcmp-4194304-{mode}-{what}");
                 assert!(longest.parse::<LabName>().is_ok(), "{longest}");
-                assert!(name(Cell { mode, proxy }).is_ok());
+                assert!(labs::name(mode, what).is_some());
             }
         }
     }

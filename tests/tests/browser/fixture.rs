@@ -159,7 +159,7 @@ fn scaling(comparison: &Comparison) -> Vec<Step> {
                     mode,
                     proxy,
                     services: *services,
-                    program_seconds,
+                    program_seconds: Some(program_seconds),
                     rounds: Vec::new(),
                     first_byte,
                     to_least,

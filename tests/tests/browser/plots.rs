@@ -130,7 +130,7 @@ fn expected(comparison: &Comparison) -> BTreeMap<String, u64> {
         add("services-programming".into(), 1);
     }
     for network in &comparison.networks {
-        let sizes = network.properties.state.growth.len() as u64;
+        let sizes = network.properties.state.as_ref().unwrap().growth.len() as u64;
         add("nodes-entries".into(), sizes);
         add("nodes-time".into(), sizes);
     }
@@ -152,7 +152,7 @@ fn stacks_are_whole(value: &Value, comparison: &Comparison) {
     let stacks = value["stacks"].as_array().unwrap();
     assert_eq!(stacks.len(), comparison.networks.len());
     for (stack, network) in stacks.iter().zip(&comparison.networks) {
-        let captured = &network.properties.overhead.example.underlay;
+        let captured = &network.properties.overhead.as_ref().unwrap().example.underlay;
         assert_eq!(stack[0].as_u64(), Some(captured.len() as u64 / 2));
         assert_eq!(stack[1].as_str().map(|digits| digits.replace(' ', "")), Some(captured.clone()));
     }

@@ -30,10 +30,10 @@ use nix::{
 use serde_json::Value;
 
 /// How long the labs may take to go after a signal, on a busy machine.
-const REMOVAL: Duration = Duration::from_secs(10);
+pub(super) const REMOVAL: Duration = Duration::from_secs(10);
 
 /// Where the JSON is described.
-const DESCRIPTION: &str = include_str!("../../../docs/compare.md");
+pub(super) const DESCRIPTION: &str = include_str!("../../../docs/compare.md");
 
 #[test]
 fn a_short_run_measures_every_workload_in_every_cell_and_leaves_nothing() {
@@ -214,6 +214,7 @@ fn bad_input_is_refused_before_anything_is_built() {
         (&["--services", "0"], "--services 0 does not do"),
         (&["--mtu", "1300"], "an MTU of 1300 does not do"),
         (&["--proxies", "none,none"], "none twice"),
+        (&["--workloads", "scaling", "--proxies", "none"], "there is nothing to compare"),
         (&["--modes", "geneve"], "invalid value 'geneve' for '--modes"),
     ] {
         let refused = netlab(&[&["compare"], args].concat()).expect(2);
@@ -235,7 +236,7 @@ fn a_proxy_whose_program_is_missing_is_refused_and_named() {
 }
 
 /// Names of all fields, wherever they stand, but not the names of cells, hosts and workloads.
-fn fields(value: &Value) -> BTreeSet<String> {
+pub(super) fn fields(value: &Value) -> BTreeSet<String> {
     const BY_NAME: [&str; 4] = ["cells", "offloads", "flows", "hosts"];
     match value {
         Value::Object(members) => members
@@ -255,28 +256,28 @@ fn fields(value: &Value) -> BTreeSet<String> {
     }
 }
 
-fn start(args: &[&str]) -> Child {
+pub(super) fn start(args: &[&str]) -> Child {
     let mut command = Command::new(binary::path());
     command.arg("compare").args(args).stdin(Stdio::null());
     command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
 }
 
 /// What names of its labs begin with.
-fn prefix(child: &Child) -> String {
+pub(super) fn prefix(child: &Child) -> String {
     format!("nlcmp-{}-", child.id())
 }
 
-fn complaint(child: &mut Child) -> String {
+pub(super) fn complaint(child: &mut Child) -> String {
     let mut text = String::new();
     child.stderr.take().unwrap().read_to_string(&mut text).unwrap();
     text
 }
 
-fn labs(prefix: &str) -> usize {
+pub(super) fn labs(prefix: &str) -> usize {
     LabDir::list().unwrap().iter().filter(|name| name.as_str().starts_with(prefix)).count()
 }
 
-fn assert_nothing_is_left(prefix: &str) {
+pub(super) fn assert_nothing_is_left(prefix: &str) {
     assert_eq!(labs(prefix), 0);
     let names = Netns::list().unwrap();
     let left: Vec<_> = names.iter().filter(|name| name.starts_with(prefix)).collect();

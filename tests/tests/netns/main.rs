@@ -9,6 +9,7 @@ mod bad_input;
 mod capture;
 mod checksums;
 mod compare;
+mod compare_networks;
 mod endpoints;
 mod families;
 mod host;

@@ -6,7 +6,7 @@ use netlab::{
         mtu::{Fit, Way},
         prediction,
         reach::{self, Reach},
-        state::{Entries, NODES},
+        state::{self, Entries, NODES},
         too_large::{self, Attempt, Fate},
     },
     lab::{Family, Hook, Mode},
@@ -29,7 +29,7 @@ fn vxlan_costs_50_bytes_a_packet_and_spreads_flows_by_its_source_ports() {
     fits(&found, [1450, 1430]);
     let from = node_address("node-1").into();
     too_large_meets(&found, Fate::FragmentationNeeded { mtu: 1450, from });
-    let entropy = &found.entropy;
+    let entropy = found.entropy.as_ref().unwrap();
     assert_eq!((entropy.flows, entropy.outside, entropy.unsteady), (1000, 0, 0), "{entropy:?}");
     // About 982 different ones, give or take a few; of all 1000 alike or alone there is no chance.
     assert!((950.0..1000.0).contains(&entropy.distinct.measured), "{entropy:?}");
@@ -46,7 +46,7 @@ fn host_gw_costs_nothing_and_shows_the_flows_themselves() {
     overhead_is(&found, [0, 0]);
     fits(&found, [1500, 1500]);
     too_large_meets(&found, Fate::Refused { mtu: UNDERLAY });
-    let entropy = &found.entropy;
+    let entropy = found.entropy.as_ref().unwrap();
     assert_eq!((entropy.flows, entropy.outside, entropy.unsteady), (1000, 0, 0), "{entropy:?}");
     assert!(entropy.distinct.agrees(), "{entropy:?}");
     assert!((entropy.bits.measured - entropy.most_bits).abs() < 1e-6, "{entropy:?}");
@@ -69,10 +69,10 @@ fn host_gw_behind_a_router_asks_for_the_other_node_in_vain() {
 /// Everything of a lab in this mode, which stays as it was.
 fn measured(mode: Mode, hook: Hook) -> Properties {
     let lab = Lab::up(mode, hook);
-    let found =
-        run(&lab, async |cluster| measure(cluster).await.unwrap_or_else(|e| panic!("{e:?}")));
+    let found = run(&lab, async |cluster| measure(cluster, state::measure(mode).await).await);
+    assert_eq!(found.failures, []);
     assert_eq!((found.mode, found.underlay_mtu), (mode, UNDERLAY));
-    let Reach { reached, signs, .. } = &found.reach;
+    let Reach { reached, signs, .. } = found.reach.as_ref().unwrap();
     assert_eq!(*reached, Beside { measured: true, predicted: true }, "{:?}", found.reach);
     assert!(signs.syns == 1 && signs.icmp.is_empty() && signs.drops.is_empty(), "{signs:?}");
     let json = serde_json::to_string(&found).unwrap();
@@ -91,7 +91,8 @@ fn run<T>(lab: &Lab, work: impl AsyncFnOnce(&Cluster) -> T) -> T {
 }
 
 fn overhead_is(found: &Properties, [v4, v6]: [i64; 2]) {
-    let rows = &found.overhead.rows;
+    let overhead = found.overhead.as_ref().unwrap();
+    let rows = &overhead.rows;
     assert_eq!(rows.len(), 8, "three sizes of datagrams and a connection, in two families");
     for row in rows {
         let added = if row.family == Family::V4 { v4 } else { v6 };
@@ -101,7 +102,7 @@ fn overhead_is(found: &Properties, [v4, v6]: [i64; 2]) {
         let difference = row.underlay_bytes.measured - row.pod_bytes;
         assert_eq!(Ok(difference), u64::try_from(added).map(|a| a * u64::from(row.packets)));
     }
-    let example = &found.overhead.example;
+    let example = &overhead.example;
     let added = usize::try_from(v4).unwrap();
     assert_eq!(example.underlay.len(), example.pod.len() + 2 * added);
 }
@@ -155,10 +156,11 @@ fn too_large_meets(found: &Properties, through_node_port: Fate) {
 }
 
 fn state_is(found: &Properties, per_peer: Entries) {
-    assert_eq!(found.state.per_peer, Beside { measured: per_peer, predicted: per_peer });
-    let nodes: Vec<_> = found.state.growth.iter().map(|growth| growth.nodes).collect();
+    let state = found.state.as_ref().unwrap();
+    assert_eq!(state.per_peer, Beside { measured: per_peer, predicted: per_peer });
+    let nodes: Vec<_> = state.growth.iter().map(|growth| growth.nodes).collect();
     assert_eq!(nodes, NODES);
-    for growth in &found.state.growth {
+    for growth in &state.growth {
         let all = per_peer.times((growth.nodes - 1) * 2);
         assert_eq!(growth.entries, Beside { measured: all, predicted: all }, "{growth:?}");
         assert!(growth.micros > 0);

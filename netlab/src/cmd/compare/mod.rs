@@ -8,13 +8,19 @@ mod table;
 use std::{fs, path::Path, time::Duration};
 
 use anyhow::Context as _;
-use netlab::compare::{self, options::Options, result::Comparison, stop::Stop};
+use netlab::compare::{
+    self,
+    options::{Options, scaling},
+    result::Comparison,
+    stop::Stop,
+};
 
 use self::{progress::Progress, report::Page};
 use super::{Outcome, output, signals::Signals};
-use crate::cli::compare::{CompareArgs, Output};
+use crate::cli::compare::{CompareArgs, Output, Workload};
 
-/// Compares, and prints what came out.
+/// Compares, and prints what came out; [`Outcome::Findings`] where something that was asked for
+/// has no number at all.
 ///
 /// # Errors
 ///
@@ -33,10 +39,11 @@ pub fn run(args: CompareArgs) -> anyhow::Result<Outcome> {
     if let Some(page) = page {
         page.write(&comparison)?;
     }
-    match format {
+    let printed = match format {
         Output::Table => output::print(&table::draw(&comparison)),
         Output::Json => output::print_json(&comparison),
-    }
+    }?;
+    Ok(if comparison.is_complete() { printed } else { Outcome::Findings })
 }
 
 /// An earlier comparison, from its JSON.
@@ -59,15 +66,16 @@ fn measure(args: CompareArgs) -> anyhow::Result<Comparison> {
 }
 
 fn options(args: CompareArgs) -> anyhow::Result<Options> {
+    let asked = |workload| args.workloads.contains(&workload);
     let duration = Duration::try_from_secs_f64(args.duration);
     Ok(Options {
         modes: args.modes.into_iter().map(Into::into).collect(),
         proxies: args.proxies.into_iter().map(Into::into).collect(),
-        workloads: args.workloads.into_iter().map(Into::into).collect(),
+        workloads: args.workloads.iter().filter_map(|workload| workload.in_rounds()).collect(),
         services: args.services,
-        scaling: Vec::new(),
+        scaling: if asked(Workload::Scaling) { scaling(args.services) } else { Vec::new() },
         flows: args.flows,
-        properties: false,
+        properties: asked(Workload::Properties),
         mtu: args.mtu,
         rounds: args.rounds,
         duration: duration.with_context(|| format!("--duration {} does not do", args.duration))?,

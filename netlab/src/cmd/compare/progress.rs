@@ -7,7 +7,15 @@ use netlab::compare::{
     Event,
     options::Options,
     plan::{self, Turn},
+    scaling,
 };
+
+/// What things take that are no turns, on a small machine: they are for the estimate alone.
+const NETWORKS: Duration = Duration::from_secs(15);
+const LAB: Duration = Duration::from_secs(1);
+/// To program a step, and for each Service of it.
+const PROGRAM: Duration = Duration::from_millis(100);
+const SERVICE: Duration = Duration::from_micros(500);
 
 /// A bar on a terminal, a line at the start elsewhere.
 pub(super) struct Progress(ProgressBar);
@@ -17,13 +25,31 @@ impl Progress {
     pub fn new(options: &Options) -> Self {
         let turns = plan::turns(options).len();
         let labs = plan::labs(options).len();
-        let longest = options.duration * u32::try_from(turns).unwrap_or(u32::MAX);
-        eprintln!(
-            "netlab: {labs} labs, {turns} turns of {} s, the first {} to warm up: about {}",
-            options.duration.as_secs_f64(),
-            turns / (options.rounds + plan::UNCOUNTED_ROUNDS) as usize,
-            HumanDuration(longest)
-        );
+        let rounds = options.rounds + 1;
+        let mut parts = Vec::new();
+        let mut longest = Duration::ZERO;
+        if options.properties {
+            parts.push(format!("the packets of {} pod networks", options.modes.len()));
+            longest += NETWORKS;
+        }
+        if labs > 0 {
+            parts.push(format!("{labs} labs"));
+            longest += LAB * count(labs);
+        }
+        if turns > 0 {
+            let each = options.duration.as_secs_f64();
+            let rounds = options.rounds + plan::UNCOUNTED_ROUNDS;
+            parts.push(format!("{turns} turns of {each} s in {rounds} rounds"));
+            longest += options.duration * count(turns);
+        }
+        let scaled = plan::scaled(options).len() * options.scaling.len();
+        if scaled > 0 {
+            parts.push(format!("{scaled} steps of Services, {rounds} times each"));
+            let all: u32 = options.scaling.iter().sum();
+            let programming = PROGRAM + SERVICE * all / count(options.scaling.len());
+            longest += (scaling::turn(options) + programming) * count(scaled) * rounds;
+        }
+        eprintln!("netlab: {}: about {}", parts.join(", "), HumanDuration(longest));
         if !std::io::stderr().is_terminal() {
             return Self(ProgressBar::hidden());
         }
@@ -39,7 +65,21 @@ impl Progress {
     /// Shows what is going on.
     pub fn tell(&mut self, event: Event) {
         match event {
+            Event::Inspecting { mode, underlay, at, of } => {
+                self.count(at, of);
+                self.0.set_message(format!("packets of {mode}, underlay {underlay}"));
+            }
+            Event::Scaling { services, round, at, of } => {
+                if at == 0 {
+                    self.0.reset();
+                }
+                self.count(at, of);
+                self.0.set_message(format!("{}: {services} Services", named(round)));
+            }
             Event::Building { cell, at, of } => {
+                if at == 0 {
+                    self.0.reset();
+                }
                 self.count(at, of);
                 self.0.set_message(format!("building {cell}"));
             }
@@ -65,4 +105,15 @@ impl Progress {
         self.0.set_length(of as u64);
         self.0.set_position(at as u64);
     }
+}
+
+fn named(round: u32) -> String {
+    match round {
+        0 => "warm-up".to_owned(),
+        round => format!("round {round}"),
+    }
+}
+
+fn count(number: usize) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
 }

@@ -10,7 +10,8 @@
 //! # Errors
 //!
 //! [`Error`]: the lab lacks what a property needs, or could not be looked at. What a network
-//! does to a packet is never an error, but what was measured.
+//! does to a packet is never an error, but what was measured. One property that cannot be
+//! measured leaves the others as they are ([`Failed`]).
 
 mod cluster;
 pub mod entropy;
@@ -24,7 +25,7 @@ pub mod state;
 pub mod too_large;
 mod watch;
 
-use std::io;
+use std::{error::Error as _, fmt, io};
 
 use serde::{Deserialize, Serialize};
 
@@ -58,7 +59,8 @@ impl<T: PartialEq> Beside<T> {
     }
 }
 
-/// Everything here, of one lab.
+/// Everything here, of one lab. What could not be measured is not there, or an empty list, and
+/// among the failures.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Properties {
     /// Pod network.
@@ -68,37 +70,117 @@ pub struct Properties {
     /// MTU of the underlay, in bytes.
     pub underlay_mtu: u32,
     /// Bytes on the underlay.
-    pub overhead: overhead::Overhead,
+    pub overhead: Option<overhead::Overhead>,
     /// What fits, by path.
     pub mtu: Vec<mtu::Fit>,
     /// What becomes of a packet that does not.
     pub too_large: Vec<too_large::Attempt>,
     /// What the underlay can tell flows apart by.
-    pub entropy: entropy::Entropy,
+    pub entropy: Option<entropy::Entropy>,
     /// What a node is told of its peers.
-    pub state: state::State,
+    pub state: Option<state::State>,
     /// Whether the pods reach each other at all.
-    pub reach: reach::Reach,
+    pub reach: Option<reach::Reach>,
+    /// What could not be measured.
+    pub failures: Vec<Failed>,
+}
+
+/// One of the things that are measured here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Property {
+    /// [`overhead`].
+    Overhead,
+    /// [`mtu`].
+    Mtu,
+    /// [`too_large`].
+    TooLarge,
+    /// [`entropy`].
+    Entropy,
+    /// [`state`].
+    State,
+    /// [`reach`] on a switch.
+    Reach,
+    /// [`reach`] behind a router.
+    Routed,
+}
+
+/// A property that could not be measured.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Failed {
+    /// Which.
+    pub property: Property,
+    /// Why, with the causes.
+    pub reason: String,
+}
+
+impl fmt::Display for Property {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Overhead => "bytes on the underlay",
+            Self::Mtu => "MTU and MSS",
+            Self::TooLarge => "a packet that is too large",
+            Self::Entropy => "source ports",
+            Self::State => "state per peer",
+            Self::Reach => "reach on a switch",
+            Self::Routed => "reach on a routed underlay",
+        })
+    }
+}
+
+impl Property {
+    /// What was measured, or nothing and a word among the failures.
+    pub fn or_failed<T>(self, outcome: Result<T>, failures: &mut Vec<Failed>) -> Option<T> {
+        match outcome {
+            Ok(measured) => Some(measured),
+            Err(error) => {
+                let causes = std::iter::successors(error.source(), |cause| (**cause).source());
+                let reason =
+                    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"));
+                failures.push(Failed { property: self, reason });
+                None
+            }
+        }
+    }
 }
 
 /// Measures everything, in a lab where pods reach each other. Where they do not, [`reach`] alone
-/// has something to say.
-///
-/// # Errors
-///
-/// See [`Error`].
-pub async fn measure(cluster: &Cluster) -> Result<Properties> {
-    Ok(Properties {
+/// has something to say. `state` is of no lab, and is handed in.
+pub async fn measure(cluster: &Cluster, state: Result<state::State>) -> Properties {
+    let mut failures = Vec::new();
+    let all = &mut failures;
+    let reach = again(async || reach::measure(cluster).await).await;
+    let reach = Property::Reach.or_failed(reach, all);
+    let overhead = again(async || overhead::measure(cluster).await).await;
+    let overhead = Property::Overhead.or_failed(overhead, all);
+    let mtu = again(async || mtu::measure(cluster).await).await;
+    let mtu = Property::Mtu.or_failed(mtu, all);
+    let too_large = again(async || too_large::measure(cluster).await).await;
+    let too_large = Property::TooLarge.or_failed(too_large, all);
+    let entropy = again(async || entropy::measure(cluster).await).await;
+    let entropy = Property::Entropy.or_failed(entropy, all);
+    let state = Property::State.or_failed(state, all);
+    Properties {
         mode: cluster.options.mode,
         underlay: cluster.options.underlay,
         underlay_mtu: cluster.options.mtu,
-        reach: reach::measure(cluster).await?,
-        overhead: overhead::measure(cluster).await?,
-        mtu: mtu::measure(cluster).await?,
-        too_large: too_large::measure(cluster).await?,
-        entropy: entropy::measure(cluster).await?,
-        state: state::measure(cluster.options.mode).await?,
-    })
+        overhead,
+        mtu: mtu.unwrap_or_default(),
+        too_large: too_large.unwrap_or_default(),
+        entropy,
+        state,
+        reach,
+        failures,
+    }
+}
+
+/// Looks a second time where packets were not seen, as happens on a busy machine.
+pub(super) async fn again<T>(look: impl AsyncFn() -> Result<T>) -> Result<T> {
+    match look().await {
+        Err(Error::Lost(_) | Error::Unseen(_)) => look().await,
+        outcome => outcome,
+    }
 }
 
 /// The outcome of everything here.

@@ -55,8 +55,23 @@ pub struct Growth {
     /// All entries: in the kernel, and by arithmetic.
     pub entries: Beside<Entries>,
     /// Time to set them all, in microseconds: one request after the other, each waited for, in
-    /// the order neighbors, FDB, routes.
+    /// the order neighbors, FDB, routes. The median where there are several takes.
     pub micros: u64,
+}
+
+impl State {
+    /// Several takes as one, with the median of the times; nothing of none.
+    #[must_use]
+    pub fn median(takes: &[Self]) -> Option<Self> {
+        let mut state = takes.first()?.clone();
+        for (at, growth) in state.growth.iter_mut().enumerate() {
+            let of = |take: &Self| take.growth.get(at).map(|growth| growth.micros);
+            let mut micros: Vec<_> = takes.iter().filter_map(of).collect();
+            micros.sort_unstable();
+            growth.micros = micros[micros.len() / 2];
+        }
+        Some(state)
+    }
 }
 
 impl Entries {
@@ -224,6 +239,23 @@ mod tests {
                 assert_eq!(Entries::of(&node), predicted, "{mode} {nodes}");
             }
         }
+    }
+
+    #[test]
+    fn of_several_takes_the_median_of_each_time_is_told() {
+        let take = |micros: [u64; 2]| {
+            let growth = micros.map(|micros| Growth {
+                nodes: 2,
+                families: 1,
+                entries: Beside { measured: Entries::default(), predicted: Entries::default() },
+                micros,
+            });
+            let none = Entries::default();
+            State { per_peer: Beside { measured: none, predicted: none }, growth: growth.to_vec() }
+        };
+        let takes = [take([5, 100]), take([1, 300]), take([9, 200])];
+        assert_eq!(State::median(&takes), Some(take([5, 200])));
+        assert_eq!(State::median(&[]), None);
     }
 
     #[test]

@@ -120,28 +120,57 @@ fn how_to_read() -> Markup {
     }
 }
 
-/// Rounds that failed, with their reasons; nothing where there are none.
+/// Rounds that failed and what else could not be measured, with the reasons; nothing where all
+/// is well.
 pub(super) fn failures(comparison: &Comparison) -> Option<Markup> {
-    let failed = |series: &Series| -> Vec<(String, String)> {
-        let of = |(at, round): (usize, &Round)| match round {
-            Round::Failed { reason } => {
-                let place = format!("{}, {}, round {}", series.workload, series.cell, at + 1);
-                Some((place, reason.clone()))
-            }
-            Round::Done { .. } => None,
-        };
-        series.rounds.iter().enumerate().filter_map(of).collect()
-    };
-    let all: Vec<_> = comparison.series.iter().flat_map(failed).collect();
-    let rounds: usize = comparison.series.iter().map(|series| series.rounds.len()).sum();
-    (!all.is_empty()).then(|| {
+    let mut all: Vec<(String, &[Round])> = Vec::new();
+    for series in &comparison.series {
+        all.push((format!("{}, {}", series.workload, series.cell), &series.rounds));
+    }
+    for limit in &comparison.limits {
+        all.push((format!("{}, limit {}", limit.workload, limit.kind), &limit.rounds));
+    }
+    for step in &comparison.scaling {
+        let place = format!("{} Services, {} {}", step.services, step.mode, step.proxy);
+        all.push((place, &step.rounds));
+    }
+    let rounds: usize = all.iter().map(|(_, rounds)| rounds.len()).sum();
+    let failed: Vec<_> = all.iter().flat_map(|(place, rounds)| failed(place, rounds)).collect();
+    let missing: Vec<_> = comparison
+        .networks
+        .iter()
+        .flat_map(|network| {
+            let mode = network.properties.mode;
+            network.properties.failures.iter().map(move |failed| (mode, failed))
+        })
+        .collect();
+    (!failed.is_empty() || !missing.is_empty()).then(|| {
         html! {
             aside class="failures" {
-                p { b { (all.len()) " of " (rounds) " rounds failed" } " and are in no number here:" }
-                ul { @for (place, reason) in &all { li { (place) ": " (reason) } } }
+                @if !failed.is_empty() {
+                    p { b { (failed.len()) " of " (rounds) " rounds failed" } " and are in no number here:" }
+                    ul { @for (place, reason) in &failed { li { (place) ": " (reason) } } }
+                }
+                @if !missing.is_empty() {
+                    p { b { "Not everything could be measured" } " of the pod networks:" }
+                    ul {
+                        @for (mode, failed) in &missing {
+                            li { (mode) ", " (failed.property) ": " (failed.reason) }
+                        }
+                    }
+                }
             }
         }
     })
+}
+
+/// Those that failed, by name, with the reasons.
+fn failed(place: &str, rounds: &[Round]) -> Vec<(String, String)> {
+    let of = |(at, round): (usize, &Round)| match round {
+        Round::Failed { reason } => Some((format!("{place}, round {}", at + 1), reason.clone())),
+        Round::Done { .. } => None,
+    };
+    rounds.iter().enumerate().filter_map(of).collect()
 }
 
 /// What a plot shows and says.

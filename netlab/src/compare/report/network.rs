@@ -61,6 +61,10 @@ fn beside<T: PartialEq>(of: &Beside<T>, show: impl Fn(&T) -> String) -> String {
     if of.agrees() { measured } else { format!("{measured} (expected: {})", show(&of.predicted)) }
 }
 
+fn overhead_rows(network: &Network) -> impl Iterator<Item = &Row> + Clone {
+    network.properties.overhead.iter().flat_map(|overhead| &overhead.rows)
+}
+
 fn bytes(networks: &[Network]) -> Markup {
     let row = |network: &Network, row: &Row| {
         let protocol = match row.protocol {
@@ -81,10 +85,10 @@ fn bytes(networks: &[Network]) -> Markup {
         ]
     };
     let of = |network: &Network| -> Vec<Vec<String>> {
-        network.properties.overhead.rows.iter().map(|of| row(network, of)).collect()
+        overhead_rows(network).map(|of| row(network, of)).collect()
     };
     let rows: Vec<_> = networks.iter().flat_map(of).collect();
-    let all = networks.iter().flat_map(|network| &network.properties.overhead.rows);
+    let all = networks.iter().flat_map(overhead_rows);
     let agree = all.clone().all(|row| row.added.agrees());
     let said = if agree {
         "Counted by capture, each packet at the pod and where it comes onto the underlay. All are \
@@ -192,8 +196,8 @@ fn fate(fate: &Fate) -> String {
 
 fn entropy(networks: &[Network]) -> Markup {
     let row = |network: &Network| {
-        let entropy = &network.properties.entropy;
-        vec![
+        let entropy = network.properties.entropy.as_ref()?;
+        Some(vec![
             name(network),
             entropy.flows.to_string(),
             format!("{:.0} ({:.0})", entropy.distinct.measured, entropy.distinct.predicted),
@@ -201,9 +205,9 @@ fn entropy(networks: &[Network]) -> Markup {
             format!("{:.2}", entropy.most_bits),
             format!("{} – {}", entropy.seen[0], entropy.seen[1]),
             entropy.unsteady.to_string(),
-        ]
+        ])
     };
-    let rows: Vec<_> = networks.iter().map(row).collect();
+    let rows: Vec<_> = networks.iter().filter_map(row).collect();
     let header = words(&[
         "network",
         "flows",
@@ -225,15 +229,15 @@ fn entropy(networks: &[Network]) -> Markup {
 
 fn per_peer(networks: &[Network]) -> Markup {
     let row = |network: &Network| {
-        let per_peer = network.properties.state.per_peer;
+        let per_peer = network.properties.state.as_ref()?.per_peer;
         let number = |of: fn(&Entries) -> usize| {
             let Beside { measured, predicted } = &per_peer;
             let of = Beside { measured: of(measured), predicted: of(predicted) };
             beside(&of, usize::to_string)
         };
-        vec![name(network), number(|e| e.routes), number(|e| e.neighbors), number(|e| e.fdb)]
+        Some(vec![name(network), number(|e| e.routes), number(|e| e.neighbors), number(|e| e.fdb)])
     };
-    let rows: Vec<_> = networks.iter().map(row).collect();
+    let rows: Vec<_> = networks.iter().filter_map(row).collect();
     let header = words(&["network", "routes", "neighbors", "FDB entries"]);
     html! {
         p { "What a node is told of each other node, for each family:" }
@@ -243,11 +247,12 @@ fn per_peer(networks: &[Network]) -> Markup {
 
 fn routed(networks: &[Network]) -> Markup {
     let one = |network: &Network| {
-        let (reach, signs) = (&network.routed, &network.routed.signs);
+        let reach = network.routed.as_ref()?;
+        let signs = &reach.signs;
         let took = crate::compare::wording::time(micros(reach.micros));
         let drops: Vec<_> =
             signs.drops.iter().map(|(host, reason)| format!("{reason} at {host}")).collect();
-        html! {
+        Some(html! {
             li {
                 b { (name(network)) } ": "
                 @if reach.reached.measured {
@@ -262,14 +267,14 @@ fn routed(networks: &[Network]) -> Markup {
                 }
                 @if !reach.reached.agrees() { " Arithmetic expected otherwise." }
             }
-        }
+        })
     };
     html! {
         p {
             "With a router between the nodes, each in a subnet of its own, the other node is no "
             "neighbor, so it cannot be a gateway."
         }
-        ul { @for network in networks { (one(network)) } }
+        ul { @for item in networks.iter().filter_map(one) { (item) } }
     }
 }
 

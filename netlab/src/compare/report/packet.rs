@@ -21,18 +21,18 @@ pub(super) fn stacks(networks: &[Network]) -> Markup {
             "a frame around it was put around the pod's own packet on the way."
         }
         div class="stacks" {
-            @for network in networks { (stack(network)) }
+            @for stack in networks.iter().filter_map(stack) { (stack) }
         }
     }
 }
 
-fn stack(network: &Network) -> Markup {
-    let Example { pod, underlay } = &network.properties.overhead.example;
+fn stack(network: &Network) -> Option<Markup> {
+    let Example { pod, underlay } = &network.properties.overhead.as_ref()?.example;
     let layers = layers(network);
     let (outer, inner): (Vec<_>, Vec<_>) = layers.iter().partition(|layer| layer.outer);
     let bytes = |layers: &[&Layer]| layers.iter().map(|layer| layer.len()).sum::<usize>();
     let mode = judgement::network(network.properties.mode);
-    html! {
+    Some(html! {
         div class="stack" data-bytes=(underlay.len() / 2) {
             h4 { (mode) ": " (underlay.len() / 2) " bytes, " (pod.len() / 2) " of them the pod's" }
             @if !outer.is_empty() {
@@ -43,7 +43,7 @@ fn stack(network: &Network) -> Markup {
             }
             @for layer in &inner { (one(layer)) }
         }
-    }
+    })
 }
 
 fn one(layer: &Layer) -> Markup {
@@ -86,6 +86,7 @@ pub(super) const fn class(kind: Kind) -> &'static str {
 
 /// What a network's packet has been found to be made of, for others that draw it.
 pub(super) fn layers(of: &Network) -> Vec<Layer> {
-    let digits = &of.properties.overhead.example.underlay;
-    headers::bytes(digits).map(|bytes| headers::layers(&bytes)).unwrap_or_default()
+    let overhead = of.properties.overhead.as_ref();
+    let bytes = overhead.and_then(|overhead| headers::bytes(&overhead.example.underlay));
+    bytes.map(|bytes| headers::layers(&bytes)).unwrap_or_default()
 }

@@ -68,6 +68,13 @@ fn body(comparison: &Comparison) -> Markup {
         header {
             p class="kicker" { (title(comparison)) }
             h1 class=[(comparison.finding.len() > 110).then_some("long")] { (super::judgement::prose(&comparison.finding)) }
+            @if !comparison.details.is_empty() {
+                ul class="details" {
+                    @for detail in &comparison.details {
+                        li { (super::judgement::prose(detail)) }
+                    }
+                }
+            }
             p class="byline" { (byline(comparison)) }
             (contents(comparison))
         }

@@ -59,7 +59,7 @@ fn step(step: &Step) -> Vec<String> {
         step.services.to_string(),
         first_byte,
         numbers::ratio(step.to_least),
-        time(step.program_seconds * 1e6),
+        programmed(step).map_or_else(|| "–".to_owned(), time),
     ]
 }
 
@@ -78,27 +78,28 @@ fn first_byte(steps: &[Step]) -> Markup {
 fn programming(steps: &[Step]) -> Markup {
     let most = steps.iter().map(|step| step.services).max().unwrap_or_default();
     let of = steps.iter().filter(|step| step.services == most);
-    let by_time = |a: &&Step, b: &&Step| a.program_seconds.total_cmp(&b.program_seconds);
-    let name = |step: &Step| format!("{} over {}", step.proxy, network(step.mode));
-    let caption = match (of.clone().min_by(by_time), of.clone().max_by(by_time)) {
-        (Some(quick), Some(slow)) if of.count() > 1 => format!(
-            "From when the Services were written down to when both nodes had them: {most} \
-             Services take from {} ({}) to {} ({}), measured once.",
-            time(quick.program_seconds * 1e6),
-            name(quick),
-            time(slow.program_seconds * 1e6),
-            name(slow)
-        ),
-        (Some(one), _) => format!(
-            "{most} Services take {} ({}), measured once.",
-            time(one.program_seconds * 1e6),
-            name(one)
-        ),
-        _ => String::new(),
+    let mut times: Vec<_> = of.filter_map(|step| Some((programmed(step)?, step))).collect();
+    times.sort_by(|(one, _), (other, _)| one.total_cmp(other));
+    let told = |(micros, step): &(f64, &Step)| {
+        format!("{} ({} over {})", time(*micros), step.proxy, network(step.mode))
     };
-    let value = |step: &Step| Some(step.program_seconds * 1e6);
+    let caption = match times.as_slice() {
+        [quick, .., slow] => format!(
+            "From when the Services were written down to when both nodes had them, the median of \
+             all passes: {most} Services take from {} to {}.",
+            told(quick),
+            told(slow)
+        ),
+        [one] => format!("{most} Services take {}.", told(one)),
+        [] => String::new(),
+    };
     let heading = "Time to program them";
-    over_services(steps, "services-programming", heading, &caption, value, |_| None)
+    over_services(steps, "services-programming", heading, &caption, programmed, |_| None)
+}
+
+/// Microseconds that programming a step took.
+fn programmed(step: &Step) -> Option<f64> {
+    step.program_seconds.map(|seconds| seconds * 1e6)
 }
 
 /// Who is clearly slower with most Services than with fewest.
@@ -169,9 +170,10 @@ fn over_services(
 
 /// Over nodes.
 pub(super) fn nodes(networks: &[Network]) -> Markup {
-    let all =
-        |network: &Network| (network.properties.mode, network.properties.state.growth.clone());
-    let growth: Vec<(Mode, Vec<Growth>)> = networks.iter().map(all).collect();
+    let all = |network: &Network| {
+        Some((network.properties.mode, network.properties.state.as_ref()?.growth.clone()))
+    };
+    let growth: Vec<(Mode, Vec<Growth>)> = networks.iter().filter_map(all).collect();
     let last = |of: &dyn Fn(&Growth) -> String| {
         let one = |(mode, growth): &(Mode, Vec<Growth>)| {
             Some(format!("{} with {}", of(growth.last()?), network(*mode)))
@@ -185,7 +187,7 @@ pub(super) fn nodes(networks: &[Network]) -> Markup {
         last(&|growth| format!("{} entries", sum(growth.entries.measured)))
     );
     let times = format!(
-        "To set them one after the other, each waited for, takes {}; measured once.",
+        "To set them one after the other, each waited for, takes {}.",
         last(&|growth| time(micros(growth)))
     );
     html! {

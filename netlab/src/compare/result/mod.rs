@@ -35,6 +35,8 @@ pub struct Comparison {
     pub version: u32,
     /// The finding in one sentence.
     pub finding: String,
+    /// What else is clear, and what is too noisy to tell, a sentence each.
+    pub details: Vec<String>,
     /// What it was measured with.
     pub conditions: Conditions,
     /// Each workload in each cell, in the order in which they were measured.
@@ -132,8 +134,9 @@ pub struct Step {
     /// Services that there are, the dialled one among them.
     pub services: u32,
     /// Seconds from when the Services were written down to when both nodes had programmed
-    /// them.
-    pub program_seconds: f64,
+    /// them, after the step before, or the least after the largest: the median over the rounds;
+    /// nothing where that did not happen.
+    pub program_seconds: Option<f64>,
     /// As in a series of the workload `first-byte`, without the warm-up.
     pub rounds: Vec<Round>,
     /// Median microseconds to the first byte, over the rounds; nothing where all have failed.
@@ -148,8 +151,20 @@ pub struct Step {
 pub struct Network {
     /// On a switch: bytes, MTU, entropy, state.
     pub properties: Properties,
-    /// Whether pods reach each other on a routed underlay.
-    pub routed: Reach,
+    /// Whether pods reach each other on a routed underlay; nothing where that could not be
+    /// measured, which is then among the failures of `properties`.
+    pub routed: Option<Reach>,
+}
+
+impl Comparison {
+    /// Whether there is a number, at least one, for everything that was asked for.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        let any = |rounds: &[Round]| rounds.iter().any(|round| matches!(round, Round::Done { .. }));
+        self.series.iter().all(|series| any(&series.rounds))
+            && self.scaling.iter().all(|step| any(&step.rounds))
+            && self.networks.iter().all(|network| network.properties.failures.is_empty())
+    }
 }
 
 #[cfg(test)]

@@ -134,7 +134,8 @@ impl Metered {
 }
 
 impl Round {
-    pub(super) fn value(&self, measure: Measure) -> Option<f64> {
+    /// Its number of that measure; nothing where it has failed or has none.
+    pub(in crate::compare) fn value(&self, measure: Measure) -> Option<f64> {
         match self {
             Self::Done { work, usage } => measure.value(work, usage),
             Self::Failed { .. } => None,

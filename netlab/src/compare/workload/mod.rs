@@ -21,7 +21,7 @@ use std::{
 use nix::sys::socket::{setsockopt, sockopt::ReceiveTimeout};
 use serde::{Deserialize, Serialize};
 
-use super::{histogram::Latencies, lane::Lane, stop::Stop, traffic::Flood};
+use super::{histogram::Latencies, lane::Lane, options::Options, stop::Stop, traffic::Flood};
 use crate::{
     datapath,
     netlink::{self, Netns},
@@ -275,6 +275,12 @@ impl Ends {
 }
 
 impl Limits {
+    /// As asked for, where every pod network takes packets of `mtu` octets whole.
+    #[must_use]
+    pub fn new(options: &Options, mtu: u32, stop: &Stop) -> Self {
+        Self { duration: options.duration, stop: stop.clone(), flows: options.flows, mtu }
+    }
+
     /// Whether the time is over that began at `begun`.
     fn are_reached(&self, begun: Instant) -> bool {
         begun.elapsed() >= self.duration || self.stop.is_asked()

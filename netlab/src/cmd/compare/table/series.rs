@@ -1,9 +1,8 @@
-//! A comparison for people: the finding, the conditions, a table for each workload.
+//! A table for each workload: one row a cell.
 
 use std::fmt::Write as _;
 
 use netlab::compare::{
-    options::with_node_port,
     result::{
         Comparison, LEAST_PAIRS, LOSSY, Limit, LimitKind, Measure, Measured, Ratio, Round, Series,
         Verdict, loss,
@@ -16,52 +15,8 @@ use netlab::compare::{
 
 use crate::cmd::output;
 
-/// Draws it; the first line is the finding.
-pub(super) fn draw(comparison: &Comparison) -> String {
-    let mut text = format!("{}\n\n{}\n", comparison.finding, conditions(comparison));
-    for workload in &comparison.conditions.options.workloads {
-        let of = |series: &&Series| series.workload == *workload;
-        let all: Vec<_> = comparison.series.iter().filter(of).collect();
-        let beside = |limit: &&Limit| limit.workload == *workload;
-        let limits: Vec<_> = comparison.limits.iter().filter(beside).collect();
-        text.push_str(&section(*workload, &all, &limits));
-    }
-    text.push_str(&legend(comparison));
-    text
-}
-
-fn conditions(comparison: &Comparison) -> String {
-    let conditions = &comparison.conditions;
-    let (machine, options) = (&conditions.machine, &conditions.options);
-    let services = match (options.services, with_node_port(options.services)) {
-        (1, _) => "1 Service".to_owned(),
-        (all, ports) if ports == all => format!("{all} Services"),
-        (all, ports) => format!("{all} Services, {ports} of them with a node port"),
-    };
-    let place = if options.local { "the dialled node" } else { "the other node" };
-    let mut text = format!(
-        "Linux {}, {} cores{}, load {:.2}; netlab {}\n\
-         MTU {}, {services}, pod on {place}; {} rounds of {} s after a warm-up\n",
-        machine.kernel,
-        machine.cores,
-        if machine.model.is_empty() { String::new() } else { format!(" of {}", machine.model) },
-        machine.load,
-        conditions.netlab,
-        options.mtu,
-        options.rounds,
-        options.duration.as_secs_f64(),
-    );
-    for (cell, of) in &conditions.cells {
-        let hook = if of.hook.is_empty() { "-" } else { &of.hook };
-        let _ = write!(text, "  {cell}: {hook}, pod MTU {}", of.pod_mtu);
-        let off = |(place, on): (&String, &Vec<String>)| format!("{place} {}", on.join(" "));
-        let offloads: Vec<_> = of.offloads.iter().map(off).collect();
-        let _ = writeln!(text, "; on: {}", offloads.join(", "));
-    }
-    text
-}
-
-fn section(workload: Workload, all: &[&Series], limits: &[&Limit]) -> String {
+/// One workload in all cells, and the limits beside it.
+pub(super) fn section(workload: Workload, all: &[&Series], limits: &[&Limit]) -> String {
     let measures = Measure::of_workload(workload);
     let Some((main, others)) = measures.split_first() else { return String::new() };
     let mut header = vec!["CELL".to_owned(), heading(*main).to_owned(), "TO NONE".to_owned()];
@@ -198,7 +153,7 @@ fn interval(measured: Option<&Measured>) -> String {
     format!("{} [{}, {}]", number(median), number(low), number(high))
 }
 
-fn ratio(ratio: Option<Ratio>) -> String {
+pub(super) fn ratio(ratio: Option<Ratio>) -> String {
     let Some(ratio) = ratio else { return "-".to_owned() };
     let mark = match ratio.verdict {
         Verdict::More | Verdict::Less => "",
@@ -219,7 +174,7 @@ fn bpf(series: &Series) -> String {
 }
 
 /// What a column of it is called.
-pub(super) const fn heading(measure: Measure) -> &'static str {
+pub(in crate::cmd::compare) const fn heading(measure: Measure) -> &'static str {
     match measure {
         Measure::Throughput => "Mbit/s [95%]",
         Measure::Rate => "PER SECOND [95%]",
@@ -231,7 +186,8 @@ pub(super) const fn heading(measure: Measure) -> &'static str {
     }
 }
 
-fn legend(comparison: &Comparison) -> String {
+/// How to read the tables.
+pub(super) fn legend(comparison: &Comparison) -> String {
     let mut text = "Medians of rounds with 95% bootstrap intervals. TO NONE: ratio to the same \
          network without a proxy; TO HOST-GW: to the same\nproxy over host-gw; both of the first \
          column's numbers, round by round. CPU: of the whole machine, other programs too.\nBPF: \

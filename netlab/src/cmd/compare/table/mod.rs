@@ -1,0 +1,67 @@
+//! A comparison for people: the finding, the conditions, then what was measured.
+
+mod networks;
+mod scaling;
+mod series;
+
+pub(super) use self::series::heading;
+
+use std::fmt::Write as _;
+
+use netlab::compare::{
+    options::with_node_port,
+    result::{Comparison, Limit, Series},
+};
+
+/// Draws it; the first line is the finding.
+pub(super) fn draw(comparison: &Comparison) -> String {
+    let mut text = format!("{}\n", comparison.finding);
+    for detail in &comparison.details {
+        let _ = writeln!(text, "  {detail}");
+    }
+    let _ = writeln!(text, "\n{}", conditions(comparison));
+    text.push_str(&networks::section(&comparison.networks));
+    for workload in &comparison.conditions.options.workloads {
+        let of = |series: &&Series| series.workload == *workload;
+        let all: Vec<_> = comparison.series.iter().filter(of).collect();
+        let beside = |limit: &&Limit| limit.workload == *workload;
+        let limits: Vec<_> = comparison.limits.iter().filter(beside).collect();
+        text.push_str(&series::section(*workload, &all, &limits));
+    }
+    text.push_str(&scaling::section(&comparison.conditions.options, &comparison.scaling));
+    if !comparison.series.is_empty() || !comparison.scaling.is_empty() {
+        text.push_str(&series::legend(comparison));
+    }
+    text
+}
+
+fn conditions(comparison: &Comparison) -> String {
+    let conditions = &comparison.conditions;
+    let (machine, options) = (&conditions.machine, &conditions.options);
+    let services = match (options.services, with_node_port(options.services)) {
+        (1, _) => "1 Service".to_owned(),
+        (all, ports) if ports == all => format!("{all} Services"),
+        (all, ports) => format!("{all} Services, {ports} of them with a node port"),
+    };
+    let place = if options.local { "the dialled node" } else { "the other node" };
+    let mut text = format!(
+        "Linux {}, {} cores{}, load {:.2}; netlab {}\n\
+         MTU {}, {services}, pod on {place}; {} rounds of {} s after a warm-up\n",
+        machine.kernel,
+        machine.cores,
+        if machine.model.is_empty() { String::new() } else { format!(" of {}", machine.model) },
+        machine.load,
+        conditions.netlab,
+        options.mtu,
+        options.rounds,
+        options.duration.as_secs_f64(),
+    );
+    for (cell, of) in &conditions.cells {
+        let hook = if of.hook.is_empty() { "-" } else { &of.hook };
+        let _ = write!(text, "  {cell}: {hook}, pod MTU {}", of.pod_mtu);
+        let off = |(place, on): (&String, &Vec<String>)| format!("{place} {}", on.join(" "));
+        let offloads: Vec<_> = of.offloads.iter().map(off).collect();
+        let _ = writeln!(text, "; on: {}", offloads.join(", "));
+    }
+    text
+}
