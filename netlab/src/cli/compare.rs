@@ -50,7 +50,7 @@ pub struct CompareArgs {
     /// How many Services there are, the one that is dialled among them; `scaling` goes up to that.
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub services: u32,
-    /// How many UDP flows there are in pps and pps-mtu; pps-random has one for every source port.
+    /// How many UDP flows there are in pps and pps-mtu; pps-random has 16384.
     #[arg(long, value_name = "N", default_value_t = DEFAULT_FLOWS)]
     pub flows: u32,
     /// MTU of the underlay.

@@ -25,8 +25,8 @@ const ROOM: usize = 3;
 /// What came out, in words.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
-    /// What VXLAN costs with the first proxy that was measured in both modes, or else what the
-    /// first proxy costs.
+    /// What VXLAN costs without a proxy, which is what it costs by itself, or else with the first
+    /// that was measured in both modes, or else what the first proxy costs.
     pub sentence: String,
     /// What else is clear, and what is too noisy to tell, a sentence each.
     pub details: Vec<String>,
@@ -38,7 +38,8 @@ impl Finding {
     pub fn of(all: &[Series], scaling: &[Step], networks: &[Network]) -> Self {
         let encapsulation = cells(all, Claims::encapsulation);
         let proxies = cells(all, Claims::proxy);
-        let speed = encapsulation.first().or(proxies.first());
+        let alone = encapsulation.iter().find(|claims| claims.cell.proxy == Proxy::None);
+        let speed = alone.or(encapsulation.first()).or(proxies.first());
         let counted = counted(networks);
         let clauses: Vec<_> = match speed {
             Some(claims) => headline(claims, counted).into_iter().chain(routed(networks)).collect(),
@@ -53,10 +54,9 @@ impl Finding {
             details.extend(claims.rest(&FOREMOST, ROOM));
         }
         let mode = proxies.first().map(|claims| claims.cell.mode);
-        let others = encapsulation.iter().skip(1);
-        let others = others.chain(proxies.iter().filter(|claims| {
-            Some(claims.cell.mode) == mode && speed.is_none_or(|first| *first != **claims)
-        }));
+        let others = encapsulation.iter();
+        let others = others.chain(proxies.iter().filter(|claims| Some(claims.cell.mode) == mode));
+        let others = others.filter(|claims| speed.is_none_or(|first| first != *claims));
         details.extend(others.filter_map(Claims::sentence));
         let growth = growth(scaling);
         let sentence = match (clauses.as_slice(), growth) {

@@ -13,6 +13,11 @@ use netlab::compare::{
 /// What things take that are no turns, on a small machine: they are for the estimate alone.
 const NETWORKS: Duration = Duration::from_secs(15);
 const LAB: Duration = Duration::from_secs(1);
+/// To begin and to end a turn; a flood's flows have to be seen first, too.
+const TURN: Duration = Duration::from_millis(30);
+const FLOOD: Duration = Duration::from_millis(200);
+/// For each Service of a new lab, of kube-proxy's rules and of netlab's maps on the average.
+const NEW_SERVICE: Duration = Duration::from_millis(1);
 /// To program a step, and for each Service of it.
 const PROGRAM: Duration = Duration::from_millis(100);
 const SERVICE: Duration = Duration::from_micros(500);
@@ -23,7 +28,8 @@ pub(super) struct Progress(ProgressBar);
 impl Progress {
     /// Says how long it will take.
     pub fn new(options: &Options) -> Self {
-        let turns = plan::turns(options).len();
+        let all_turns = plan::turns(options);
+        let turns = all_turns.len();
         let labs = plan::labs(options).len();
         let rounds = options.rounds + 1;
         let mut parts = Vec::new();
@@ -34,13 +40,14 @@ impl Progress {
         }
         if labs > 0 {
             parts.push(format!("{labs} labs"));
-            longest += LAB * count(labs);
+            longest += (LAB + NEW_SERVICE * options.services) * count(labs);
         }
         if turns > 0 {
             let each = options.duration.as_secs_f64();
             let rounds = options.rounds + plan::UNCOUNTED_ROUNDS;
             parts.push(format!("{turns} turns of {each} s in {rounds} rounds"));
-            longest += options.duration * count(turns);
+            let floods = all_turns.iter().filter(|turn| turn.workload.is_flood()).count();
+            longest += (options.duration + TURN) * count(turns) + FLOOD * count(floods);
         }
         let scaled = plan::scaled(options).len() * options.scaling.len();
         if scaled > 0 {

@@ -44,6 +44,18 @@ fn what_matters_most_is_one_sentence_with_bytes_and_reach() {
 }
 
 #[test]
+fn encapsulation_by_itself_comes_first_where_it_was_measured() {
+    let all = [
+        vxlan(XDP, Workload::Pps, 0.69, Verdict::Less),
+        vxlan(Proxy::None, Workload::Pps, 0.67, Verdict::Less),
+    ];
+    let finding = Finding::of(&all, &[], &[]);
+    assert_eq!(finding.sentence, "VXLAN costs 33% of small-packet rate here without a proxy.");
+    let with_proxy = "VXLAN with ebpf-xdp, against host-gw: costs 31% of small-packet rate.";
+    assert_eq!(finding.details, [with_proxy]);
+}
+
+#[test]
 fn what_can_be_counted_stands_alone_where_nothing_is_timed() {
     let networks = [network(Mode::HostGw, 0, false), network(Mode::Vxlan, 50, true)];
     let finding = Finding::of(&[], &[], &networks);

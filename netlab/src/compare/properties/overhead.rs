@@ -37,7 +37,7 @@ const SETTLE: Duration = Duration::from_millis(500);
 pub struct Overhead {
     /// By kind of traffic.
     pub rows: Vec<Row>,
-    /// One packet as it was seen at both places.
+    /// One full segment of TCP as it was seen at both places.
     pub example: Example,
 }
 
@@ -193,7 +193,10 @@ pub async fn measure(cluster: &Cluster) -> Result<Overhead> {
             let pairs = pairs(seen.iter().filter(at_pod), seen.iter().filter(on_wire));
             let row = row(family, kind.protocol(), &pairs, added);
             rows.push(row.ok_or_else(|| Error::Unseen(format!("{kind:?} over {family:?}")))?);
-            example = example.or_else(|| pairs.first().map(Example::of));
+            if kind.protocol() == Transported::Tcp {
+                let longest = pairs.iter().max_by_key(|pair| pair.payload);
+                example = example.or_else(|| longest.map(Example::of));
+            }
         }
     }
     let example =

@@ -31,16 +31,22 @@ pub(super) fn section(workload: Workload, all: &[&Series], limits: &[&Limit]) ->
     };
     header.push(if workload.is_flood() { "LOST %" } else { "RETRANSMITS" }.to_owned());
     header.extend(looked_at.map(str::to_owned));
-    header.push("FAILED".to_owned());
+    let has_failed = |round: &Round| matches!(round, Round::Failed { .. });
+    let mut rounds = all.iter().flat_map(|series| &series.rounds);
+    let failures = rounds.any(has_failed)
+        || limits.iter().flat_map(|limit| &limit.rounds).any(has_failed);
+    if failures {
+        header.push("FAILED".to_owned());
+    }
     let header: Vec<_> = header.iter().map(String::as_str).collect();
     let mut table = output::table(&header);
     let ceiling = limits.iter().find(|limit| limit.kind == LimitKind::Veth);
     let ceiling = ceiling.and_then(|limit| limit.measures.first());
     for row in all.iter().map(|series| Row::of_series(series)) {
-        table.add_row(row.cells(workload, ceiling));
+        table.add_row(row.cells(workload, ceiling, failures));
     }
     for row in limits.iter().map(|limit| Row::of_limit(limit)) {
-        table.add_row(row.cells(workload, ceiling));
+        table.add_row(row.cells(workload, ceiling, failures));
     }
     let lines: Vec<_> = table.lines().map(|line| line.trim_end().to_owned()).collect();
     let rounds = all.iter().flat_map(|series| &series.rounds);
@@ -85,7 +91,7 @@ impl<'a> Row<'a> {
         Self { place, measures: &limit.measures, rounds: &limit.rounds, metered }
     }
 
-    fn cells(self, workload: Workload, ceiling: Option<&Measured>) -> Vec<String> {
+    fn cells(self, workload: Workload, ceiling: Option<&Measured>, failures: bool) -> Vec<String> {
         let mut measures = self.measures.iter();
         let main = measures.next();
         let mut row = vec![self.place];
@@ -105,10 +111,12 @@ impl<'a> Row<'a> {
         });
         row.extend(self.metered);
         let has_failed = |round: &&Round| matches!(round, Round::Failed { .. });
-        row.push(match self.rounds.iter().filter(has_failed).count() {
-            0 => "0".to_owned(),
-            failed => format!("{failed} of {}", self.rounds.len()),
-        });
+        if failures {
+            row.push(match self.rounds.iter().filter(has_failed).count() {
+                0 => "0".to_owned(),
+                failed => format!("{failed} of {}", self.rounds.len()),
+            });
+        }
         row
     }
 }
