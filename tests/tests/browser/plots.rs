@@ -123,7 +123,7 @@ fn expected(comparison: &Comparison) -> BTreeMap<String, u64> {
         if matches!(main.measure, Measure::Rate | Measure::Throughput) {
             add(format!("rate-{workload}"), main.estimate.is_some().into());
         }
-        add(format!("latency-{workload}"), marked(series));
+        add(format!("latency-{workload}-{}", series.cell.mode), marked(series));
     }
     for step in &comparison.scaling {
         add("services-first-byte".into(), step.first_byte.is_some().into());

@@ -29,8 +29,9 @@ const MARKED: [f64; 4] = [0.5, 0.9, 0.99, 0.999];
 /// All curves; nothing where no workload has any.
 pub(super) fn section(comparison: &Comparison) -> Option<Markup> {
     let options = &comparison.conditions.options;
-    let workloads = &options.workloads;
-    let plots: Vec<_> = workloads.iter().filter_map(|of| distribution(comparison, *of)).collect();
+    let workloads = options.workloads.iter();
+    let plots: Vec<_> =
+        workloads.flat_map(|workload| distributions(comparison, *workload)).collect();
     (!plots.is_empty()).then(|| {
         html! {
             section id="latency" {
@@ -71,33 +72,50 @@ struct Curve<'a> {
     points: Vec<(usize, f64)>,
 }
 
-fn distribution(comparison: &Comparison, workload: Workload) -> Option<Markup> {
-    let series = of_workload(comparison, workload);
-    let curves: Vec<_> = series.into_iter().filter_map(curve).collect();
-    let furthest = curves.iter().flat_map(|curve| &curve.points).map(|(at, _)| *at).max()?;
-    let values = curves.iter().flat_map(|curve| &curve.points).map(|(_, value)| *value);
-    let y = Scale::log(values, lines::UPWARDS);
-    let ends = [0.0, nines(QUANTILES[furthest]).max(1.0)];
-    let x = Scale::exactly(Kind::Linear, ends, lines::ACROSS);
-    let lines = curves.iter().map(line).collect();
+/// A plot for each mode, all on one scale, since the lines of both would hide each other.
+fn distributions(comparison: &Comparison, workload: Workload) -> Vec<Markup> {
+    let curves: Vec<_> = of_workload(comparison, workload).into_iter().filter_map(curve).collect();
+    let points = || curves.iter().flat_map(|curve| &curve.points);
+    let Some(furthest) = points().map(|(at, _)| *at).max() else { return Vec::new() };
+    let y = Scale::log(points().map(|(_, value)| *value), lines::UPWARDS);
+    let mut plots = Vec::new();
+    for mode in &comparison.conditions.options.modes {
+        let curves: Vec<_> =
+            curves.iter().filter(|curve| curve.series.cell.mode == *mode).collect();
+        if !curves.is_empty() {
+            plots.push(distribution(workload, *mode, &curves, QUANTILES[furthest], y));
+        }
+    }
+    plots
+}
+
+/// As far as the quantile `furthest`.
+fn distribution(
+    workload: Workload,
+    mode: Mode,
+    curves: &[&Curve<'_>],
+    furthest: f64,
+    y: Scale,
+) -> Markup {
+    let x = Scale::exactly(Kind::Linear, [0.0, nines(furthest).max(1.0)], lines::ACROSS);
     let shown = [(0.5, "50%"), (0.9, "90%"), (0.99, "99%"), (0.999, "99.9%"), (0.9999, "99.99%")];
-    let shown = shown.into_iter().filter(|(quantile, _)| *quantile <= QUANTILES[furthest]);
-    let caption = caption(&curves);
-    let title = format!("{workload}: latency");
+    let shown = shown.into_iter().filter(|(quantile, _)| *quantile <= furthest);
+    let caption = caption(curves);
+    let title = format!("{workload}: latency over {}", network(mode));
     let plot = Lines {
-        id: &format!("latency-{workload}"),
+        id: &format!("latency-{workload}-{mode}"),
         title: &title,
         description: &caption,
         up: "latency at most",
         across: "share of the operations",
-        lines,
+        lines: curves.iter().map(|curve| line(curve)).collect(),
         x,
         y,
         x_ticks: shown.map(|(quantile, name)| (nines(quantile), name.to_owned())).collect(),
         y_tick: &tick,
     };
     let caption = format!("{}. {caption}", super::judgement::capital(wording::workload(workload)));
-    Some(plot::figure(&title, &plot.draw(), &caption))
+    plot::figure(&title, &plot.draw(), &caption)
 }
 
 /// 1 for 90%, 2 for 99%, and so on.
@@ -146,15 +164,13 @@ fn line(curve: &Curve<'_>) -> Line {
 }
 
 /// The quickest and the slowest at the median, and at the last mark that all have.
-fn caption(curves: &[Curve<'_>]) -> String {
-    let name = |curve: &Curve<'_>| {
-        format!("{} over {}", curve.series.cell.proxy, network(curve.series.cell.mode))
-    };
+fn caption(curves: &[&Curve<'_>]) -> String {
+    let name = |curve: &Curve<'_>| curve.series.cell.proxy.to_string();
     let value = |curve: &Curve<'_>, quantile: f64| {
         curve.points.iter().find(|(at, _)| QUANTILES[*at] == quantile).map(|(_, value)| *value)
     };
     let ends = |quantile: f64| {
-        let known = curves.iter().map(|curve| Some((curve, value(curve, quantile)?)));
+        let known = curves.iter().map(|curve| Some((*curve, value(curve, quantile)?)));
         let known: Vec<_> = known.collect::<Option<_>>()?;
         let by_value = |a: &&(&Curve<'_>, f64), b: &&(&Curve<'_>, f64)| a.1.total_cmp(&b.1);
         let (least, most) = (known.iter().min_by(by_value)?, known.iter().max_by(by_value)?);

@@ -21,6 +21,9 @@ use crate::compare::{
     workload::Workload,
 };
 
+/// A limit that is further away than this, in largest values, would press all marks together.
+const FARTHEST_LIMIT: f64 = 2.5;
+
 /// Throughput and rates, a plot for each workload that is about them; nothing without any.
 pub(super) fn rates(comparison: &Comparison) -> Option<Markup> {
     let is_rate = |workload: &&Workload| {
@@ -60,11 +63,17 @@ fn rate(comparison: &Comparison, workload: Workload) -> Option<Markup> {
             dots: known.iter().filter(|known| known.0.cell.proxy == *proxy).map(dot).collect(),
         })
         .collect();
-    let references = limits(comparison, workload, measure);
     let highs = known.iter().map(|known| known.2.high);
+    let most = highs.clone().fold(0.0, f64::max);
+    let (references, beyond): (Vec<_>, Vec<_>) = limits(comparison, workload, measure)
+        .into_iter()
+        .partition(|(value, _)| *value <= most * FARTHEST_LIMIT);
     let largest = highs.chain(references.iter().map(|reference| reference.0));
     let scale = Scale::from_zero(largest, dots::ACROSS);
-    let caption = extremes(&known, measure);
+    let mut caption = extremes(&known, measure);
+    for (_, name) in beyond {
+        caption.push_str(&format!(" Beyond the plot is {name}."));
+    }
     let title = format!("{}: {}", workload, noun(measure));
     let plot = Dots {
         id: &format!("rate-{workload}"),

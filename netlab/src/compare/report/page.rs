@@ -69,9 +69,13 @@ fn body(comparison: &Comparison) -> Markup {
             p class="kicker" { (title(comparison)) }
             h1 class=[(comparison.finding.len() > 110).then_some("long")] { (super::judgement::prose(&comparison.finding)) }
             @if !comparison.details.is_empty() {
-                ul class="details" {
-                    @for detail in &comparison.details {
-                        li { (super::judgement::prose(detail)) }
+                // The plots say the same, so it does not stand before them.
+                details {
+                    summary { "All that is clear, and what is not, in words" }
+                    ul {
+                        @for detail in &comparison.details {
+                            li { (super::judgement::prose(detail)) }
+                        }
                     }
                 }
             }

@@ -33,8 +33,8 @@ pub(super) fn section(workload: Workload, all: &[&Series], limits: &[&Limit]) ->
     header.extend(looked_at.map(str::to_owned));
     let has_failed = |round: &Round| matches!(round, Round::Failed { .. });
     let mut rounds = all.iter().flat_map(|series| &series.rounds);
-    let failures = rounds.any(has_failed)
-        || limits.iter().flat_map(|limit| &limit.rounds).any(has_failed);
+    let failures =
+        rounds.any(has_failed) || limits.iter().flat_map(|limit| &limit.rounds).any(has_failed);
     if failures {
         header.push("FAILED".to_owned());
     }
