@@ -25,7 +25,7 @@ impl Clocks {
         Self { bpf: BpfClock::start(), softirq: softirq.inspect_err(told).ok() }
     }
 
-    /// A turn; nothing where the work fails.
+    /// A turn, or why the work failed.
     ///
     /// # Errors
     ///
@@ -35,10 +35,10 @@ impl Clocks {
         workload: Workload,
         site: &Site,
         limits: &Limits,
-    ) -> Result<Option<Metered>, CompareError> {
+    ) -> Result<Result<Metered, Failure>, CompareError> {
         let bpf = || self.bpf.as_ref().and_then(|_| site.bpf_time());
         let hosts = || self.softirq.as_ref().and_then(|clock| clock.read(&site.hosts).ok());
-        let metered = || {
+        let metered = || -> Result<Metered, Failure> {
             let ready = Ready::new(workload, &site.ends, limits)?;
             let before = (bpf(), hosts());
             let work = ready.run()?;
@@ -49,9 +49,8 @@ impl Clocks {
             })
         };
         match metered() {
-            Ok(metered) => Ok(Some(metered)),
-            Err(Failure::Interrupted) => Err(CompareError::Interrupted),
-            Err(_) => Ok(None),
+            Err(_) if limits.stop.is_asked() => Err(CompareError::Interrupted),
+            metered => Ok(metered),
         }
     }
 }

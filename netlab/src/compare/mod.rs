@@ -30,6 +30,7 @@ mod rounds;
 pub mod scaling;
 pub mod site;
 pub mod softirq;
+mod standing;
 pub mod statistics;
 pub mod stop;
 pub mod traffic;

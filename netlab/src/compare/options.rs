@@ -14,9 +14,9 @@ use crate::{
 };
 
 /// Rounds where nothing is said; fewer leave too much to chance.
-pub const DEFAULT_ROUNDS: u32 = 7;
+pub const DEFAULT_ROUNDS: u32 = 9;
 /// Length of one turn where nothing is said.
-pub const DEFAULT_DURATION: Duration = Duration::from_millis(500);
+pub const DEFAULT_DURATION: Duration = Duration::from_millis(400);
 /// Numbers of Services where nothing is said.
 pub const DEFAULT_SCALING: [u32; 4] = [1, 10, 100, 1_000];
 /// Flows where nothing is said.

@@ -158,10 +158,15 @@ pub fn turns(options: &Options) -> Vec<Turn> {
     let mut turns = Vec::new();
     for stage in Stage::all(options) {
         for workload in &options.workloads {
-            let turn = |place| Turn { stage, workload: *workload, place };
-            turns.extend(cells.iter().map(|cell| turn(Place::Cell(*cell))));
             let limits = limits(*workload, options).filter(|_| stage != Stage::Metered);
-            turns.extend(limits.map(|kind| turn(Place::Limit(kind))));
+            let cells = cells.iter().map(|cell| Place::Cell(*cell));
+            let mut places: Vec<_> = cells.chain(limits.map(Place::Limit)).collect();
+            // What a turn leaves behind does not always meet the same one.
+            if matches!(stage, Stage::Counted(round) if round % 2 == 0) {
+                places.reverse();
+            }
+            let turn = |place| Turn { stage, workload: *workload, place };
+            turns.extend(places.into_iter().map(turn));
         }
     }
     turns
@@ -189,6 +194,21 @@ mod tests {
         assert_eq!(names, [once, once].concat());
         assert_eq!(turns[4].workload, Workload::Request);
         assert_eq!(turns[5].workload, Workload::Bulk);
+    }
+
+    #[test]
+    fn every_second_round_goes_the_other_way() {
+        let turns = turns(&small());
+        let of = |round| {
+            let of = |turn: &&Turn| {
+                turn.stage == Stage::Counted(round) && turn.workload == Workload::Bulk
+            };
+            turns.iter().filter(of).map(|turn| turn.place).collect::<Vec<_>>()
+        };
+        let mut back = of(2);
+        back.reverse();
+        assert_eq!(of(1), back);
+        assert_ne!(of(1), of(2));
     }
 
     #[test]

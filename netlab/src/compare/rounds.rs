@@ -48,7 +48,10 @@ pub(super) fn measure(
             Stage::Counted(_) => series.rounds.push(one(turn.workload, &site.ends, &limits)?),
             Stage::Metered => {
                 let clocks = clocks.get_or_insert_with(|| Clocks::start(sites));
-                series.metered = clocks.meter(turn.workload, site, &limits)?;
+                match clocks.meter(turn.workload, site, &limits)? {
+                    Ok(metered) => series.metered = Some(metered),
+                    Err(failure) => series.metering_failure = Some(failure.to_string()),
+                }
             }
         }
     }

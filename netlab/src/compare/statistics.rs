@@ -7,7 +7,9 @@ use serde::{Deserialize, Serialize};
 /// Samples drawn for an interval.
 const RESAMPLES: usize = 2_000;
 
-/// A median with its 95% bootstrap interval (percentile method).
+/// A median with its 95% bootstrap interval: the percentile method, widened to the ranks that
+/// are known to hold ([`rank`]), since of few samples the percentiles alone promise too much. With
+/// 7 samples, say, they lie around the true median 88 times in 100.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Estimate {
@@ -32,7 +34,11 @@ impl Estimate {
         }
         medians.sort_by(f64::total_cmp);
         let at = |part: usize| medians.get((RESAMPLES - 1) * part / 1_000).copied();
-        Some(Self { median: median(rounds)?, low: at(25)?, high: at(975)? })
+        let mut sorted = rounds.to_vec();
+        sorted.sort_by(f64::total_cmp);
+        let rank = rank(sorted.len()).unwrap_or(0);
+        let (least, most) = (*sorted.get(rank)?, *sorted.iter().nth_back(rank)?);
+        Some(Self { median: median(rounds)?, low: at(25)?.min(least), high: at(975)?.max(most) })
     }
 
     /// Whether the interval has a value in it, its ends included.
@@ -55,6 +61,27 @@ impl fmt::Display for Estimate {
         let Self { median, low, high } = self;
         write!(f, "{median:.digits$} [{low:.digits$}, {high:.digits$}]")
     }
+}
+
+/// How many samples may be left out at either end of the sorted ones, so that what is between the
+/// others has the true median in it with a probability of 95% at least, whatever they are
+/// distributed like. None of fewer than 6: not even all of them are enough.
+///
+/// The true median is below the least of the others if as many samples or fewer are below it as
+/// were left out, and samples fall below it as a coin falls (binomial, 1/2).
+#[must_use]
+pub fn rank(samples: usize) -> Option<usize> {
+    let n = i32::try_from(samples).ok().filter(|n| *n > 0)?;
+    let (mut term, mut tail, mut rank) = (0.5_f64.powi(n), 0.0, None);
+    for left_out in 0..n {
+        tail += term;
+        if 2.0 * tail > 0.05 {
+            break;
+        }
+        rank = usize::try_from(left_out).ok();
+        term *= f64::from(n - left_out) / f64::from(left_out + 1);
+    }
+    rank
 }
 
 /// The ratio of one side to another in each round where both were measured. Rounds are matched
@@ -132,17 +159,36 @@ mod tests {
         assert_eq!(estimate, Estimate { median: 0.5, low: 0.5, high: 0.5 });
     }
 
-    /// With five samples, the median of a resample is the smallest one with probability
-    /// P(at least 3 of 5 draws are it) = 0.0579 and at most the second with 0.317, so the
-    /// percentiles 2.5 and 97.5 are the extremes.
+    /// From tables of the binomial distribution: with 9 samples, one or none of them is below
+    /// the median with 0.0195, two or fewer with 0.0898.
     #[test]
-    fn an_interval_of_few_samples_is_as_known() {
-        let estimate = Estimate::of(&[1.0, 2.0, 3.0, 4.0, 5.0]).unwrap();
-        assert_eq!(estimate, Estimate { median: 3.0, low: 1.0, high: 5.0 });
-        // With nine, the smallest is it with 0.0014 and the second or less 0.0304 (binomial, 5 of 9).
-        let nine: Vec<f64> = (1..=9).map(f64::from).collect();
-        let estimate = Estimate::of(&nine).unwrap();
-        assert_eq!((estimate.low, estimate.high), (2.0, 8.0));
+    fn ranks_are_as_known() {
+        let known = [
+            (0, None),
+            (5, None),
+            (6, Some(0)),
+            (7, Some(0)),
+            (8, Some(0)),
+            (9, Some(1)),
+            (11, Some(1)),
+            (12, Some(2)),
+            (20, Some(5)),
+            (100, Some(39)),
+        ];
+        assert_eq!(known.map(|(samples, _)| (samples, rank(samples))), known);
+    }
+
+    #[test]
+    fn an_interval_of_few_samples_is_no_shorter_than_what_is_sure() {
+        let ends = |samples: u32| {
+            let all: Vec<f64> = (1..=samples).map(f64::from).collect();
+            let estimate = Estimate::of(&all).unwrap();
+            (estimate.low, estimate.high)
+        };
+        // The percentiles alone would be 2 and 6.
+        assert_eq!(ends(7), (1.0, 7.0));
+        assert_eq!(ends(9), (2.0, 8.0));
+        assert_eq!(ends(5), (1.0, 5.0));
     }
 
     #[test]

@@ -2,7 +2,8 @@
 //! Pure.
 
 use super::{
-    result::{Measure, Round, Series},
+    result::{LOSSY, Measure, Round, Series, loss},
+    statistics::median,
     workload::Workload,
 };
 
@@ -42,6 +43,7 @@ pub fn quantity(measure: Measure, value: f64) -> String {
         Measure::LatencyP50
         | Measure::LatencyP90
         | Measure::LatencyP99
+        | Measure::LatencyMax
         | Measure::CpuPerOperation => time(value),
         Measure::CpuPerMib => time(value * 1e3),
     }
@@ -68,14 +70,24 @@ pub fn count(value: f64) -> String {
     }
 }
 
-/// Segments that were sent again, in all rounds that count.
+/// Segments that were sent again in a round, the median of those that count; nothing where none
+/// does.
 #[must_use]
-pub fn retransmits(rounds: &[Round]) -> u64 {
+#[expect(clippy::cast_precision_loss, reason = "segments of one turn are far below 2^52")]
+pub fn retransmits(rounds: &[Round]) -> Option<f64> {
     let of = |round: &Round| match round {
-        Round::Done { usage, .. } => usage.retransmits,
-        Round::Failed { .. } => 0,
+        Round::Done { usage, .. } => Some(usage.retransmits as f64),
+        Round::Failed { .. } => None,
     };
-    rounds.iter().map(of).sum()
+    median(&rounds.iter().filter_map(of).collect::<Vec<_>>())
+}
+
+/// In percent of what was sent, in all rounds that count; nothing where nothing was.
+#[must_use]
+pub fn lost(rounds: &[Round]) -> Option<String> {
+    let loss = loss(rounds)?;
+    let mark = if loss > LOSSY { " !" } else { "" };
+    Some(format!("{:.2}{mark}", loss * 100.0))
 }
 
 /// What both nodes' programs run for: nanoseconds an operation, or microseconds a MiB where
@@ -96,10 +108,24 @@ pub fn bpf(series: &Series) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::compare::workload::Work;
 
     #[test]
     fn numbers_have_three_digits_or_so() {
         assert_eq!([1234.5, 99.96, 12.34, 1.234].map(number), ["1234", "100.0", "12.3", "1.23"]);
+    }
+
+    #[test]
+    fn loss_is_of_all_rounds_and_marked_where_it_is_much() {
+        let round = |came, lost| {
+            let work = Work { operations: came, lost, ..Work::default() };
+            Round::Done { work, usage: Default::default() }
+        };
+        let failed = || Round::Failed { reason: "it broke".into() };
+        let told = |rounds: &[Round]| lost(rounds).unwrap_or_default();
+        assert_eq!(told(&[round(500, 0), failed(), round(480, 20)]), "2.00 !");
+        assert_eq!(told(&[round(9_999, 1)]), "0.01");
+        assert_eq!(told(&[failed()]), "");
     }
 
     #[test]

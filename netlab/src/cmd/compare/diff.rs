@@ -44,8 +44,8 @@ fn draw(diff: &Diff) -> String {
     text.push_str(&lone(&diff.lone));
     let _ = writeln!(
         text,
-        "\nRatios are each of one run, with 95% bootstrap intervals; changed are those whose \
-         intervals have nothing in common.\nAbsolute numbers of two runs are not compared. With \
+        "\nRatios are each of one run, of the first measure of each workload, with 95% bootstrap \
+         intervals; changed are those\nwhose intervals have nothing in common. Absolute numbers of two runs are not compared. With \
          fewer than {LEAST_PAIRS} rounds nothing is judged. -o json has all of them."
     );
     text
@@ -73,10 +73,11 @@ fn ratios(diff: &Diff) -> String {
     }
     let mut table = output::table(&["WORKLOAD", "CELL", "MEASURE", "TO", "OLD", "NEW", "CHANGE"]);
     for Compared { subject, old, new, .. } in diff.changed() {
-        let Subject { workload, cell, measure, to } = subject;
+        let Subject { workload, cell, measure, to, services } = subject;
+        let services = services.map(|services| format!(", {services} Services"));
         let percent = (new.median / old.median - 1.0) * 100.0;
         table.add_row([
-            workload.to_string(),
+            format!("{workload}{}", services.unwrap_or_default()),
             cell.to_string(),
             table::heading(*measure).to_owned(),
             base(*to).to_owned(),
@@ -109,5 +110,6 @@ const fn base(base: Base) -> &'static str {
         Base::HostGw => "host-gw",
         Base::Veth => "veth",
         Base::Forward => "forward",
+        Base::Least => "least Services",
     }
 }

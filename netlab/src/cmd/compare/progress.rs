@@ -56,6 +56,9 @@ impl Progress {
             let programming = PROGRAM + SERVICE * all / count(options.scaling.len());
             longest += (scaling::turn(options) + programming) * count(scaled) * rounds;
         }
+        if scaled == 0 && !options.scaling.is_empty() {
+            eprintln!("netlab: scaling is left out: it needs a proxy that answers node ports");
+        }
         eprintln!("netlab: {}: about {}", parts.join(", "), HumanDuration(longest));
         if !std::io::stderr().is_terminal() {
             return Self(ProgressBar::hidden());

@@ -3,7 +3,8 @@
 use crate::compare::{
     options::Proxy,
     plan::Cell,
-    result::{LOSSY, Measure, Measured, Ratio, Series, Verdict},
+    result::{Measure, Measured, Ratio, Series},
+    standing::Standing,
     workload::Workload,
 };
 
@@ -181,17 +182,15 @@ fn tell(
     let subject = subject(series.workload, measured.measure);
     let percent = (ratio.estimate.median - 1.0).abs() * 100.0;
     let percent = if percent < 10.0 { format!("{percent:.1}%") } else { format!("{percent:.0}%") };
-    let is_lossy = |series: &Series| series.loss().is_some_and(|loss| loss > LOSSY);
-    let told = match (ratio.verdict, measured.measure.more_is_better()) {
-        _ if [Some(series), base].into_iter().flatten().any(is_lossy) => Told::Lossy(subject),
-        _ if series.generator_bound && base.is_some_and(|base| base.generator_bound) => {
-            Told::Bound(subject)
-        }
-        (Verdict::Less, true) => Told::Costs(format!("{percent} of {subject}")),
-        (Verdict::More, true) => Told::Gains(format!("{percent} of {subject}")),
-        (Verdict::More, false) => Told::Adds(format!("{percent} to {subject}")),
-        (Verdict::Less, false) => Told::Takes(format!("{percent} off {subject}")),
-        (Verdict::Unclear | Verdict::TooFew, _) => Told::Not(subject),
+    let more_is_better = measured.measure.more_is_better();
+    let told = match Standing::beside(base, series, measured.measure, &ratio) {
+        Standing::Lossy => Told::Lossy(subject),
+        Standing::Bound => Told::Bound(subject),
+        Standing::Worse if more_is_better => Told::Costs(format!("{percent} of {subject}")),
+        Standing::Better if more_is_better => Told::Gains(format!("{percent} of {subject}")),
+        Standing::Worse => Told::Adds(format!("{percent} to {subject}")),
+        Standing::Better => Told::Takes(format!("{percent} off {subject}")),
+        Standing::Unclear | Standing::TooFew => Told::Not(subject),
     };
     Some((series.workload, told))
 }
@@ -200,7 +199,9 @@ fn subject(workload: Workload, measure: Measure) -> String {
     let what = match measure {
         Measure::Throughput => "throughput",
         Measure::Rate => "rate",
-        Measure::LatencyP50 | Measure::LatencyP90 | Measure::LatencyP99 => "latency",
+        Measure::LatencyP50 | Measure::LatencyP90 | Measure::LatencyP99 | Measure::LatencyMax => {
+            "latency"
+        }
         Measure::CpuPerOperation | Measure::CpuPerMib => "CPU time",
     };
     match workload {

@@ -4,7 +4,7 @@ use maud::{Markup, html};
 
 use super::{
     judgement::{
-        BOUND, Standing, TOO_FEW, UNCLEAR, capital, change, find, list, main, network, proxies,
+        BOUND, LOSSY, TOO_FEW, UNCLEAR, capital, change, find, list, main, network, proxies,
         subject, with,
     },
     plot::{
@@ -18,6 +18,7 @@ use crate::{
         options::Proxy,
         plan::Cell,
         result::{Comparison, Measured, Ratio, Round, Series},
+        standing::Standing,
         statistics::Estimate,
         workload::Workload,
     },
@@ -36,6 +37,13 @@ impl Against {
         match self {
             Self::HostGw => measured.to_host_gw,
             Self::NoProxy => measured.to_none,
+        }
+    }
+
+    fn base(self, cell: Cell) -> Option<Cell> {
+        match self {
+            Self::HostGw => cell.without_encapsulation(),
+            Self::NoProxy => cell.without_proxy(),
         }
     }
 }
@@ -116,6 +124,7 @@ fn how_to_read() -> Markup {
                 " rounds that both have, so that nothing is claimed" }
             li { b { (BOUND) } " within a tenth of what the load itself is capable of: it tells "
                 "more of the load than of the network" }
+            li { b { (LOSSY) } " packets are lost on either side, so that it is not the same work" }
         }
     }
 }
@@ -136,6 +145,11 @@ pub(super) fn failures(comparison: &Comparison) -> Option<Markup> {
     }
     let rounds: usize = all.iter().map(|(_, rounds)| rounds.len()).sum();
     let failed: Vec<_> = all.iter().flat_map(|(place, rounds)| failed(place, rounds)).collect();
+    let unmetered = comparison.series.iter().filter_map(|series| {
+        let reason = series.metering_failure.clone()?;
+        Some((format!("{}, {}, metering", series.workload, series.cell), reason))
+    });
+    let failed: Vec<_> = failed.into_iter().chain(unmetered).collect();
     let missing: Vec<_> = comparison
         .networks
         .iter()
@@ -189,8 +203,10 @@ fn part(comparison: &Comparison, against: Against, cells: &[Cell]) -> Part {
             let Some(series) = find(comparison, *workload, *cell) else { continue };
             let Some(measured) = main(series) else { continue };
             let Some(ratio) = against.ratio(measured) else { continue };
-            told.add(series, measured, &ratio);
-            row.dots.push(dot(series, measured, &ratio));
+            let base = against.base(*cell).and_then(|base| find(comparison, *workload, base));
+            let standing = Standing::beside(base, series, measured.measure, &ratio);
+            told.add(series, measured, &ratio, standing);
+            row.dots.push(dot(series, measured, &ratio, standing));
         }
         if !row.dots.is_empty() {
             rows.push(row);
@@ -231,21 +247,24 @@ fn speed(measured: &Measured, ratio: &Ratio) -> Estimate {
     }
 }
 
+/// The logarithm of a millionfold: a plot goes no further, whatever a file says.
+const MOST_OFF: f64 = 13.8;
+
 /// As much room to the left of 1 as to the right.
 fn around_one(values: impl Iterator<Item = f64>) -> Scale {
     let off = |value: f64| if value > 0.0 { value.ln().abs() } else { 0.0 };
-    let most = values.map(off).filter(|off| off.is_finite()).fold(0.1, f64::max);
+    let most = values.map(off).filter(|off| off.is_finite()).fold(0.1, f64::max).min(MOST_OFF);
     let end = (most * 1.08).exp();
     Scale::exactly(Kind::Log, [1.0 / end, end], dots::ACROSS)
 }
 
-fn dot(series: &Series, measured: &Measured, ratio: &Ratio) -> Dot {
-    let standing = Standing::of(measured.measure, ratio);
+fn dot(series: &Series, measured: &Measured, ratio: &Ratio, standing: Standing) -> Dot {
     let bound = if series.generator_bound { BOUND } else { "" };
     let mark = match standing {
-        Standing::Better | Standing::Worse => "",
+        Standing::Better | Standing::Worse | Standing::Bound => "",
         Standing::Unclear => UNCLEAR,
         Standing::TooFew => TOO_FEW,
+        Standing::Lossy => LOSSY,
     };
     let Estimate { median, low, high } = ratio.estimate;
     let words = format!(
@@ -257,6 +276,8 @@ fn dot(series: &Series, measured: &Measured, ratio: &Ratio) -> Dot {
             Standing::Worse => ", worse",
             Standing::Unclear => ", too noisy to tell",
             Standing::TooFew => ", too few rounds",
+            Standing::Lossy => ", not the same work: packets are lost",
+            Standing::Bound => ", bound by the load itself in both",
         }
     );
     Dot {
@@ -274,6 +295,8 @@ struct Told {
     worse: Vec<Said>,
     better: Vec<Said>,
     unclear: Vec<Said>,
+    /// Not between the two: packets are lost, or the load is the bound.
+    other: Vec<Said>,
     /// There is more than one network in the plot.
     several: bool,
 }
@@ -288,11 +311,12 @@ struct Said {
 }
 
 impl Told {
-    fn add(&mut self, series: &Series, measured: &Measured, ratio: &Ratio) {
-        let place = match Standing::of(measured.measure, ratio) {
+    fn add(&mut self, series: &Series, measured: &Measured, ratio: &Ratio, standing: Standing) {
+        let place = match standing {
             Standing::Worse => &mut self.worse,
             Standing::Better => &mut self.better,
             Standing::Unclear | Standing::TooFew => &mut self.unclear,
+            Standing::Lossy | Standing::Bound => &mut self.other,
         };
         let (workload, mode) = (series.workload, series.cell.mode);
         let off = ratio.estimate.median.ln().abs();
@@ -312,6 +336,7 @@ impl Told {
             (format!("{than} worse in"), &self.worse, true),
             (format!("{than} better in"), &self.better, true),
             ("Not clear:".to_owned(), &self.unclear, false),
+            ("Not comparable:".to_owned(), &self.other, false),
         ];
         let say = |(begin, all, clear): &(String, &Vec<Said>, bool)| {
             let most = all.iter().max_by(|a, b| a.off.total_cmp(&b.off)).filter(|_| *clear);

@@ -6,7 +6,7 @@ use crate::{
     compare::{
         options::Proxy,
         plan::Cell,
-        result::{Comparison, Measure, Measured, Ratio, Series, Verdict},
+        result::{Comparison, Measure, Measured, Ratio, Series},
         workload::Workload,
     },
     lab::Mode,
@@ -19,31 +19,8 @@ pub(super) const TOO_FEW: &str = "?";
 /// Mark of what tells more of the load than of the cell.
 pub(super) const BOUND: &str = "†";
 
-/// How a cell stands beside another.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Standing {
-    Better,
-    Worse,
-    Unclear,
-    TooFew,
-}
-
-impl Standing {
-    /// Of a ratio of this measure.
-    pub const fn of(measure: Measure, ratio: &Ratio) -> Self {
-        match (ratio.verdict, measure.more_is_better()) {
-            (Verdict::More, true) | (Verdict::Less, false) => Self::Better,
-            (Verdict::Less, true) | (Verdict::More, false) => Self::Worse,
-            (Verdict::Unclear, _) => Self::Unclear,
-            (Verdict::TooFew, _) => Self::TooFew,
-        }
-    }
-
-    /// Whether anything may be said.
-    pub const fn says(self) -> bool {
-        matches!(self, Self::Better | Self::Worse)
-    }
-}
+/// Mark of what loses packets.
+pub(super) const LOSSY: &str = "!";
 
 /// The measure of a series that matters most.
 pub(super) fn main(series: &Series) -> Option<&Measured> {
@@ -79,6 +56,7 @@ pub(super) const fn noun(measure: Measure) -> &'static str {
         Measure::LatencyP50 => "median latency",
         Measure::LatencyP90 => "p90 latency",
         Measure::LatencyP99 => "p99 latency",
+        Measure::LatencyMax => "longest latency",
         Measure::CpuPerOperation => "CPU time an operation",
         Measure::CpuPerMib => "CPU time a MiB",
     }

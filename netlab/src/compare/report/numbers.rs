@@ -182,8 +182,9 @@ pub(super) fn tables(comparison: &Comparison) -> Markup {
             p {
                 "Medians of the rounds, with 95% bootstrap intervals in brackets. Ratios are "
                 "taken round by round and belong to the first number. CPU time is that of the whole "
-                "machine, other programs too; eBPF is what both nodes' programs ran for, in a "
-                "round that counts for nothing else."
+                "machine, other programs too; eBPF is what both nodes' programs ran for, in one "
+                "turn that counts for nothing else. What was sent again is that of a round, the "
+                "median; ! marks what loses so much that it is not the same work."
             }
             @for workload in &comparison.conditions.options.workloads {
                 @let all = of_workload(comparison, *workload);
@@ -213,7 +214,8 @@ fn of(workload: Workload, all: &[&Series]) -> Markup {
     let mut header = vec!["cell".to_owned(), noun(*first).to_owned()];
     header.extend(ratios.iter().map(|(name, _)| (*name).to_owned()));
     header.extend(others.iter().map(|measure| noun(*measure).to_owned()));
-    header.push("sent again".to_owned());
+    let udp = workload.is_udp();
+    header.push(if udp { "lost, %" } else { "sent again" }.to_owned());
     let has_bpf = all.iter().any(|series| wording::bpf(series).is_some());
     if has_bpf {
         header.push(if bulk { "eBPF a MiB".to_owned() } else { "eBPF an operation".to_owned() });
@@ -226,7 +228,11 @@ fn of(workload: Workload, all: &[&Series]) -> Markup {
         let mut row = vec![series.cell.to_string(), format!("{}{bound}", interval(first))];
         row.extend(ratios.iter().map(|(_, of)| ratio(first.and_then(of))));
         row.extend(measures.map(value));
-        row.push(wording::retransmits(&series.rounds).to_string());
+        let astray = match udp {
+            true => wording::lost(&series.rounds),
+            false => wording::retransmits(&series.rounds).map(count),
+        };
+        row.push(astray.unwrap_or_else(|| "–".to_owned()));
         if has_bpf {
             let unit = if bulk { "µs" } else { "ns" };
             let bpf = wording::bpf(series);

@@ -10,8 +10,8 @@ use crate::compare::{
     workload::{Work, Workload},
 };
 
-/// Pairs of rounds below which nothing is claimed: with fewer, all rounds fall on one side of 1
-/// by chance more often than once in twenty (2 / 2^5), and that would be the whole interval.
+/// Pairs of rounds below which nothing is claimed: with fewer, all of them fall on one side of
+/// the true ratio by chance more often than once in twenty (2 / 2^5), so no interval holds.
 pub const LEAST_PAIRS: usize = 6;
 
 /// A number that a round gives.
@@ -28,6 +28,8 @@ pub enum Measure {
     LatencyP90,
     /// Its 99th percentile.
     LatencyP99,
+    /// The longest latency.
+    LatencyMax,
     /// CPU time of the machine for an operation, in microseconds.
     CpuPerOperation,
     /// CPU time of the machine for a MiB of payload, in milliseconds.
@@ -83,17 +85,28 @@ impl Measure {
     #[must_use]
     pub const fn of_workload(workload: Workload) -> &'static [Self] {
         match workload {
-            Workload::Request | Workload::Datagram => {
-                &[Self::LatencyP50, Self::LatencyP90, Self::LatencyP99, Self::CpuPerOperation]
-            }
-            Workload::Connect => {
-                &[Self::Rate, Self::LatencyP50, Self::LatencyP99, Self::CpuPerOperation]
-            }
+            Workload::Request | Workload::Datagram => &[
+                Self::LatencyP50,
+                Self::LatencyP90,
+                Self::LatencyP99,
+                Self::LatencyMax,
+                Self::CpuPerOperation,
+            ],
+            Workload::Connect => &[
+                Self::Rate,
+                Self::LatencyP50,
+                Self::LatencyP90,
+                Self::LatencyP99,
+                Self::LatencyMax,
+                Self::CpuPerOperation,
+            ],
             Workload::Pps | Workload::PpsMtu | Workload::PpsRandom => {
                 &[Self::Rate, Self::CpuPerOperation]
             }
             Workload::Bulk | Workload::Bulk4 => &[Self::Throughput, Self::CpuPerMib],
-            Workload::FirstByte => &[Self::LatencyP50, Self::LatencyP99],
+            Workload::FirstByte => {
+                &[Self::LatencyP50, Self::LatencyP90, Self::LatencyP99, Self::LatencyMax]
+            }
         }
     }
 
@@ -108,6 +121,7 @@ impl Measure {
             Self::LatencyP50 => work.latencies?.p50,
             Self::LatencyP90 => work.latencies?.p90,
             Self::LatencyP99 => work.latencies?.p99,
+            Self::LatencyMax => work.latencies?.max,
             Self::CpuPerOperation => usage.cpu_seconds * 1e6 / work.operations as f64,
             Self::CpuPerMib => usage.cpu_seconds * 1e3 / (work.bytes as f64 / MIB),
         };

@@ -25,7 +25,7 @@ pub use measure::{LEAST_PAIRS, Measure, Measured, Ratio, Verdict, judged};
 pub use series::{LOSSY, Limit, LimitKind, Metered, Round, Series, loss};
 
 /// Version of the JSON.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 
 /// A comparison.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -161,7 +161,9 @@ impl Comparison {
     #[must_use]
     pub fn is_complete(&self) -> bool {
         let any = |rounds: &[Round]| rounds.iter().any(|round| matches!(round, Round::Done { .. }));
-        self.series.iter().all(|series| any(&series.rounds))
+        let is_known = |series: &Series| any(&series.rounds) && series.metering_failure.is_none();
+        self.series.iter().all(is_known)
+            && self.limits.iter().all(|limit| any(&limit.rounds))
             && self.scaling.iter().all(|step| any(&step.rounds))
             && self.networks.iter().all(|network| network.properties.failures.is_empty())
     }

@@ -28,6 +28,8 @@ pub struct Series {
     /// Where the time goes, in one more round that counts for nothing else, since to look costs
     /// time too; nothing where that round failed.
     pub metered: Option<Metered>,
+    /// Why that round failed, if it did.
+    pub metering_failure: Option<String>,
     /// What is said of the rounds, the one that matters most first.
     pub measures: Vec<Measured>,
     /// The first measure is within a tenth of what the load itself is capable of, so that it
@@ -152,6 +154,7 @@ impl Series {
             cell,
             rounds: Vec::new(),
             metered: None,
+            metering_failure: None,
             measures: Vec::new(),
             generator_bound: false,
         }

@@ -94,6 +94,12 @@ impl Workload {
         }
     }
 
+    /// Whether it is UDP, of which nothing is sent again, so that it can be lost.
+    #[must_use]
+    pub const fn is_udp(self) -> bool {
+        self.is_flood() || matches!(self, Self::Datagram)
+    }
+
     /// Whether it counts datagrams that are sent one way without sockets.
     #[must_use]
     pub const fn is_flood(self) -> bool {

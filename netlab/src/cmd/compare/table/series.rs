@@ -7,9 +7,9 @@ use netlab::compare::{
         Comparison, LEAST_PAIRS, LOSSY, Limit, LimitKind, Measure, Measured, Ratio, Round, Series,
         Verdict, loss,
     },
-    statistics::Estimate,
+    statistics::{Estimate, median},
     traffic::Flood,
-    wording::{self, number, retransmits},
+    wording::{self, number},
     workload::Workload,
 };
 
@@ -29,7 +29,7 @@ pub(super) fn section(workload: Workload, all: &[&Series], limits: &[&Limit]) ->
         Workload::Bulk | Workload::Bulk4 => ["BPF us/MiB", "node-1 us/MiB", "node-2 us/MiB"],
         _ => ["BPF ns/OP", "node-1 us/OP", "node-2 us/OP"],
     };
-    header.push(if workload.is_flood() { "LOST %" } else { "RETRANSMITS" }.to_owned());
+    header.push(if workload.is_udp() { "LOST %" } else { "RETRANSMITS" }.to_owned());
     header.extend(looked_at.map(str::to_owned));
     let has_failed = |round: &Round| matches!(round, Round::Failed { .. });
     let mut rounds = all.iter().flat_map(|series| &series.rounds);
@@ -41,7 +41,7 @@ pub(super) fn section(workload: Workload, all: &[&Series], limits: &[&Limit]) ->
     let header: Vec<_> = header.iter().map(String::as_str).collect();
     let mut table = output::table(&header);
     let ceiling = limits.iter().find(|limit| limit.kind == LimitKind::Veth);
-    let ceiling = ceiling.and_then(|limit| limit.measures.first());
+    let ceiling = ceiling.map_or(&[][..], |limit| &limit.rounds);
     for row in all.iter().map(|series| Row::of_series(series)) {
         table.add_row(row.cells(workload, ceiling, failures));
     }
@@ -59,6 +59,11 @@ pub(super) fn section(workload: Workload, all: &[&Series], limits: &[&Limit]) ->
             if let Round::Failed { reason } = round {
                 let _ = writeln!(text, "  {place}: round {} failed: {reason}", at + 1);
             }
+        }
+    }
+    for series in all {
+        if let Some(reason) = &series.metering_failure {
+            let _ = writeln!(text, "  {}: metering failed: {reason}", series.cell);
         }
     }
     text.push('\n');
@@ -91,7 +96,7 @@ impl<'a> Row<'a> {
         Self { place, measures: &limit.measures, rounds: &limit.rounds, metered }
     }
 
-    fn cells(self, workload: Workload, ceiling: Option<&Measured>, failures: bool) -> Vec<String> {
+    fn cells(self, workload: Workload, ceiling: &[Round], failures: bool) -> Vec<String> {
         let mut measures = self.measures.iter();
         let main = measures.next();
         let mut row = vec![self.place];
@@ -100,15 +105,16 @@ impl<'a> Row<'a> {
         row.push(ratio(main.and_then(|main| main.to_host_gw)));
         if workload.is_flood() {
             row.push(ratio(main.and_then(|main| main.to_forward)));
-            row.push(over(main, ceiling));
+            row.push(over(self.rounds, ceiling));
         }
         row.extend(measures.map(|measured| {
             measured.estimate.map_or_else(|| "-".to_owned(), |estimate| number(estimate.median))
         }));
-        row.push(match workload.is_flood() {
-            true => lost(self.rounds),
-            false => retransmits(self.rounds).to_string(),
-        });
+        let astray = match workload.is_udp() {
+            true => wording::lost(self.rounds),
+            false => wording::retransmits(self.rounds).map(number),
+        };
+        row.push(astray.unwrap_or_else(|| "-".to_owned()));
         row.extend(self.metered);
         let has_failed = |round: &&Round| matches!(round, Round::Failed { .. });
         if failures {
@@ -121,18 +127,19 @@ impl<'a> Row<'a> {
     }
 }
 
-/// What a packet takes longer than on a wire alone, in nanoseconds.
-fn over(main: Option<&Measured>, ceiling: Option<&Measured>) -> String {
-    let median = |measured: Option<&Measured>| Some(measured?.estimate?.median);
-    let Some((rate, ceiling)) = median(main).zip(median(ceiling)) else { return "-".to_owned() };
-    format!("{:.0}", 1e9 / rate - 1e9 / ceiling)
-}
-
-/// In percent of what was sent, in all rounds.
-fn lost(rounds: &[Round]) -> String {
-    let Some(loss) = loss(rounds) else { return "-".to_owned() };
-    let mark = if loss > LOSSY { " !" } else { "" };
-    format!("{:.2}{mark}", loss * 100.0)
+/// What a packet takes longer than on a wire alone, in nanoseconds, the median of the rounds;
+/// nothing where packets are lost, since what comes is then not all that time is spent on.
+fn over(rounds: &[Round], ceiling: &[Round]) -> String {
+    let each = |round: &Round| match round {
+        Round::Done { work, usage } => Some(1e9 / Measure::Rate.value(work, usage)?),
+        Round::Failed { .. } => None,
+    };
+    let pairs = rounds.iter().zip(ceiling);
+    let all: Vec<_> = pairs.filter_map(|(of, to)| Some(each(of)? - each(to)?)).collect();
+    match median(&all) {
+        Some(over) if loss(rounds).is_none_or(|loss| loss <= LOSSY) => format!("{over:.0}"),
+        _ => "-".to_owned(),
+    }
 }
 
 /// How long a flood's frames are.
@@ -189,6 +196,7 @@ pub(in crate::cmd::compare) const fn heading(measure: Measure) -> &'static str {
         Measure::LatencyP50 => "p50 us",
         Measure::LatencyP90 => "p90 us",
         Measure::LatencyP99 => "p99 us",
+        Measure::LatencyMax => "max us",
         Measure::CpuPerOperation => "CPU us/OP",
         Measure::CpuPerMib => "CPU ms/MiB",
     }
@@ -200,7 +208,7 @@ pub(super) fn legend(comparison: &Comparison) -> String {
          network without a proxy; TO HOST-GW: to the same\nproxy over host-gw; both of the first \
          column's numbers, round by round. CPU: of the whole machine, other programs too.\nBPF: \
          of both nodes' programs; node-1, node-2: of the kernel in softirqs, on packets of that \
-         node; both in\na round of their own.\n"
+         node; both in\none turn of their own, without an interval. RETRANSMITS: of a round, the median.\n"
         .to_owned();
     let verdicts = |wanted| {
         let all = comparison.series.iter().filter_map(|series| series.measures.first());
@@ -237,30 +245,17 @@ mod tests {
 
     use super::*;
 
-    #[test]
-    fn loss_is_of_all_rounds_and_marked_where_it_is_much() {
-        let round = |came, lost| {
-            let work = Work { operations: came, lost, ..Work::default() };
-            Round::Done { work, usage: Default::default() }
-        };
-        let failed = || Round::Failed { reason: "it broke".into() };
-        assert_eq!(lost(&[round(500, 0), failed(), round(480, 20)]), "2.00 !");
-        assert_eq!(lost(&[round(9_999, 1)]), "0.01");
-        assert_eq!(lost(&[failed()]), "-");
+    fn round(came: u64, lost: u64) -> Round {
+        let work = Work { seconds: 1.0, operations: came, lost, ..Work::default() };
+        Round::Done { work, usage: Default::default() }
     }
 
     #[test]
     fn what_a_packet_takes_longer_is_the_difference_of_the_rates_inverses() {
-        let at = |median| Measured {
-            measure: Measure::Rate,
-            estimate: Some(Estimate { median, low: median, high: median }),
-            to_none: None,
-            to_host_gw: None,
-            to_veth: None,
-            to_forward: None,
-        };
-        assert_eq!(over(Some(&at(1e6)), Some(&at(4e6))), "750");
-        assert_eq!(over(Some(&at(1e6)), None), "-");
+        let [fast, slow] = [4_000_000, 1_000_000].map(|rate| vec![round(rate, 0); 3]);
+        assert_eq!(over(&slow, &fast), "750");
+        assert_eq!(over(&slow, &[]), "-");
+        assert_eq!(over(&[round(1_000_000, 20_000)], &fast), "-");
     }
 
     #[test]

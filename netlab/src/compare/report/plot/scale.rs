@@ -37,6 +37,7 @@ impl Scale {
         if most <= 0.0 {
             (least, most) = (1.0, 10.0);
         }
+        (least, most) = (least.max(1e-12), most.min(1e15));
         // With less than an octave around, a line that is level would fill the plot with noise.
         let (mut from, mut to) = (least / 1.15, most * 1.15);
         if to / from < 2.0 {
