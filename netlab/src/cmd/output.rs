@@ -47,3 +47,36 @@ pub fn table(header: &[&str]) -> Table {
     }
     table
 }
+
+/// Text in lines of at most `width` characters where its words allow that; all lines but the
+/// first begin with `indent`.
+pub fn wrapped(text: &str, width: usize, indent: &str) -> String {
+    let mut lines = String::new();
+    let mut room = width;
+    for (at, word) in text.split_whitespace().enumerate() {
+        let long = word.chars().count();
+        if at > 0 && room <= long {
+            lines.push('\n');
+            lines.push_str(indent);
+            room = width.saturating_sub(indent.len());
+        } else if at > 0 {
+            lines.push(' ');
+            room -= 1;
+        }
+        lines.push_str(word);
+        room = room.saturating_sub(long);
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_broken_between_words() {
+        assert_eq!(wrapped("a bc def", 4, "  "), "a bc\n  def");
+        assert_eq!(wrapped("abcdef gh", 3, "  "), "abcdef\n  gh");
+        assert_eq!(wrapped("", 3, "  "), "");
+    }
+}

@@ -13,12 +13,14 @@ use netlab::compare::{
     result::{Comparison, Limit, Series},
 };
 
-/// Draws it; the first line is the finding.
+use crate::cmd::output;
+
+/// Columns of running text.
+const WIDTH: usize = 120;
+
+/// Draws it; the first line is the finding, the last say all of it in words.
 pub(super) fn draw(comparison: &Comparison) -> String {
     let mut text = format!("{}\n", comparison.finding);
-    for detail in &comparison.details {
-        let _ = writeln!(text, "  {detail}");
-    }
     let _ = writeln!(text, "\n{}", conditions(comparison));
     text.push_str(&networks::section(&comparison.networks));
     for workload in &comparison.conditions.options.workloads {
@@ -31,6 +33,12 @@ pub(super) fn draw(comparison: &Comparison) -> String {
     text.push_str(&scaling::section(&comparison.conditions.options, &comparison.scaling));
     if !comparison.series.is_empty() || !comparison.scaling.is_empty() {
         text.push_str(&series::legend(comparison));
+    }
+    if !comparison.details.is_empty() {
+        text.push_str("\nIn words:\n");
+        for detail in &comparison.details {
+            let _ = writeln!(text, "- {}", output::wrapped(detail, WIDTH, "  "));
+        }
     }
     text
 }
