@@ -10,6 +10,7 @@ mod bpf;
 pub mod capture;
 pub mod compare;
 pub mod datapath;
+pub mod doctor;
 pub mod lab;
 pub mod netlink;
 pub mod plan;

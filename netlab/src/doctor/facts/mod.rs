@@ -1,0 +1,274 @@
+//! Facts: what hosts show of themselves, observed once.
+//!
+//! Law: a fact is what was read, without a judgement. What could not be read is a [`Gap`], so
+//! "there is none" and "nobody could look" are never taken for each other: ask
+//! [`Facts::is_blind`] before concluding anything from an absence. Tables that grow with the
+//! cluster are cut down to what touches the [`Subject`], and say how much they left out.
+//!
+//! As a file, facts are JSON with the field names of these types and a `version`. Fields may be
+//! added under the same version; a changed meaning changes it, and another one is refused.
+//!
+//! # Errors
+//!
+//! [`FactsError`], for files that are not facts or of another version.
+
+pub mod conntrack;
+pub mod counters;
+pub mod datapath;
+pub mod host;
+pub mod iptables;
+pub mod link;
+pub mod nft;
+pub mod program;
+pub mod route;
+pub mod socket;
+mod subject;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+pub use self::{
+    host::{Agent, HostFacts, Role},
+    subject::Subject,
+};
+use crate::{
+    datapath::attach::Hook,
+    lab::{LabName, Mode, Proxy, Underlay},
+    spec::{self, Objects, Spec, SpecError},
+};
+
+/// The version that [`Facts::write`] writes and [`Facts::read`] takes.
+pub const VERSION: u32 = 1;
+
+/// All that was observed, of all hosts.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Facts {
+    /// [`VERSION`].
+    pub version: u32,
+    /// When gathering began: RFC 3339, in UTC.
+    pub taken: String,
+    /// Milliseconds that gathering took.
+    pub took_ms: u64,
+    /// Version of the netlab that gathered.
+    pub netlab: String,
+    /// Release of the kernel, as `uname -r`.
+    pub kernel: String,
+    /// What the facts were gathered for, and large tables cut down to.
+    pub subject: Subject,
+    /// The lab, where it is one.
+    #[serde(default)]
+    pub lab: Option<Lab>,
+    /// The Kubernetes objects as they were written.
+    #[serde(default)]
+    pub manifests: Vec<Manifest>,
+    /// Of a lab: fabric, client, nodes, pods, in this order. Elsewhere: this host, then the
+    /// namespaces in it.
+    pub hosts: Vec<HostFacts>,
+    /// What every CPU of the machine did with packets before any namespace counted them.
+    #[serde(default)]
+    pub softnet: counters::Softnet,
+    /// What could not be looked at.
+    #[serde(default)]
+    pub gaps: Vec<Gap>,
+}
+
+/// A lab, as it was asked for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lab {
+    /// Its name.
+    pub name: LabName,
+    /// Pod network.
+    pub mode: Mode,
+    /// What joins the hosts.
+    pub underlay: Underlay,
+    /// Who answers node ports.
+    pub proxy: Proxy,
+    /// Where the agents were asked to attach.
+    pub hook: Hook,
+    /// Largest L3 packet of the underlay, in octets.
+    pub mtu: u32,
+}
+
+/// A file of Kubernetes objects.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// Where it was read, for messages.
+    pub origin: String,
+    /// YAML documents.
+    pub text: String,
+}
+
+/// Something that could not be looked at.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Gap {
+    /// The host; None where it concerns all.
+    pub host: Option<String>,
+    /// What would have been read.
+    pub source: Source,
+    /// Why it was not, in words that stand behind a colon.
+    pub reason: String,
+    /// What that hides, in one sentence.
+    pub hides: String,
+}
+
+/// A place that facts come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Source {
+    /// The namespace itself; whatever is in it is hidden.
+    Namespace,
+    /// Other namespaces of a host, which pods live in.
+    Namespaces,
+    /// The Kubernetes objects.
+    Objects,
+    /// Links, and what they are.
+    Links,
+    /// Offload switches of links.
+    Offloads,
+    /// Addresses of links.
+    Addresses,
+    /// Policy routing.
+    Rules,
+    /// Routes of all tables.
+    Routes,
+    /// Neighbor tables.
+    Neighbors,
+    /// Forwarding databases of bridges and VXLAN devices.
+    Fdb,
+    /// Switches below /proc/sys/net.
+    Sysctls,
+    /// Sockets.
+    Sockets,
+    /// Which processes hold sockets.
+    Processes,
+    /// The kernel's conntrack table.
+    Conntrack,
+    /// nftables' rules.
+    Nft,
+    /// iptables' rules in the kernel's old store.
+    IptablesLegacy,
+    /// iptables' rules as nftables keeps them.
+    IptablesNft,
+    /// eBPF programs at interfaces.
+    Programs,
+    /// Other filters of tc.
+    TcFilters,
+    /// Counters of protocols and links.
+    Counters,
+    /// netlab's own maps.
+    Datapath,
+    /// What netlab's agent says about itself.
+    Agent,
+}
+
+/// Facts that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum FactsError {
+    /// The text is something else.
+    #[error("these are no facts of netlab: {0}; netlab doctor --save-facts FILE writes some")]
+    NotFacts(serde_path_to_error::Error<serde_json::Error>),
+    /// Another version's.
+    #[error(
+        "these facts are of version {found}, gathered by netlab {netlab}, and this netlab reads \
+         version {VERSION}: gather them anew with this netlab, or judge them with that one"
+    )]
+    Version {
+        /// The version that they are of.
+        found: u32,
+        /// Who gathered them.
+        netlab: String,
+    },
+}
+
+impl Facts {
+    /// Reads a file of facts. Fields that this version does not know are passed over.
+    ///
+    /// # Errors
+    ///
+    /// [`FactsError`].
+    pub fn read(text: &str) -> Result<Self, FactsError> {
+        #[derive(Deserialize)]
+        struct Header {
+            version: u32,
+            #[serde(default)]
+            netlab: String,
+        }
+        let Header { version, netlab } = parse(text)?;
+        if version != VERSION {
+            return Err(FactsError::Version { found: version, netlab });
+        }
+        parse(text)
+    }
+
+    /// The file of these facts: JSON on many lines, with a newline at the end.
+    #[must_use]
+    pub fn write(&self) -> String {
+        let mut text = serde_json::to_string_pretty(self).expect("facts have string keys only");
+        text.push('\n');
+        text
+    }
+
+    /// The Kubernetes objects, each with the place it was read from.
+    ///
+    /// # Errors
+    ///
+    /// Where a manifest is refused, as by everybody who reads it.
+    pub fn objects(&self) -> Result<Objects, SpecError> {
+        let mut objects = Objects::default();
+        for manifest in &self.manifests {
+            objects.append(spec::read_str(&manifest.origin, &manifest.text)?);
+        }
+        Ok(objects)
+    }
+
+    /// What should be.
+    ///
+    /// # Errors
+    ///
+    /// As [`Facts::objects`], and where the objects contradict each other.
+    pub fn spec(&self) -> Result<Spec, SpecError> {
+        self.objects()?.resolve()
+    }
+
+    /// The host of this name.
+    #[must_use]
+    pub fn host(&self, name: &str) -> Option<&HostFacts> {
+        self.hosts.iter().find(|host| host.name == name)
+    }
+
+    /// The host that plays this node; without a lab, the host itself counts for its node.
+    #[must_use]
+    pub fn node(&self, node: &str) -> Option<&HostFacts> {
+        self.hosts.iter().find(|host| matches!(&host.role, Role::Node { node: n } if n == node))
+    }
+
+    /// The host that plays this pod, `namespace/name`.
+    #[must_use]
+    pub fn pod(&self, pod: &str) -> Option<&HostFacts> {
+        self.hosts.iter().find(|host| matches!(&host.role, Role::Pod { pod: p, .. } if p == pod))
+    }
+
+    /// Whether nobody could look at this source of a host, so that an absence there says
+    /// nothing.
+    #[must_use]
+    pub fn is_blind(&self, host: &str, source: Source) -> bool {
+        self.gaps.iter().any(|gap| {
+            gap.host.as_deref().is_none_or(|of| of == host)
+                && (gap.source == source || gap.source == Source::Namespace)
+        })
+    }
+
+    /// The counters of all hosts, by name of the host.
+    #[must_use]
+    pub fn counters(&self) -> BTreeMap<&str, &counters::Counters> {
+        self.hosts.iter().map(|host| (host.name.as_str(), &host.counters)).collect()
+    }
+}
+
+fn parse<'t, T: Deserialize<'t>>(text: &'t str) -> Result<T, FactsError> {
+    let mut json = serde_json::Deserializer::from_str(text);
+    serde_path_to_error::deserialize(&mut json).map_err(FactsError::NotFacts)
+}

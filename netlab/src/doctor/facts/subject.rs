@@ -1,0 +1,90 @@
+//! What a diagnosis is about.
+
+use std::{collections::BTreeSet, net::IpAddr};
+
+use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
+
+use crate::spec::{
+    Spec,
+    model::{Service, ServicePort},
+};
+
+/// What was asked about: by this, tables that grow with the cluster are cut down.
+///
+/// An empty one is about everything; tables are then cut at their bounds alone.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Subject {
+    /// As it was typed: a Service, an address with a port, or nothing.
+    pub asked: String,
+    /// Addresses that count: dialled ones, of nodes, of endpoints, ClusterIPs.
+    pub addresses: BTreeSet<IpAddr>,
+    /// Ports that count: node ports, ports of Services and of endpoints.
+    pub ports: BTreeSet<u16>,
+}
+
+impl Subject {
+    /// Everything.
+    #[must_use]
+    pub fn everything() -> Self {
+        Self::default()
+    }
+
+    /// A Service: its node ports, its ClusterIPs and its endpoints.
+    #[must_use]
+    pub fn service(asked: &str, service: &Service) -> Self {
+        let mut subject = Self { asked: asked.to_owned(), ..Self::default() };
+        subject.addresses.extend(&service.cluster_addresses);
+        service.ports.iter().for_each(|port| subject.add(port));
+        subject
+    }
+
+    /// An address and port that is dialled; and what the spec knows of this node port.
+    #[must_use]
+    pub fn dialled(asked: &str, address: IpAddr, port: u16, spec: &Spec) -> Self {
+        let mut subject = Self { asked: asked.to_owned(), ..Self::default() };
+        subject.addresses.insert(address);
+        subject.ports.insert(port);
+        for service in &spec.services {
+            let is_dialled = |of: &ServicePort| of.node_port.is_some_and(|p| p.get() == port);
+            for of in service.ports.iter().filter(|of| is_dialled(of)) {
+                subject.addresses.extend(&service.cluster_addresses);
+                subject.add(of);
+            }
+        }
+        subject
+    }
+
+    /// Whether it is about everything.
+    #[must_use]
+    pub fn is_everything(&self) -> bool {
+        self.addresses.is_empty() && self.ports.is_empty()
+    }
+
+    /// Whether an address counts.
+    #[must_use]
+    pub fn has_address(&self, address: IpAddr) -> bool {
+        self.is_everything() || self.addresses.contains(&address)
+    }
+
+    /// Whether a port counts.
+    #[must_use]
+    pub fn has_port(&self, port: u16) -> bool {
+        self.is_everything() || self.ports.contains(&port)
+    }
+
+    /// Whether a network has an address that counts.
+    #[must_use]
+    pub fn touches(&self, net: IpNet) -> bool {
+        self.is_everything() || self.addresses.iter().any(|address| net.contains(address))
+    }
+
+    fn add(&mut self, port: &ServicePort) {
+        self.ports.insert(port.port.get());
+        self.ports.extend(port.node_port.map(|port| port.get()));
+        for endpoint in &port.endpoints {
+            self.addresses.insert(endpoint.address);
+            self.ports.insert(endpoint.port.get());
+        }
+    }
+}

@@ -1,0 +1,15 @@
+//! Why a node port cannot be reached.
+//!
+//! Three steps, each of which can be looked at by itself, and a judgement:
+//!
+//! 1. **Facts** ([`facts`]): what every host that may be looked into shows, observed once and
+//!    changed by nothing that follows. They can be kept in a file and judged elsewhere.
+//! 2. **Expected path**: from facts and spec, hop by hop, what must become of a SYN or a datagram
+//!    and of its answer.
+//! 3. **Observed path**: what becomes of a probe.
+//!
+//! The **verdict** is the first place where expected and observed part.
+//!
+//! Law: only the gathering of facts and the probe touch the kernel. What judges is a function of facts.
+
+pub mod facts;
