@@ -10,6 +10,8 @@
 //!
 //! The **verdict** is the first place where expected and observed part.
 //!
-//! Law: only the gathering of facts and the probe touch the kernel. What judges is a function of facts.
+//! Law: only the gathering of facts and the probe touch the kernel. What judges is a function of
+//! facts.
 
 pub mod facts;
+pub mod finding;
