@@ -58,10 +58,15 @@ pub struct CompareArgs {
     pub mtu: u32,
     /// How many rounds count; one before them warms up, one after them looks where time goes.
     /// Fewer than 6 allow no verdict.
-    #[arg(long, value_name = "N", default_value_t = DEFAULT_ROUNDS)]
+    #[arg(long, value_name = "N", default_value_t = DEFAULT_ROUNDS, allow_negative_numbers = true)]
     pub rounds: u32,
     /// How many seconds each workload runs in each lab, each round.
-    #[arg(long, value_name = "SECONDS", default_value_t = DEFAULT_DURATION.as_secs_f64())]
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        default_value_t = DEFAULT_DURATION.as_secs_f64(),
+        allow_negative_numbers = true
+    )]
     pub duration: f64,
     /// Have the pod on the node that is dialled, not on the other one.
     #[arg(long)]

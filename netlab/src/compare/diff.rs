@@ -68,6 +68,8 @@ pub enum Base {
     None,
     /// The same proxy over host-gw.
     HostGw,
+    /// The first of the proxies.
+    First,
     /// The load's own ceiling.
     Veth,
     /// Bare forwarding.
@@ -120,6 +122,7 @@ impl Base {
         let all = [
             (Self::None, measured.to_none),
             (Self::HostGw, measured.to_host_gw),
+            (Self::First, measured.to_first),
             (Self::Veth, measured.to_veth),
             (Self::Forward, measured.to_forward),
         ];
@@ -168,9 +171,11 @@ impl Diff {
         let is_lone = |subject: &Subject| find(&old_ratios, *subject).is_none();
         let only_new = new_ratios.iter().map(|(subject, _)| *subject).filter(is_lone);
         lone.extend(only_new.map(|subject| Lone { subject, is_new: true }));
-        let counts = [old, new].map(|run| counted(&run.networks));
+        // What only one of them has looked at has not changed.
+        let mut counts = changes(&[old, new].map(|run| counted(&run.networks)));
+        counts.retain(|change| change.old.is_some() && change.new.is_some());
         let conditions = [old, new].map(conditions);
-        Self { conditions: changes(&conditions), counts: changes(&counts), ratios, lone }
+        Self { conditions: changes(&conditions), counts, ratios, lone }
     }
 
     /// The ratios that changed.

@@ -11,7 +11,7 @@ use self::claims::{Claims, VXLAN, join, list};
 use super::{
     options::Proxy,
     plan::Cell,
-    result::{Network, Series, Step, Verdict},
+    result::{Network, Series, Step, Verdict, first_proxy},
     workload::Workload,
 };
 use crate::lab::{Family, Mode};
@@ -37,9 +37,13 @@ impl Finding {
     #[must_use]
     pub fn of(all: &[Series], scaling: &[Step], networks: &[Network]) -> Self {
         let encapsulation = cells(all, Claims::encapsulation);
-        let proxies = cells(all, Claims::proxy);
+        let mut proxies = cells(all, Claims::proxy);
+        if let Some(first) = first_proxy(all).filter(|_| proxies.is_empty()) {
+            proxies = cells(all, |cell, all| Claims::contest(cell, first, all));
+        }
         let alone = encapsulation.iter().find(|claims| claims.cell.proxy == Proxy::None);
-        let speed = alone.or(encapsulation.first()).or(proxies.first());
+        let by_rank = || alone.into_iter().chain(&encapsulation).chain(&proxies);
+        let speed = by_rank().find(|claims| claims.is_clear()).or_else(|| by_rank().next());
         let counted = counted(networks);
         let clauses: Vec<_> = match speed {
             Some(claims) => headline(claims, counted).into_iter().chain(routed(networks)).collect(),
@@ -50,7 +54,7 @@ impl Finding {
                 .collect(),
         };
         let mut details = Vec::new();
-        if let Some(claims) = speed {
+        if let Some(claims) = speed.filter(|claims| claims.is_clear()) {
             details.extend(claims.rest(&FOREMOST, ROOM));
         }
         let mode = proxies.first().map(|claims| claims.cell.mode);
@@ -62,7 +66,8 @@ impl Finding {
         let sentence = match (clauses.as_slice(), growth) {
             ([], Some(growth)) => growth,
             ([], None) => {
-                "Nothing is compared: there is one cell only, or every round has failed.".to_owned()
+                "Nothing is compared: there are no two cells of which the same rounds have succeeded."
+                    .to_owned()
             }
             (clauses, growth) => {
                 details.extend(growth);
@@ -87,13 +92,14 @@ fn cells(all: &[Series], claims: impl Fn(Cell, &[Series]) -> Claims) -> Vec<Clai
 /// `VXLAN costs 31% of small-packet rate here with ebpf-xdp, and adds 50 bytes to each packet`.
 fn headline(claims: &Claims, counted: Option<String>) -> Vec<String> {
     let is_encapsulation = claims.who == VXLAN;
-    let (with, than) = (claims.with(), claims.than);
+    let (with, than) = (claims.with(), &claims.than);
     let verbs = claims.foremost(&FOREMOST, ROOM).verbs();
     if verbs.is_empty() {
+        let why: Vec<_> = claims.reserves().collect();
         let unclear = format!(
-            "Between {} and {than} no difference of speed is clear here {with}: too few rounds, or \
-             too noisy to tell",
-            claims.who
+            "Between {} and {than} no difference of speed is clear here {with}, {}",
+            claims.who,
+            why.join("; ")
         );
         let counted = counted.map(|bytes| format!("{VXLAN} {bytes}"));
         return [unclear].into_iter().chain(counted).collect();

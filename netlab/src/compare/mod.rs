@@ -194,10 +194,7 @@ pub fn run(
     mut watch: impl FnMut(Event),
 ) -> Result<Comparison, CompareError> {
     options.check()?;
-    let missing = netlink::missing_privileges()?;
-    if !missing.is_empty() {
-        return Err(CompareError::Privileges(missing));
-    }
+    check_privileges()?;
     let mut builder = tokio::runtime::Builder::new_multi_thread();
     let runtime = builder.worker_threads(2).enable_all().build().map_err(CompareError::Runtime)?;
     runtime.block_on(probe::all(options))?;
@@ -231,4 +228,14 @@ pub fn run(
         scaling,
         networks,
     })
+}
+
+/// Refuses a process that cannot build labs.
+///
+/// # Errors
+///
+/// [`CompareError::Privileges`].
+pub fn check_privileges() -> Result<(), CompareError> {
+    let missing = netlink::missing_privileges()?;
+    if missing.is_empty() { Ok(()) } else { Err(CompareError::Privileges(missing)) }
 }

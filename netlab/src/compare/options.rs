@@ -4,7 +4,7 @@ use std::{fmt, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-use super::{plan, traffic::Flood, workload::Workload};
+use super::{plan, result::LEAST_PAIRS, traffic::Flood, workload::Workload};
 use crate::{
     lab::{
         Hook, Mode,
@@ -172,7 +172,7 @@ pub enum Refusal {
     /// Too few or too many rounds.
     #[error(
         "--rounds {0} does not do: 1 to {MAX_ROUNDS} can be measured, and it takes \
-         {DEFAULT_ROUNDS} for intervals that say something"
+         {LEAST_PAIRS} for a verdict"
     )]
     Rounds(u32),
     /// Too short or too long.
@@ -220,6 +220,9 @@ impl Options {
         } else if !self.properties && plan::scaled(self).is_empty() {
             return Err(Refusal::Empty);
         }
+        if !(1..=MAX_SERVICES).contains(&self.services) {
+            return Err(Refusal::Services(self.services));
+        }
         let is_number = |services: &u32| (1..=MAX_SERVICES).contains(services);
         if !self.scaling.iter().all(is_number) || !self.scaling.is_sorted_by(|a, b| a < b) {
             return Err(Refusal::Scaling);
@@ -229,9 +232,6 @@ impl Options {
         }
         if !(DURATIONS[0]..=DURATIONS[1]).contains(&self.duration) {
             return Err(Refusal::Duration(self.duration));
-        }
-        if !(1..=MAX_SERVICES).contains(&self.services) {
-            return Err(Refusal::Services(self.services));
         }
         if !(1..=u32::from(Flood::MOST)).contains(&self.flows) {
             return Err(Refusal::Flows(self.flows));

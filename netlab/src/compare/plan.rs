@@ -38,6 +38,12 @@ impl Cell {
         (self.proxy != Proxy::None).then_some(Self { proxy: Proxy::None, ..self })
     }
 
+    /// Whether a proxy answers here, and another than this one.
+    #[must_use]
+    pub fn is_beside(self, proxy: Proxy) -> bool {
+        self.proxy != Proxy::None && self.proxy != proxy
+    }
+
     /// The same proxy over host-gw: what encapsulation costs. None of itself.
     #[must_use]
     pub fn without_encapsulation(self) -> Option<Self> {

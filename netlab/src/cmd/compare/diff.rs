@@ -108,6 +108,7 @@ const fn base(base: Base) -> &'static str {
     match base {
         Base::None => "none",
         Base::HostGw => "host-gw",
+        Base::First => "first proxy",
         Base::Veth => "veth",
         Base::Forward => "forward",
         Base::Least => "least Services",

@@ -57,6 +57,7 @@ fn read(path: &Path) -> anyhow::Result<Comparison> {
 fn measure(args: CompareArgs) -> anyhow::Result<Comparison> {
     let options = options(args)?;
     options.check()?;
+    compare::check_privileges()?;
     let stop = Stop::default();
     ask_at_signal(&stop)?;
     let mut progress = Progress::new(&options);
@@ -78,7 +79,9 @@ fn options(args: CompareArgs) -> anyhow::Result<Options> {
         properties: asked(Workload::Properties),
         mtu: args.mtu,
         rounds: args.rounds,
-        duration: duration.with_context(|| format!("--duration {} does not do", args.duration))?,
+        duration: duration.ok().with_context(|| {
+            format!("--duration {:e} does not do: it is a number of seconds", args.duration)
+        })?,
         local: args.local,
     })
 }

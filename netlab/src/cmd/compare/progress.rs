@@ -1,6 +1,6 @@
 //! How far a comparison is, on stderr.
 
-use std::{io::IsTerminal as _, time::Duration};
+use std::{io::IsTerminal as _, num::NonZeroUsize, thread::available_parallelism, time::Duration};
 
 use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
 use netlab::compare::{
@@ -23,98 +23,133 @@ const PROGRAM: Duration = Duration::from_millis(100);
 const SERVICE: Duration = Duration::from_micros(500);
 
 /// A bar on a terminal, a line at the start elsewhere.
-pub(super) struct Progress(ProgressBar);
+pub(super) struct Progress {
+    bar: ProgressBar,
+    estimate: Estimate,
+}
+
+/// How long the parts take, in their order.
+#[derive(Clone, Copy)]
+struct Estimate {
+    networks: Duration,
+    labs: Duration,
+    turns: Duration,
+    scaling: Duration,
+}
+
+impl Estimate {
+    fn of(options: &Options) -> Self {
+        let labs = plan::labs(options).len();
+        let turns = plan::turns(options);
+        let floods = turns.iter().filter(|turn| turn.workload.is_flood()).count();
+        let all: u32 = options.scaling.iter().sum();
+        let steps = options.scaling.len();
+        let programming = PROGRAM + SERVICE * all / count(steps).max(1);
+        let passes = count(plan::scaled(options).len() * steps) * (options.rounds + 1);
+        Self {
+            networks: if options.properties { NETWORKS } else { Duration::ZERO },
+            labs: (LAB + NEW_SERVICE * options.services) * count(labs),
+            turns: (options.duration + TURN) * count(turns.len()) + FLOOD * count(floods),
+            scaling: (scaling::turn(options) + programming) * passes,
+        }
+    }
+
+    fn total(&self) -> Duration {
+        self.networks + self.labs + self.turns + self.scaling
+    }
+}
 
 impl Progress {
-    /// Says how long it will take.
+    /// Says how long it will take, and whether this is a good time for it.
     pub fn new(options: &Options) -> Self {
-        let all_turns = plan::turns(options);
-        let turns = all_turns.len();
-        let labs = plan::labs(options).len();
-        let rounds = options.rounds + 1;
-        let mut parts = Vec::new();
-        let mut longest = Duration::ZERO;
-        if options.properties {
-            parts.push(format!("the packets of {} pod networks", options.modes.len()));
-            longest += NETWORKS;
-        }
-        if labs > 0 {
-            parts.push(format!("{labs} labs"));
-            longest += (LAB + NEW_SERVICE * options.services) * count(labs);
-        }
-        if turns > 0 {
-            let each = options.duration.as_secs_f64();
-            let rounds = options.rounds + plan::UNCOUNTED_ROUNDS;
-            parts.push(format!("{turns} turns of {each} s in {rounds} rounds"));
-            let floods = all_turns.iter().filter(|turn| turn.workload.is_flood()).count();
-            longest += (options.duration + TURN) * count(turns) + FLOOD * count(floods);
-        }
-        let scaled = plan::scaled(options).len() * options.scaling.len();
-        if scaled > 0 {
-            parts.push(format!("{scaled} steps of Services, {rounds} times each"));
-            let all: u32 = options.scaling.iter().sum();
-            let programming = PROGRAM + SERVICE * all / count(options.scaling.len());
-            longest += (scaling::turn(options) + programming) * count(scaled) * rounds;
-        }
-        if scaled == 0 && !options.scaling.is_empty() {
+        let estimate = Estimate::of(options);
+        eprintln!("netlab: {}: about {}", parts(options), HumanDuration(estimate.total()));
+        if plan::scaled(options).is_empty() && !options.scaling.is_empty() {
             eprintln!("netlab: scaling is left out: it needs a proxy that answers node ports");
         }
-        eprintln!("netlab: {}: about {}", parts.join(", "), HumanDuration(longest));
-        if !std::io::stderr().is_terminal() {
-            return Self(ProgressBar::hidden());
+        let (load, cores) = busy();
+        if load > cores / 2.0 {
+            eprintln!(
+                "netlab: this machine is busy (load {load:.1} on {cores:.0} cores): intervals \
+                 will be wide"
+            );
         }
-        let bar = ProgressBar::new(0);
-        let style = "{bar:30} {pos}/{len}  {elapsed} of about {duration}  {wide_msg}";
+        if !std::io::stderr().is_terminal() {
+            return Self { bar: ProgressBar::hidden(), estimate };
+        }
+        let bar = ProgressBar::new(millis(estimate.total()));
+        let style = "{bar:24} {elapsed} of about {prefix}  {wide_msg}";
         if let Ok(style) = ProgressStyle::with_template(style) {
             bar.set_style(style);
         }
+        bar.set_prefix(HumanDuration(estimate.total()).to_string());
         bar.enable_steady_tick(Duration::from_millis(200));
-        Self(bar)
+        Self { bar, estimate }
     }
 
     /// Shows what is going on.
     pub fn tell(&mut self, event: Event) {
+        let Estimate { networks, labs, turns, scaling } = self.estimate;
         match event {
             Event::Inspecting { mode, underlay, at, of } => {
-                self.count(at, of);
-                self.0.set_message(format!("packets of {mode}, underlay {underlay}"));
-            }
-            Event::Scaling { services, round, at, of } => {
-                if at == 0 {
-                    self.0.reset();
-                }
-                self.count(at, of);
-                self.0.set_message(format!("{}: {services} Services", named(round)));
+                self.show(Duration::ZERO, networks, at, of);
+                self.bar.set_message(format!("packets of {mode}, underlay {underlay}"));
             }
             Event::Building { cell, at, of } => {
-                if at == 0 {
-                    self.0.reset();
-                }
-                self.count(at, of);
-                self.0.set_message(format!("building {cell}"));
+                self.show(networks, labs, at, of);
+                self.bar.set_message(format!("building {cell}"));
             }
-            Event::Turn { turn, at, of } => {
-                if at == 0 {
-                    // Labs are built at another pace than turns pass.
-                    self.0.reset();
-                }
-                self.count(at, of);
-                let Turn { stage, workload, place } = turn;
-                self.0.set_message(format!("{stage}: {workload}, {place}"));
+            Event::Turn { turn: Turn { stage, workload, place }, at, of } => {
+                self.show(networks + labs, turns, at, of);
+                self.bar.set_message(format!("{stage}: {workload}, {place}"));
             }
-            Event::Removing => self.0.set_message("removing the labs"),
+            Event::Scaling { services, round, at, of } => {
+                self.show(networks + labs + turns, scaling, at, of);
+                self.bar.set_message(format!("{}: {services} Services", named(round)));
+            }
+            Event::Removing => self.bar.set_message("removing the labs"),
         }
     }
 
     /// Leaves the terminal to others.
     pub fn finish(self) {
-        self.0.finish_and_clear();
+        self.bar.finish_and_clear();
     }
 
-    fn count(&self, at: usize, of: usize) {
-        self.0.set_length(of as u64);
-        self.0.set_position(at as u64);
+    /// So many steps of a part are over, which begins when all before has taken `before`.
+    fn show(&self, before: Duration, part: Duration, at: usize, of: usize) {
+        self.bar.set_position(millis(before + part * count(at) / count(of).max(1)));
     }
+}
+
+/// What will be done, in a few words.
+fn parts(options: &Options) -> String {
+    let labs = plan::labs(options).len();
+    let turns = plan::turns(options).len();
+    let steps = plan::scaled(options).len() * options.scaling.len();
+    let rounds = options.rounds + plan::UNCOUNTED_ROUNDS;
+    let passes = options.rounds + 1;
+    let each = options.duration.as_secs_f64();
+    let networks = options.modes.len();
+    let parts = [
+        options.properties.then(|| format!("the packets of {networks} pod networks")),
+        (labs > 0).then(|| format!("{labs} labs")),
+        (turns > 0).then(|| format!("{turns} turns of {each} s in {rounds} rounds")),
+        (steps > 0).then(|| format!("{steps} steps of Services, {passes} times each")),
+    ];
+    parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
+}
+
+/// Processes that run or want to, of the last minute, and cores; no load where nobody says.
+fn busy() -> (f64, f64) {
+    let load = std::fs::read_to_string("/proc/loadavg").ok();
+    let load = load.and_then(|text| text.split(' ').next()?.parse().ok()).unwrap_or(0.0);
+    let cores = available_parallelism().map_or(1, NonZeroUsize::get);
+    (load, f64::from(count(cores)))
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 fn named(round: u32) -> String {

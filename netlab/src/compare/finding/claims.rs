@@ -5,6 +5,7 @@ use crate::compare::{
     plan::Cell,
     result::{Measure, Measured, Ratio, Series},
     standing::Standing,
+    statistics::Estimate,
     workload::Workload,
 };
 
@@ -19,7 +20,7 @@ pub(super) struct Claims {
     /// Who costs it: `VXLAN`, or a proxy.
     pub who: String,
     /// Without whom it would be otherwise.
-    pub than: &'static str,
+    pub than: String,
     all: Vec<(Workload, Told)>,
 }
 
@@ -34,8 +35,10 @@ enum Told {
     Takes(String),
     /// `12% of bulk throughput` come on top.
     Gains(String),
-    /// What nothing can be said of.
-    Not(String),
+    /// What nothing can be said of: there is too much noise.
+    Noisy(String),
+    /// Or too few rounds.
+    TooFew(String),
     /// What tells of the load rather than of either side.
     Bound(String),
     /// Where packets are lost, so that it is not the same work.
@@ -46,13 +49,20 @@ impl Claims {
     /// What encapsulation costs, of what was measured in all cells.
     pub fn encapsulation(cell: Cell, all: &[Series]) -> Self {
         let all = told(cell, cell.without_encapsulation(), all, |measured| measured.to_host_gw);
-        Self { cell, who: VXLAN.to_owned(), than: "host-gw", all }
+        Self { cell, who: VXLAN.to_owned(), than: "host-gw".to_owned(), all }
     }
 
     /// What the proxy costs, of what was measured in all cells.
     pub fn proxy(cell: Cell, all: &[Series]) -> Self {
         let all = told(cell, cell.without_proxy(), all, |measured| measured.to_none);
-        Self { cell, who: cell.proxy.to_string(), than: "no proxy", all }
+        Self { cell, who: cell.proxy.to_string(), than: "no proxy".to_owned(), all }
+    }
+
+    /// What the proxy costs that another would not.
+    pub fn contest(cell: Cell, first: Proxy, all: &[Series]) -> Self {
+        let base = Some(Cell { proxy: first, ..cell });
+        let all = told(cell, base, all, |measured| measured.to_first);
+        Self { cell, who: cell.proxy.to_string(), than: first.to_string(), all }
     }
 
     /// Whether there is nothing to say, not even that it is unclear.
@@ -95,16 +105,25 @@ impl Claims {
         let verbs = self.verbs();
         let clear = (!verbs.is_empty()).then(|| join(&verbs));
         let parts: Vec<_> = clear.into_iter().chain(self.reserves()).collect();
-        let (who, with, than) = (&self.who, self.with(), self.than);
+        let (who, with, than) = (&self.who, self.with(), &self.than);
         (!parts.is_empty()).then(|| format!("{who} {with}, against {than}: {}.", parts.join("; ")))
     }
 
+    /// Whether anything of it is clear.
+    pub fn is_clear(&self) -> bool {
+        self.all.iter().any(|(_, told)| told.is_clear())
+    }
+
     /// What is not claimed, by why.
-    fn reserves(&self) -> impl Iterator<Item = String> {
+    pub fn reserves(&self) -> impl Iterator<Item = String> {
         type Of = fn(&Told) -> Option<&str>;
-        let reasons: [(&str, Of); 3] = [
+        let reasons: [(&str, Of); 4] = [
             ("too noisy to tell", |told| match told {
-                Told::Not(subject) => Some(subject),
+                Told::Noisy(subject) => Some(subject),
+                _ => None,
+            }),
+            ("too few rounds to tell", |told| match told {
+                Told::TooFew(subject) => Some(subject),
                 _ => None,
             }),
             ("bound by the load itself in both", |told| match told {
@@ -180,8 +199,7 @@ fn tell(
     let measured = series.measures.first()?;
     let ratio = ratio(measured)?;
     let subject = subject(series.workload, measured.measure);
-    let percent = (ratio.estimate.median - 1.0).abs() * 100.0;
-    let percent = if percent < 10.0 { format!("{percent:.1}%") } else { format!("{percent:.0}%") };
+    let percent = percent(&ratio.estimate);
     let more_is_better = measured.measure.more_is_better();
     let told = match Standing::beside(base, series, measured.measure, &ratio) {
         Standing::Lossy => Told::Lossy(subject),
@@ -190,9 +208,21 @@ fn tell(
         Standing::Better if more_is_better => Told::Gains(format!("{percent} of {subject}")),
         Standing::Worse => Told::Adds(format!("{percent} to {subject}")),
         Standing::Better => Told::Takes(format!("{percent} off {subject}")),
-        Standing::Unclear | Standing::TooFew => Told::Not(subject),
+        Standing::Unclear => Told::Noisy(subject),
+        Standing::TooFew => Told::TooFew(subject),
     };
     Some((series.workload, told))
+}
+
+/// How far it is off 1; where the interval is longer than that, the least that it may be.
+fn percent(Estimate { median, low, high }: &Estimate) -> String {
+    let is_wide = high - low > (median - 1.0).abs();
+    let least = if *median > 1.0 { *low } else { *high };
+    let off = |value: f64| match (value - 1.0).abs() * 100.0 {
+        part if part < 10.0 => format!("{part:.1}%"),
+        part => format!("{part:.0}%"),
+    };
+    if is_wide { format!("at least {}", off(least)) } else { off(*median) }
 }
 
 fn subject(workload: Workload, measure: Measure) -> String {

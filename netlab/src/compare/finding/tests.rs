@@ -79,6 +79,31 @@ fn with_one_mode_it_is_what_a_proxy_costs() {
 }
 
 #[test]
+fn without_a_network_alone_proxies_are_set_beside_the_first() {
+    let all = judged(vec![
+        rates(Mode::HostGw, Proxy::EbpfTc, &[Some(1000); 7]),
+        rates(Mode::HostGw, Proxy::Nftables, &[Some(760); 7]),
+    ]);
+    assert_eq!(
+        Finding::of(&all, &[], &[]).sentence,
+        "nftables costs 24% of connection rate here over host-gw, against ebpf-tc."
+    );
+}
+
+#[test]
+fn of_a_wide_interval_the_least_is_claimed() {
+    let rounds = [1210, 1220, 1230, 1230, 1230, 2400, 2490].map(Some);
+    let all = judged(vec![
+        rates(Mode::HostGw, Proxy::Iptables, &rounds),
+        rates(Mode::HostGw, Proxy::None, &[Some(1000); 7]),
+    ]);
+    assert_eq!(
+        Finding::of(&all, &[], &[]).sentence,
+        "iptables gains at least 21% of connection rate here over host-gw, against no proxy."
+    );
+}
+
+#[test]
 fn what_the_load_bounds_on_both_sides_is_not_claimed() {
     let pps = |mode, rate, generator_bound| {
         let series = rates(mode, Proxy::None, &[Some(rate); 7]);
@@ -114,7 +139,7 @@ fn what_drops_packets_is_not_claimed_whoever_drops() {
     };
     let said = |host_gw, vxlan| {
         let all = judged(vec![pps(Mode::HostGw, host_gw), pps(Mode::Vxlan, vxlan)]);
-        Finding::of(&all, &[], &[]).details.concat()
+        Finding::of(&all, &[], &[]).sentence
     };
     let lossy = "packets are lost: small-packet rate from random ports";
     for (host_gw, vxlan) in [(20, 0), (0, 20)] {
@@ -132,8 +157,8 @@ fn what_is_not_clear_is_not_claimed() {
     let finding = Finding::of(&all, &[], &[network(Mode::Vxlan, 50, true)]);
     assert_eq!(
         finding.sentence,
-        "Between VXLAN and host-gw no difference of speed is clear here without a proxy: too few \
-         rounds, or too noisy to tell; VXLAN adds 50 bytes to each packet."
+        "Between VXLAN and host-gw no difference of speed is clear here without a proxy, too few \
+         rounds to tell: connection rate; VXLAN adds 50 bytes to each packet."
     );
     let alone = judged(vec![rates(Mode::HostGw, Proxy::None, &[Some(1); 7])]);
     assert!(Finding::of(&alone, &[], &[]).sentence.starts_with("Nothing is compared"));
@@ -166,6 +191,7 @@ fn vxlan(proxy: Proxy, workload: Workload, median: f64, verdict: Verdict) -> Ser
         estimate: None,
         to_none: None,
         to_host_gw: Some(ratio(median, verdict)),
+        to_first: None,
         to_veth: None,
         to_forward: None,
     }];

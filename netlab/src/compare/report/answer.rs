@@ -57,8 +57,8 @@ pub(super) fn encapsulation(comparison: &Comparison) -> Option<Markup> {
             h2 { "What VXLAN costs" }
             p {
                 "Each mark is VXLAN beside host-gw, round by round: the median of the ratios, "
-                "with its 95% interval. Left of the line VXLAN is worse, right of it it is "
-                "better: latencies are turned round, so that this holds for them too. An "
+                "with its 95% interval. Left of the line VXLAN is worse, to the right better: "
+                "latencies are turned round, so that this holds for them too. An "
                 "interval that touches the line allows no claim, and its mark is pale."
             }
             (how_to_read())
@@ -283,7 +283,7 @@ fn dot(series: &Series, measured: &Measured, ratio: &Ratio, standing: Standing) 
     Dot {
         look: Look::of_mode(series.cell.mode),
         estimate: speed(measured, ratio),
-        value: format!("{} {mark}{bound}", change(ratio)).trim_end().to_owned(),
+        value: format!("{} {mark}{bound}", change(ratio, standing)).trim_end().to_owned(),
         words,
         says: standing.says(),
     }
@@ -321,7 +321,12 @@ impl Told {
         let (workload, mode) = (series.workload, series.cell.mode);
         let off = ratio.estimate.median.ln().abs();
         let subject = subject(workload, measured.measure);
-        place.push(Said { workload, mode, off, change: format!("{subject}: {}", change(ratio)) });
+        place.push(Said {
+            workload,
+            mode,
+            off,
+            change: format!("{subject}: {}", change(ratio, standing)),
+        });
     }
 
     fn sentence(&self, against: Against) -> String {

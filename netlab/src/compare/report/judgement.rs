@@ -7,6 +7,7 @@ use crate::{
         options::Proxy,
         plan::Cell,
         result::{Comparison, Measure, Measured, Ratio, Series},
+        standing::Standing,
         workload::Workload,
     },
     lab::Mode,
@@ -27,8 +28,8 @@ pub(super) fn main(series: &Series) -> Option<&Measured> {
     series.measures.first()
 }
 
-/// By how much a ratio is off 1: `31% less`.
-pub(super) fn change(ratio: &Ratio) -> String {
+/// By how much a ratio is off 1, and which way: `31% less`, or `31% worse` where that may be said.
+pub(super) fn change(ratio: &Ratio, standing: Standing) -> String {
     let part = ratio.estimate.median - 1.0;
     let by = match part.abs() {
         _ if ratio.estimate.median >= 2.0 => {
@@ -37,7 +38,13 @@ pub(super) fn change(ratio: &Ratio) -> String {
         part if part < 0.1 => format!("{:.1}%", part * 100.0),
         part => format!("{:.0}%", part * 100.0),
     };
-    format!("{by} {}", if part < 0.0 { "less" } else { "more" })
+    let way = match standing {
+        Standing::Better => "better",
+        Standing::Worse => "worse",
+        _ if part < 0.0 => "less",
+        _ => "more",
+    };
+    format!("{by} {way}")
 }
 
 /// The name of what the measure of a workload tells.

@@ -15,7 +15,7 @@ use super::{
     table,
 };
 use crate::compare::{
-    result::{Comparison, LimitKind, Measure, Measured, Ratio, Series, Verdict},
+    result::{Comparison, LimitKind, Measure, Measured, Ratio, Series, Verdict, first_proxy},
     statistics::Estimate,
     wording::{self, count, number, quantity},
     workload::Workload,
@@ -188,7 +188,7 @@ pub(super) fn tables(comparison: &Comparison) -> Markup {
             }
             @for workload in &comparison.conditions.options.workloads {
                 @let all = of_workload(comparison, *workload);
-                @if !all.is_empty() { (of(*workload, &all)) }
+                @if !all.is_empty() { (of(comparison, *workload, &all)) }
             }
         }
     }
@@ -197,13 +197,15 @@ pub(super) fn tables(comparison: &Comparison) -> Markup {
 /// One of a measure's ratios.
 type OfMeasured = fn(&Measured) -> Option<Ratio>;
 
-fn of(workload: Workload, all: &[&Series]) -> Markup {
+fn of(comparison: &Comparison, workload: Workload, all: &[&Series]) -> Markup {
     let measures = Measure::of_workload(workload);
     let Some((first, others)) = measures.split_first() else { return html! {} };
     let bulk = matches!(workload, Workload::Bulk | Workload::Bulk4);
-    let ratio_columns: [(&str, OfMeasured); 4] = [
+    let to_first = first_proxy(&comparison.series).map(|proxy| format!("to {proxy}"));
+    let ratio_columns: [(&str, OfMeasured); 5] = [
         ("to no proxy", |m| m.to_none),
         ("to host-gw", |m| m.to_host_gw),
+        (to_first.as_deref().unwrap_or_default(), |m| m.to_first),
         ("to the load's ceiling", |m| m.to_veth),
         ("to bare forwarding", |m| m.to_forward),
     ];

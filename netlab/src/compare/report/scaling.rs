@@ -30,6 +30,8 @@ pub(super) fn services(comparison: &Comparison) -> Option<Markup> {
     let mut proxies: Vec<Proxy> = steps.iter().map(|step| step.proxy).collect();
     proxies.sort_unstable();
     proxies.dedup();
+    let mut modes: Vec<_> = steps.iter().map(|step| step.mode).collect();
+    modes.dedup();
     (!steps.is_empty()).then(|| {
         html! {
             section id="services" {
@@ -38,7 +40,7 @@ pub(super) fn services(comparison: &Comparison) -> Option<Markup> {
                     "What the first connection pays for the number of Services that there are, "
                     "and how long it takes until both nodes have them all."
                 }
-                (latency::legend(&comparison.conditions.options.modes, &proxies))
+                (latency::legend(&modes, &proxies))
                 div class="plots" { (first_byte(steps)) (programming(steps)) }
                 (table("Services", &SERVICES.map(str::to_owned), &steps.iter().map(step).collect::<Vec<_>>()))
             }
@@ -86,7 +88,7 @@ fn programming(steps: &[Step]) -> Markup {
     let caption = match times.as_slice() {
         [quick, .., slow] => format!(
             "From when the Services were written down to when both nodes had them, the median of \
-             all passes: {most} Services take from {} to {}.",
+             all passes, coming from the number before, and the fewest from the most: {most} Services take from {} to {}.",
             told(quick),
             told(slow)
         ),

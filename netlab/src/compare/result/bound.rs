@@ -20,6 +20,7 @@ pub fn limited(mut limits: Vec<Limit>) -> Vec<Limit> {
                 estimate: Estimate::of(&there),
                 to_none: None,
                 to_host_gw: None,
+                to_first: None,
                 to_veth: None,
                 to_forward: None,
             }

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::series::Series;
 use crate::compare::{
+    options::Proxy,
     plan::Cell,
     statistics::{Estimate, ratios},
     usage::Usage,
@@ -48,6 +49,8 @@ pub struct Measured {
     pub to_none: Option<Ratio>,
     /// To the same proxy over host-gw; nothing where that was not measured.
     pub to_host_gw: Option<Ratio>,
+    /// To the first of the proxies, over the same network; nothing of that itself, and of none.
+    pub to_first: Option<Ratio>,
     /// To the load's own ceiling; nothing where that was not measured.
     pub to_veth: Option<Ratio>,
     /// To bare forwarding by XDP; nothing where that was not measured.
@@ -161,11 +164,18 @@ pub fn judged(mut all: Vec<Series>) -> Vec<Series> {
     all
 }
 
+/// The first of those that answer node ports.
+#[must_use]
+pub fn first_proxy<'a>(all: impl IntoIterator<Item = &'a Series>) -> Option<Proxy> {
+    all.into_iter().map(|series| series.cell.proxy).find(|proxy| *proxy != Proxy::None)
+}
+
 fn judge(series: &Series, all: &[Series]) -> Vec<Measured> {
     let find = |cell: Option<Cell>| {
         let cell = cell?;
         all.iter().find(|other| other.workload == series.workload && other.cell == cell)
     };
+    let first = first_proxy(all).filter(|first| series.cell.is_beside(*first));
     let measured = |measure: &Measure| {
         let measure = *measure;
         let values = series.values(measure);
@@ -176,6 +186,7 @@ fn judge(series: &Series, all: &[Series]) -> Vec<Measured> {
             estimate: Estimate::of(&there),
             to_none: to(series.cell.without_proxy()),
             to_host_gw: to(series.cell.without_encapsulation()),
+            to_first: to(first.map(|proxy| Cell { proxy, ..series.cell })),
             to_veth: None,
             to_forward: None,
         }
@@ -186,7 +197,7 @@ fn judge(series: &Series, all: &[Series]) -> Vec<Measured> {
 #[cfg(test)]
 pub(in crate::compare) mod tests {
     use super::{super::Round, *};
-    use crate::{compare::options::Proxy, lab::Mode};
+    use crate::lab::Mode;
 
     /// A series of connections at these rates; none is a round that failed.
     pub fn rates(mode: Mode, proxy: Proxy, rates: &[Option<u32>]) -> Series {
@@ -224,6 +235,14 @@ pub(in crate::compare) mod tests {
         assert_eq!(verdict(&[0.9, 1.1, 0.9, 1.1, 0.9, 1.1, 1.1]), Some(Verdict::Unclear));
         assert_eq!(verdict(&[1.1; 5]), Some(Verdict::TooFew));
         assert_eq!(verdict(&[]), None);
+    }
+
+    #[test]
+    fn proxies_are_set_beside_the_first_of_them() {
+        let cells = [Proxy::None, Proxy::EbpfTc, Proxy::Nftables];
+        let all = judged(cells.map(|proxy| rates(Mode::HostGw, proxy, &[Some(100); 7])).into());
+        let to_first = all.iter().map(|series| series.measures[0].to_first.is_some());
+        assert_eq!(to_first.collect::<Vec<_>>(), [false, false, true]);
     }
 
     #[test]

@@ -21,7 +21,7 @@ use crate::lab::Mode;
 pub use bound::{BOUND, beside, limited};
 #[cfg(test)]
 pub(super) use measure::tests::rates;
-pub use measure::{LEAST_PAIRS, Measure, Measured, Ratio, Verdict, judged};
+pub use measure::{LEAST_PAIRS, Measure, Measured, Ratio, Verdict, first_proxy, judged};
 pub use series::{LOSSY, Limit, LimitKind, Metered, Round, Series, loss};
 
 /// Version of the JSON.

@@ -52,17 +52,22 @@ fn conditions(comparison: &Comparison) -> String {
         (all, ports) => format!("{all} Services, {ports} of them with a node port"),
     };
     let place = if options.local { "the dialled node" } else { "the other node" };
+    let rounds = match options.workloads.is_empty() && options.scaling.is_empty() {
+        true => String::new(),
+        false => {
+            let each = options.duration.as_secs_f64();
+            format!("; {} rounds of {each} s after a warm-up", options.rounds)
+        }
+    };
     let mut text = format!(
         "Linux {}, {} cores{}, load {:.2}; netlab {}\n\
-         MTU {}, {services}, pod on {place}; {} rounds of {} s after a warm-up\n",
+         MTU {}, {services}, pod on {place}{rounds}\n",
         machine.kernel,
         machine.cores,
         if machine.model.is_empty() { String::new() } else { format!(" of {}", machine.model) },
         machine.load,
         conditions.netlab,
         options.mtu,
-        options.rounds,
-        options.duration.as_secs_f64(),
     );
     // Most cells have the same offloads, so they are told once.
     let mut on: BTreeMap<String, Vec<String>> = BTreeMap::new();

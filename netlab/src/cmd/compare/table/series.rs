@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use netlab::compare::{
     result::{
         Comparison, LEAST_PAIRS, LOSSY, Limit, LimitKind, Measure, Measured, Ratio, Round, Series,
-        Verdict, loss,
+        Verdict, first_proxy, loss,
     },
     statistics::{Estimate, median},
     traffic::Flood,
@@ -21,6 +21,14 @@ pub(super) fn section(workload: Workload, all: &[&Series], limits: &[&Limit]) ->
     let Some((main, others)) = measures.split_first() else { return String::new() };
     let mut header = vec!["CELL".to_owned(), heading(*main).to_owned(), "TO NONE".to_owned()];
     header.push("TO HOST-GW".to_owned());
+    let is_beside =
+        |series: &&Series| series.measures.first().is_some_and(|m| m.to_first.is_some());
+    let first =
+        all.iter().any(|series| is_beside(series)).then(|| first_proxy(all.iter().copied()));
+    let first = first.flatten();
+    if let Some(first) = first {
+        header.push(format!("TO {}", first.to_string().to_uppercase()));
+    }
     if workload.is_flood() {
         header.extend(["TO FORWARD", "ns OVER VETH"].map(str::to_owned));
     }
@@ -43,10 +51,10 @@ pub(super) fn section(workload: Workload, all: &[&Series], limits: &[&Limit]) ->
     let ceiling = limits.iter().find(|limit| limit.kind == LimitKind::Veth);
     let ceiling = ceiling.map_or(&[][..], |limit| &limit.rounds);
     for row in all.iter().map(|series| Row::of_series(series)) {
-        table.add_row(row.cells(workload, ceiling, failures));
+        table.add_row(row.cells(workload, ceiling, first.is_some(), failures));
     }
     for row in limits.iter().map(|limit| Row::of_limit(limit)) {
-        table.add_row(row.cells(workload, ceiling, failures));
+        table.add_row(row.cells(workload, ceiling, first.is_some(), failures));
     }
     let lines: Vec<_> = table.lines().map(|line| line.trim_end().to_owned()).collect();
     let rounds = all.iter().flat_map(|series| &series.rounds);
@@ -96,13 +104,22 @@ impl<'a> Row<'a> {
         Self { place, measures: &limit.measures, rounds: &limit.rounds, metered }
     }
 
-    fn cells(self, workload: Workload, ceiling: &[Round], failures: bool) -> Vec<String> {
+    fn cells(
+        self,
+        workload: Workload,
+        ceiling: &[Round],
+        first: bool,
+        failures: bool,
+    ) -> Vec<String> {
         let mut measures = self.measures.iter();
         let main = measures.next();
         let mut row = vec![self.place];
         row.push(interval(main));
         row.push(ratio(main.and_then(|main| main.to_none)));
         row.push(ratio(main.and_then(|main| main.to_host_gw)));
+        if first {
+            row.push(ratio(main.and_then(|main| main.to_first)));
+        }
         if workload.is_flood() {
             row.push(ratio(main.and_then(|main| main.to_forward)));
             row.push(over(self.rounds, ceiling));
@@ -205,14 +222,15 @@ pub(in crate::cmd::compare) const fn heading(measure: Measure) -> &'static str {
 /// How to read the tables.
 pub(super) fn legend(comparison: &Comparison) -> String {
     let mut text = "Medians of rounds with 95% bootstrap intervals. TO NONE: ratio to the same \
-         network without a proxy; TO HOST-GW: to the same\nproxy over host-gw; both of the first \
-         column's numbers, round by round. CPU: of the whole machine, other programs too.\nBPF: \
+         network without a proxy; TO HOST-GW: to the same\nproxy over host-gw; TO a proxy: to that over \
+         the same network; all of the first column's numbers, round by round. CPU: of the whole machine, other programs too.\nBPF: \
          of both nodes' programs; node-1, node-2: of the kernel in softirqs, on packets of that \
          node; both in\none turn of their own, without an interval. RETRANSMITS: of a round, the median.\n"
         .to_owned();
     let verdicts = |wanted| {
         let all = comparison.series.iter().filter_map(|series| series.measures.first());
-        let mut ratios = all.flat_map(|main| [main.to_none, main.to_host_gw]).flatten();
+        let mut ratios =
+            all.flat_map(|main| [main.to_none, main.to_host_gw, main.to_first]).flatten();
         ratios.any(|ratio| ratio.verdict == wanted)
     };
     if verdicts(Verdict::Unclear) {
