@@ -216,7 +216,7 @@ fn bad_input_is_refused_before_anything_is_built() {
     for (args, words) in [
         (&["--workloads", "telepathy"][..], "invalid value 'telepathy' for '--workloads"),
         (&["--rounds", "0"], "--rounds 0 does not do"),
-        (&["--duration=-1"], "--duration -1 does not do"),
+        (&["--duration=-1"], "--duration -1.0 does not do"),
         (&["--duration", "0.01"], "--duration 0.01 does not do"),
         (&["--flows", "0"], "--flows 0 does not do: each flow is a source port"),
         (&["--flows", "64512"], "there can be 1 to 64511"),

@@ -80,7 +80,7 @@ fn options(args: CompareArgs) -> anyhow::Result<Options> {
         mtu: args.mtu,
         rounds: args.rounds,
         duration: duration.ok().with_context(|| {
-            format!("--duration {:e} does not do: it is a number of seconds", args.duration)
+            format!("--duration {:?} does not do: it is a number of seconds", args.duration)
         })?,
         local: args.local,
     })

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use netlab::compare::{
+    options::Proxy,
     result::{
         Comparison, LEAST_PAIRS, LOSSY, Limit, LimitKind, Measure, Measured, Ratio, Round, Series,
         Verdict, first_proxy, loss,
@@ -19,43 +20,12 @@ use crate::cmd::output;
 pub(super) fn section(workload: Workload, all: &[&Series], limits: &[&Limit]) -> String {
     let measures = Measure::of_workload(workload);
     let Some((main, others)) = measures.split_first() else { return String::new() };
-    let mut header = vec!["CELL".to_owned(), heading(*main).to_owned(), "TO NONE".to_owned()];
-    header.push("TO HOST-GW".to_owned());
-    let is_beside =
-        |series: &&Series| series.measures.first().is_some_and(|m| m.to_first.is_some());
-    let first =
-        all.iter().any(|series| is_beside(series)).then(|| first_proxy(all.iter().copied()));
-    let first = first.flatten();
-    if let Some(first) = first {
-        header.push(format!("TO {}", first.to_string().to_uppercase()));
-    }
-    if workload.is_flood() {
-        header.extend(["TO FORWARD", "ns OVER VETH"].map(str::to_owned));
-    }
-    header.extend(others.iter().map(|measure| heading(*measure).to_owned()));
-    let looked_at = match workload {
-        Workload::Bulk | Workload::Bulk4 => ["BPF us/MiB", "node-1 us/MiB", "node-2 us/MiB"],
-        _ => ["BPF ns/OP", "node-1 us/OP", "node-2 us/OP"],
-    };
-    header.push(if workload.is_udp() { "LOST %" } else { "RETRANSMITS" }.to_owned());
-    header.extend(looked_at.map(str::to_owned));
-    let has_failed = |round: &Round| matches!(round, Round::Failed { .. });
-    let mut rounds = all.iter().flat_map(|series| &series.rounds);
-    let failures =
-        rounds.any(has_failed) || limits.iter().flat_map(|limit| &limit.rounds).any(has_failed);
-    if failures {
-        header.push("FAILED".to_owned());
-    }
-    let header: Vec<_> = header.iter().map(String::as_str).collect();
-    let mut table = output::table(&header);
     let ceiling = limits.iter().find(|limit| limit.kind == LimitKind::Veth);
     let ceiling = ceiling.map_or(&[][..], |limit| &limit.rounds);
-    for row in all.iter().map(|series| Row::of_series(series)) {
-        table.add_row(row.cells(workload, ceiling, first.is_some(), failures));
-    }
-    for row in limits.iter().map(|limit| Row::of_limit(limit)) {
-        table.add_row(row.cells(workload, ceiling, first.is_some(), failures));
-    }
+    let rows = all.iter().map(|series| Row::of_series(series));
+    let rows = rows.chain(limits.iter().map(|limit| Row::of_limit(limit)));
+    let rows: Vec<_> = rows.map(|row| row.cells(workload, ceiling)).collect();
+    let table = filled(&header(workload, *main, others, first_proxy(all.iter().copied())), &rows);
     let lines: Vec<_> = table.lines().map(|line| line.trim_end().to_owned()).collect();
     let rounds = all.iter().flat_map(|series| &series.rounds);
     let (name, frames) = (wording::workload(workload), frames(workload, rounds));
@@ -76,6 +46,41 @@ pub(super) fn section(workload: Workload, all: &[&Series], limits: &[&Limit]) ->
     }
     text.push('\n');
     text
+}
+
+/// All columns that a workload may have.
+fn header(
+    workload: Workload,
+    main: Measure,
+    others: &[Measure],
+    first: Option<Proxy>,
+) -> Vec<String> {
+    let first = first.map_or_else(String::new, |first| first.to_string().to_uppercase());
+    let looked_at = match workload {
+        Workload::Bulk | Workload::Bulk4 => ["BPF us/MiB", "node-1 us/MiB", "node-2 us/MiB"],
+        _ => ["BPF ns/OP", "node-1 us/OP", "node-2 us/OP"],
+    };
+    let ratios = ["TO NONE", "TO HOST-GW", &format!("TO {first}"), "TO FORWARD", "ns OVER VETH"];
+    let mut header = vec!["CELL".to_owned(), heading(main).to_owned()];
+    header.extend(ratios.map(str::to_owned));
+    header.extend(others.iter().map(|measure| heading(*measure).to_owned()));
+    header.push(if workload.is_udp() { "LOST %" } else { "RETRANSMITS" }.to_owned());
+    header.extend(looked_at.map(str::to_owned));
+    header.push("FAILED".to_owned());
+    header
+}
+
+/// A table of the columns that anything is in.
+fn filled(header: &[String], rows: &[Vec<String>]) -> comfy_table::Table {
+    let is_filled =
+        |at: &usize| rows.iter().any(|row| row.get(*at).is_some_and(|cell| cell != "-"));
+    let columns: Vec<_> = (0..header.len()).filter(is_filled).collect();
+    let header: Vec<_> = columns.iter().map(|at| header[*at].as_str()).collect();
+    let mut table = output::table(&header);
+    for row in rows {
+        table.add_row(columns.iter().filter_map(|at| row.get(*at)));
+    }
+    table
 }
 
 /// What a row of a section is made of.
@@ -104,26 +109,18 @@ impl<'a> Row<'a> {
         Self { place, measures: &limit.measures, rounds: &limit.rounds, metered }
     }
 
-    fn cells(
-        self,
-        workload: Workload,
-        ceiling: &[Round],
-        first: bool,
-        failures: bool,
-    ) -> Vec<String> {
+    /// One for each column of the header.
+    fn cells(self, workload: Workload, ceiling: &[Round]) -> Vec<String> {
         let mut measures = self.measures.iter();
         let main = measures.next();
-        let mut row = vec![self.place];
-        row.push(interval(main));
-        row.push(ratio(main.and_then(|main| main.to_none)));
-        row.push(ratio(main.and_then(|main| main.to_host_gw)));
-        if first {
-            row.push(ratio(main.and_then(|main| main.to_first)));
-        }
-        if workload.is_flood() {
-            row.push(ratio(main.and_then(|main| main.to_forward)));
-            row.push(over(self.rounds, ceiling));
-        }
+        let to = |of: fn(&Measured) -> Option<Ratio>| ratio(main.and_then(of));
+        let mut row = vec![self.place, interval(main)];
+        row.extend([to(|m| m.to_none), to(|m| m.to_host_gw), to(|m| m.to_first)]);
+        row.push(to(|m| m.to_forward));
+        row.push(match workload.is_flood() {
+            true => over(self.rounds, ceiling),
+            false => "-".to_owned(),
+        });
         row.extend(measures.map(|measured| {
             measured.estimate.map_or_else(|| "-".to_owned(), |estimate| number(estimate.median))
         }));
@@ -134,12 +131,10 @@ impl<'a> Row<'a> {
         row.push(astray.unwrap_or_else(|| "-".to_owned()));
         row.extend(self.metered);
         let has_failed = |round: &&Round| matches!(round, Round::Failed { .. });
-        if failures {
-            row.push(match self.rounds.iter().filter(has_failed).count() {
-                0 => "0".to_owned(),
-                failed => format!("{failed} of {}", self.rounds.len()),
-            });
-        }
+        row.push(match self.rounds.iter().filter(has_failed).count() {
+            0 => "-".to_owned(),
+            failed => format!("{failed} of {}", self.rounds.len()),
+        });
         row
     }
 }
@@ -221,11 +216,12 @@ pub(in crate::cmd::compare) const fn heading(measure: Measure) -> &'static str {
 
 /// How to read the tables.
 pub(super) fn legend(comparison: &Comparison) -> String {
-    let mut text = "Medians of rounds with 95% bootstrap intervals. TO NONE: ratio to the same \
-         network without a proxy; TO HOST-GW: to the same\nproxy over host-gw; TO a proxy: to that over \
-         the same network; all of the first column's numbers, round by round. CPU: of the whole machine, other programs too.\nBPF: \
-         of both nodes' programs; node-1, node-2: of the kernel in softirqs, on packets of that \
-         node; both in\none turn of their own, without an interval. RETRANSMITS: of a round, the median.\n"
+    let mut text = "Medians of rounds with 95% bootstrap intervals. TO: ratio, round by round, of \
+         the first column's numbers. TO NONE: to the same network\nwithout a proxy; TO HOST-GW: to \
+         the same proxy over host-gw; TO a proxy: to that over the same network. CPU: of the whole\n\
+         machine, other programs too. BPF: of both nodes' programs; node-1, node-2: of the kernel in \
+         softirqs, on packets of that\nnode; both in one turn of their own, without an interval. \
+         RETRANSMITS: of a round, the median.\n"
         .to_owned();
     let verdicts = |wanted| {
         let all = comparison.series.iter().filter_map(|series| series.measures.first());
@@ -274,6 +270,14 @@ mod tests {
         assert_eq!(over(&slow, &fast), "750");
         assert_eq!(over(&slow, &[]), "-");
         assert_eq!(over(&[round(1_000_000, 20_000)], &fast), "-");
+    }
+
+    #[test]
+    fn columns_that_nothing_is_in_are_left_out() {
+        let strings = |cells: [&str; 3]| cells.map(str::to_owned).to_vec();
+        let rows = [strings(["x", "-", "-"]), strings(["y", "-", "1"])];
+        let table = filled(&strings(["A", "B", "C"]), &rows).to_string();
+        assert!(table.contains('C') && !table.contains('B'), "{table}");
     }
 
     #[test]
