@@ -20,6 +20,7 @@ pub mod lane;
 mod machine;
 mod metering;
 mod networks;
+pub mod offloads;
 pub mod options;
 pub mod plan;
 mod probe;
