@@ -1,6 +1,7 @@
 //! A comparison: the same work in labs that differ in one thing, on this machine, in one run.
 //!
-//! Down: [`options`] give the [`plan`]; for each of its cells a [`site`] is built, and each of
+//! Down: [`options`] give the [`plan`]; for each of its cells a [`site`] is built, of which the
+//! conditions tell what it is made of, with the [`offloads`] of its links; and each of
 //! its turns is a [`workload`] beside which [`usage`] is metered; `metering` looks closer, by
 //! [`softirq`] too, in a round of its own. Limits take turns too, on a bare [`wire`] and with a
 //! bare forwarder. [`traffic`] makes packets by the million, which go along a [`lane`]. What needs
@@ -20,6 +21,7 @@ pub mod lane;
 mod machine;
 mod metering;
 mod networks;
+pub mod offloads;
 pub mod options;
 pub mod plan;
 mod probe;

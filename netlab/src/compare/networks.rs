@@ -2,7 +2,7 @@
 //!
 //! Each mode has a lab on a switch, where everything is measured, and one behind a router, where
 //! the only question is whether pods reach each other. Both are of the built-in manifest, with
-//! netlab's own programs. The modes are looked at beside each other: what is counted does not
+//! a proxy that is asked for. The modes are looked at beside each other: what is counted does not
 //! depend on the time, and most of the time is waiting for what does not come. The labs are gone
 //! when this returns, so they disturb nothing that is timed.
 //!
@@ -27,7 +27,6 @@ use super::{
 };
 use crate::lab::{
     LabName, Mode, Underlay,
-    options::Proxy,
     up::{Request, up},
 };
 
@@ -107,10 +106,12 @@ impl<W: FnMut(Event)> Inspector<'_, W> {
     ) -> Result<Cluster, CompareError> {
         let at = self.at.replace(self.at.get() + 1);
         (self.watch.borrow_mut())(Event::Inspecting { mode, underlay, at, of: self.of });
+        let proxy = self.options.proxy_of_properties();
         let request = Request {
             mode: Some(mode),
             underlay: Some(underlay),
-            proxy: Some(Proxy::Ebpf),
+            proxy: Some(proxy.of_lab()),
+            hook: proxy.hook(),
             mtu: Some(self.options.mtu),
             // That host-gw does not work behind a router is what is to be seen.
             force: true,

@@ -79,6 +79,23 @@ impl Proxy {
         }
     }
 
+    /// Which one a lab has; its uplinks have XDP.
+    #[must_use]
+    pub const fn of(proxy: options::Proxy, hook: Hook) -> Self {
+        match (proxy, hook) {
+            (options::Proxy::Ebpf, Hook::Auto | Hook::Xdp) => Self::EbpfXdp,
+            (options::Proxy::Ebpf, Hook::Tc) => Self::EbpfTc,
+            (options::Proxy::Nftables, _) => Self::Nftables,
+            (options::Proxy::Iptables, _) => Self::Iptables,
+            (options::Proxy::None, _) => Self::None,
+        }
+    }
+
+    /// [`Self::EbpfXdp`].
+    pub(super) const fn at_xdp() -> Self {
+        Self::EbpfXdp
+    }
+
     /// Where its programs are attached, if it has any.
     #[must_use]
     pub const fn hook(self) -> Option<Hook> {
@@ -243,6 +260,19 @@ impl Options {
     }
 }
 
+impl Options {
+    /// Who answers the node ports that properties are looked at through: kube-proxy's rules
+    /// where they are asked for, since they do to a packet what the pod network lets them, even
+    /// to fragments; else netlab's programs.
+    #[must_use]
+    pub fn proxy_of_properties(&self) -> Proxy {
+        let asked = |proxy: &Proxy| self.proxies.contains(proxy);
+        let rules = [Proxy::Nftables, Proxy::Iptables].into_iter().find(asked);
+        let own = || self.proxies.iter().copied().find(|proxy| proxy.hook().is_some());
+        rules.or_else(own).unwrap_or_else(Proxy::at_xdp)
+    }
+}
+
 /// Numbers of Services to measure with: powers of ten up to `services` and that itself, or
 /// [`DEFAULT_SCALING`] where there is one alone.
 #[must_use]
@@ -309,6 +339,22 @@ mod tests {
         refused(|o| o.scaling = vec![0], "rise");
         refused(|o| o.proxies.push(Proxy::None), "none twice");
         refused(|o| o.mtu = 1300, "an MTU of 1300");
+    }
+
+    #[test]
+    fn properties_are_looked_at_through_a_proxy_that_was_asked_for() {
+        use Proxy::{EbpfTc, EbpfXdp, Iptables, Nftables, None};
+        let through = |proxies: &[Proxy]| {
+            Options { proxies: proxies.to_vec(), ..Options::default() }.proxy_of_properties()
+        };
+        assert_eq!(through(&Proxy::ALL), Nftables);
+        assert_eq!(through(&[EbpfXdp, Iptables, Nftables]), Nftables);
+        assert_eq!(through(&[EbpfXdp, Iptables]), Iptables);
+        assert_eq!(through(&[None, EbpfTc, EbpfXdp]), EbpfTc);
+        assert_eq!(through(&[None]), EbpfXdp);
+        for proxy in Proxy::ALL {
+            assert_eq!(Proxy::of(proxy.of_lab(), proxy.hook().unwrap_or(Hook::Xdp)), proxy);
+        }
     }
 
     #[test]

@@ -16,6 +16,7 @@ use super::{
     CompareError,
     labs::{self, Labs},
     lane::{Lane, Memory, Stations},
+    offloads,
     options::{Options, Proxy, filler_port},
     plan::Cell,
     result::CellConditions,
@@ -32,11 +33,7 @@ use crate::{
         options::DEFAULT_MTU,
         up::{Request, up},
     },
-    netlink::{
-        Connection, Netns, Route,
-        ethtool::{self, Offload},
-        sysctl,
-    },
+    netlink::{Connection, Netns, Route, sysctl},
     spec::{self, Objects},
 };
 
@@ -215,7 +212,12 @@ impl Site {
         };
         // The client closes its connections, and soon needs their ports again.
         sysctl::write(&ends.client, "ipv4/tcp_tw_reuse", "1")?;
-        let mut conditions = conditions(&[client, node, pod])?;
+        let uplink = pod.links.iter().find(|link| link.name == UPLINK);
+        let mut conditions = CellConditions {
+            hook: String::new(),
+            pod_mtu: uplink.map_or(DEFAULT_MTU, |link| link.mtu),
+            offloads: offloads::read(&topology, &[client, node, host(NODES[1])?, pod])?,
+        };
         let statuses = NODES.iter().filter_map(|node| dir.agent_status(node).ok().flatten());
         let statuses: Vec<_> = statuses.collect();
         if let Some(status) = statuses.first() {
@@ -309,25 +311,6 @@ async fn lead_through_node(
     };
     connection.replace_route(&back).await?;
     Ok(())
-}
-
-fn conditions(hosts: &[&Host]) -> Result<CellConditions, CompareError> {
-    let mut conditions = CellConditions { pod_mtu: DEFAULT_MTU, ..CellConditions::default() };
-    for host in hosts {
-        let netns = Netns::open(&host.netns)?;
-        let mut on = Vec::new();
-        for offload in Offload::ALL {
-            if ethtool::get(&netns, UPLINK, offload)? {
-                on.push(offload.letters().to_owned());
-            }
-        }
-        conditions.offloads.insert(format!("{} {UPLINK}", host.name), on);
-        if let Some(link) = host.links.iter().find(|link| link.name == UPLINK) {
-            // The last one is the pod.
-            conditions.pod_mtu = link.mtu;
-        }
-    }
-    Ok(conditions)
 }
 
 /// Two nodes with a pod each, the Service that is dialled, and as many others as it takes. The

@@ -48,6 +48,20 @@ fn packets_are_counted_and_services_grow_without_any_workload() {
     );
     networks_differ_by_what_headers_take(&comparison);
     steps_rise_for_each_proxy(&comparison);
+    xdp_shows_at_the_far_end_of_the_veth(&comparison);
+}
+
+fn xdp_shows_at_the_far_end_of_the_veth(comparison: &Comparison) {
+    for (cell, segments) in [("host-gw ebpf-xdp", false), ("host-gw nftables", true)] {
+        let offloads = &comparison.conditions.cells[cell].offloads;
+        for place in ["fabric node-1", "fabric node-2"] {
+            let on = &offloads[place];
+            assert_eq!(on.iter().any(|name| name == "tso"), segments, "{cell} {place}: {on:?}");
+        }
+        for place in ["client eth0", "node-1 eth0", "node-2 eth0", "fabric client"] {
+            assert!(offloads.contains_key(place), "{cell}: {offloads:?}");
+        }
+    }
 }
 
 fn networks_differ_by_what_headers_take(comparison: &Comparison) {
@@ -57,6 +71,9 @@ fn networks_differ_by_what_headers_take(comparison: &Comparison) {
     for (network, [added, mss]) in networks.iter().zip([[0, 1460], [50, 1410]]) {
         let properties = &network.properties;
         assert_eq!(properties.failures, []);
+        // The one of those asked for that leaves to the pod network what becomes of fragments.
+        assert_eq!(properties.proxy, Proxy::Nftables);
+        assert!(properties.too_large.iter().all(|attempt| attempt.fate.agrees()), "{properties:?}");
         let rows = properties.overhead.iter().flat_map(|overhead| &overhead.rows);
         for row in rows.filter(|row| row.family == Family::V4) {
             assert_eq!(Vec::from_iter(&row.added.measured), [&added], "{row:?}");

@@ -1,18 +1,24 @@
 //! What differs between the pod networks and can be counted: exactly what arithmetic says.
 
 use netlab::{
-    compare::properties::{
-        Beside, Cluster, Properties, measure,
-        mtu::{Fit, Way},
-        prediction,
-        reach::{self, Reach},
-        state::{self, Entries, NODES},
-        too_large::{self, Attempt, Fate},
+    compare::{
+        options::Proxy,
+        properties::{
+            Beside, Cluster, Properties,
+            icmp::IcmpError,
+            measure,
+            mtu::{Fit, Way},
+            prediction,
+            reach::{self, Reach},
+            state::{self, Entries, NODES},
+            too_large::{self, Attempt, Fate, Told},
+        },
     },
     lab::{Family, Hook, Mode},
+    proxy::Kind,
 };
 use netlab_tests::{
-    lab::{Lab, node_address},
+    lab::{By, Lab, node_address},
     privilege::require_lab,
 };
 
@@ -46,11 +52,49 @@ fn host_gw_costs_nothing_and_shows_the_flows_themselves() {
     overhead_is(&found, [0, 0]);
     fits(&found, [1500, 1500]);
     too_large_meets(&found, Fate::Refused { mtu: UNDERLAY });
+    assert!(found.remark().is_some());
     let entropy = found.entropy.as_ref().unwrap();
     assert_eq!((entropy.flows, entropy.outside, entropy.unsteady), (1000, 0, 0), "{entropy:?}");
     assert!(entropy.distinct.agrees(), "{entropy:?}");
     assert!((entropy.bits.measured - entropy.most_bits).abs() < 1e-6, "{entropy:?}");
     state_is(&found, Entries { routes: 1, neighbors: 0, fdb: 0 });
+}
+
+#[test]
+fn kube_proxys_rules_let_host_gw_carry_fragments_through_a_node_port() {
+    if !require_lab() {
+        return;
+    }
+    let found = measured(Mode::HostGw, By::KubeProxy(Kind::Nftables));
+    assert_eq!(found.proxy, Proxy::Nftables);
+    too_large_meets(&found, Fate::Refused { mtu: UNDERLAY });
+    is_as_predicted(&found, [0, 0], [1500, 1500]);
+}
+
+#[test]
+fn kube_proxys_rules_let_vxlan_tell_the_client_what_fits() {
+    if !require_lab() {
+        return;
+    }
+    let found = measured(Mode::Vxlan, By::KubeProxy(Kind::Iptables));
+    assert_eq!(found.proxy, Proxy::Iptables);
+    let from = node_address("node-1").into();
+    too_large_meets(&found, Fate::FragmentationNeeded { mtu: 1450, from });
+    is_as_predicted(&found, [50, 70], [1450, 1430]);
+}
+
+/// Whoever answers node ports: nothing is but what arithmetic says.
+fn is_as_predicted(found: &Properties, added: [i64; 2], mtus: [u32; 2]) {
+    overhead_is(found, added);
+    fits(found, mtus);
+    for attempt in &found.too_large {
+        assert!(attempt.fate.agrees(), "{attempt:?}");
+    }
+    assert_eq!(found.remark(), None);
+    let entropy = found.entropy.as_ref().unwrap();
+    assert_eq!((entropy.flows, entropy.outside, entropy.unsteady), (1000, 0, 0), "{entropy:?}");
+    let state = found.state.as_ref().unwrap();
+    assert!(state.per_peer.agrees(), "{state:?}");
 }
 
 #[test]
@@ -67,8 +111,8 @@ fn host_gw_behind_a_router_asks_for_the_other_node_in_vain() {
 }
 
 /// Everything of a lab in this mode, which stays as it was.
-fn measured(mode: Mode, hook: Hook) -> Properties {
-    let lab = Lab::up(mode, hook);
+fn measured(mode: Mode, by: impl Into<By>) -> Properties {
+    let lab = Lab::up(mode, by);
     let found = run(&lab, async |cluster| measure(cluster, state::measure(mode).await).await);
     assert_eq!(found.failures, []);
     assert_eq!((found.mode, found.underlay_mtu), (mode, UNDERLAY));
@@ -146,12 +190,22 @@ fn too_large_meets(found: &Properties, through_node_port: Fate) {
             Beside { measured: met.clone(), predicted: met },
             "{way:?}"
         );
-        // Fragments that the client makes are not netlab's to translate yet.
+        // Fragments that the client makes are not netlab's to translate yet, and the stack of
+        // the node puts them together and has nobody who listens.
         let made_by_client = found.mode == Mode::HostGw && way == too_large::Way::ClientToNodePort;
-        if !made_by_client {
-            let pieces = fate(mtu + 1, false).measured;
-            assert_eq!(pieces, Fate::Arrived { pieces: 2 }, "{way:?}");
-        }
+        let expected = if made_by_client && found.proxy.hook().is_some() {
+            let error = IcmpError { from: node_address("node-1").into(), kind: 3, code: 3 };
+            Fate::Unreachable(Told { host: Some("node-1".to_owned()), error })
+        } else {
+            Fate::Arrived { pieces: 2 }
+        };
+        // A node that tracks connections puts together what its own pods have fragmented, and
+        // what does not go into the tunnel fits then.
+        let leaves_whole = found.mode == Mode::Vxlan
+            && way == too_large::Way::PodToClient
+            && found.proxy.kube_proxy().is_some();
+        let expected = if leaves_whole { Fate::Arrived { pieces: 1 } } else { expected };
+        assert_eq!(fate(mtu + 1, false).measured, expected, "{way:?}");
     }
 }
 

@@ -227,6 +227,7 @@ fn network(mode: Mode, added: i64, routed: bool) -> Network {
         properties: Properties {
             mode,
             underlay: Underlay::L2,
+            proxy: Proxy::Nftables,
             underlay_mtu: 1500,
             overhead: Some(Overhead { rows: vec![row], example }),
             mtu: Vec::new(),

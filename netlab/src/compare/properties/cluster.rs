@@ -128,7 +128,8 @@ impl Cluster {
         Ok(sites)
     }
 
-    fn host_of(&self, address: IpAddr) -> Option<String> {
+    /// The host that has this address.
+    pub(super) fn host_of(&self, address: IpAddr) -> Option<String> {
         let has = |host: &&Host| host.addresses.iter().any(|own| own.net.addr() == address);
         self.topology.hosts.iter().find(has).map(|host| host.name.clone())
     }

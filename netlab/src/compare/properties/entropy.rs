@@ -41,6 +41,7 @@ const PORT_RANGE: &str = "ipv4/ip_local_port_range";
 
 /// Source ports on the underlay, of as many flows.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Entropy {
     /// Flows that were seen.
     pub flows: u32,

@@ -7,6 +7,7 @@ use etherparse::{
 };
 use netlab_common::wire::{icmp, udp::UdpHeader, vxlan::VxlanHeader};
 
+use super::icmp::IcmpError;
 use crate::capture::filter::VXLAN_PORTS;
 
 /// EtherType of ARP (RFC 826).
@@ -52,6 +53,8 @@ pub enum Transport<'a> {
         code: u8,
         /// The MTU that it tells, of a message that a packet was too large.
         too_large: Option<u32>,
+        /// What is behind its header: of an error, the packet that it is about, cut off.
+        behind: &'a [u8],
     },
     /// Something else, or a fragment that is not the first.
     Other,
@@ -96,7 +99,10 @@ impl<'a> Packet<'a> {
     /// The IP packet in a frame, if there is one.
     #[must_use]
     pub fn read(frame: &'a [u8]) -> Option<Self> {
-        let sliced = LaxSlicedPacket::from_ethernet(frame).ok()?;
+        Self::of(&LaxSlicedPacket::from_ethernet(frame).ok()?)
+    }
+
+    fn of(sliced: &LaxSlicedPacket<'a>) -> Option<Self> {
         let (source, destination, id, payload) = match sliced.net.as_ref()? {
             LaxNetSlice::Ipv4(ip) => {
                 let header = ip.header();
@@ -125,6 +131,18 @@ impl<'a> Packet<'a> {
         match self.transport {
             Transport::Udp { from, to, payload } if VXLAN_PORTS.contains(&to) => {
                 Some((from, payload.get(VxlanHeader::LEN..)?))
+            }
+            _ => None,
+        }
+    }
+
+    /// The packet that this one is about, if it is an ICMP error: as far as it quotes it.
+    #[must_use]
+    pub fn quoted(&self) -> Option<Self> {
+        match self.transport {
+            Transport::Icmp { behind, .. } => {
+                IcmpError::of(self)?;
+                Self::of(&LaxSlicedPacket::from_ip(behind).ok()?)
             }
             _ => None,
         }
@@ -202,6 +220,7 @@ impl<'a> Transport<'a> {
                     kind: message.type_u8(),
                     code: message.code_u8(),
                     too_large: too_large.then(|| u16::from_be_bytes([high, low]).into()),
+                    behind: message.payload(),
                 }
             }
             TransportSlice::Icmpv6(message) => Self::Icmp {
@@ -209,6 +228,7 @@ impl<'a> Transport<'a> {
                 code: message.code_u8(),
                 too_large: (message.type_u8() == PACKET_TOO_BIG)
                     .then(|| u32::from_be_bytes(message.bytes5to8())),
+                behind: message.payload(),
             },
             TransportSlice::Igmp(_) => Self::Other,
         }
@@ -292,12 +312,45 @@ pub(super) mod tests {
             .icmpv4_raw(3, 4, [0, 0, 0x05, 0xaa])
             .write(&mut frame, &[0; 28])
             .unwrap();
+        let behind = &[0; 28][..];
         let transport = Packet::read(&frame).unwrap().transport;
-        assert_eq!(transport, Transport::Icmp { kind: 3, code: 4, too_large: Some(1450) });
+        assert_eq!(transport, Transport::Icmp { kind: 3, code: 4, too_large: Some(1450), behind });
         // An unreachable port tells no MTU.
         frame[35] = 3;
         let transport = Packet::read(&frame).unwrap().transport;
-        assert_eq!(transport, Transport::Icmp { kind: 3, code: 3, too_large: None });
+        assert_eq!(transport, Transport::Icmp { kind: 3, code: 3, too_large: None, behind });
+    }
+
+    /// What node-1 says about a frame to its sender, with so many bytes of its IP packet.
+    pub fn error_about(frame: &[u8], [kind, code]: [u8; 2], mtu: u16, quote: usize) -> Vec<u8> {
+        let mut error = Vec::new();
+        let [high, low] = mtu.to_be_bytes();
+        PacketBuilder::ethernet2([1; 6], [2; 6])
+            .ipv4([172, 18, 0, 2], [172, 18, 255, 10], 64)
+            .icmpv4_raw(kind, code, [0, 0, high, low])
+            .write(&mut error, &frame[14..][..quote])
+            .unwrap();
+        error
+    }
+
+    #[test]
+    fn an_icmp_error_quotes_the_packet_that_it_is_about() {
+        let about = datagram(4000, b"payload");
+        // An IP header and eight bytes are all that has to be there (RFC 792).
+        for quote in [28, about.len() - 14] {
+            let error = error_about(&about, [3, 3], 0, quote);
+            let packet = Packet::read(&error).unwrap();
+            let quoted = packet.quoted().unwrap();
+            assert_eq!(quoted.destination, IpAddr::from([10, 244, 2, 2]));
+            assert!(
+                matches!(quoted.transport, Transport::Udp { from: 4000, to: 9, .. }),
+                "{quote}"
+            );
+        }
+        // A ping brings its own back.
+        let echo = error_about(&about, [0, 0], 0, 28);
+        assert_eq!(Packet::read(&echo).unwrap().quoted(), None);
+        assert_eq!(Packet::read(&about).unwrap().quoted(), None);
     }
 
     #[test]

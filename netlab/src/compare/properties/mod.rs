@@ -16,6 +16,7 @@
 mod cluster;
 pub mod entropy;
 pub mod frame;
+pub mod icmp;
 pub mod mtu;
 pub mod overhead;
 pub mod prediction;
@@ -29,6 +30,7 @@ use std::{error::Error as _, fmt, io};
 
 use serde::{Deserialize, Serialize};
 
+use super::options::Proxy;
 use crate::{
     capture::filter,
     lab::{
@@ -44,6 +46,7 @@ pub use watch::Seen;
 
 /// What was seen, and what arithmetic says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Beside<T> {
     /// In the lab.
     pub measured: T,
@@ -62,11 +65,15 @@ impl<T: PartialEq> Beside<T> {
 /// Everything here, of one lab. What could not be measured is not there, or an empty list, and
 /// among the failures.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Properties {
     /// Pod network.
     pub mode: Mode,
     /// What joins the hosts.
     pub underlay: Underlay,
+    /// Who answers node ports. Runs of before this was told had netlab's programs at XDP.
+    #[serde(default = "Proxy::at_xdp")]
+    pub proxy: Proxy,
     /// MTU of the underlay, in bytes.
     pub underlay_mtu: u32,
     /// Bytes on the underlay.
@@ -83,6 +90,22 @@ pub struct Properties {
     pub reach: Option<reach::Reach>,
     /// What could not be measured.
     pub failures: Vec<Failed>,
+}
+
+impl Properties {
+    /// Why what becomes of fragments at a node port is not the pod network's doing, where that
+    /// is so: a sentence.
+    #[must_use]
+    pub fn remark(&self) -> Option<&'static str> {
+        let of_fragments = |attempt: &&too_large::Attempt| {
+            attempt.way == too_large::Way::ClientToNodePort && !attempt.dont_fragment
+        };
+        let mut attempts = self.too_large.iter().filter(of_fragments);
+        let is_netlab = self.proxy.hook().is_some();
+        (is_netlab && attempts.any(|attempt| !attempt.fate.agrees())).then_some(
+            "netlab's programs leave fragments to the stack, which does not answer node ports.",
+        )
+    }
 }
 
 /// One of the things that are measured here.
@@ -164,6 +187,7 @@ pub async fn measure(cluster: &Cluster, state: Result<state::State>) -> Properti
     Properties {
         mode: cluster.options.mode,
         underlay: cluster.options.underlay,
+        proxy: Proxy::of(cluster.options.proxy, cluster.options.hook),
         underlay_mtu: cluster.options.mtu,
         overhead,
         mtu: mtu.unwrap_or_default(),

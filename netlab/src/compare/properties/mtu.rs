@@ -39,6 +39,7 @@ pub enum Way {
 
 /// What fits a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Fit {
     /// From where.
     pub way: Way,

@@ -34,6 +34,7 @@ const SETTLE: Duration = Duration::from_millis(500);
 
 /// Bytes on the underlay.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Overhead {
     /// By kind of traffic.
     pub rows: Vec<Row>,
@@ -43,6 +44,7 @@ pub struct Overhead {
 
 /// Packets of one kind.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Row {
     /// Of the pods, and of the underlay too where it is encapsulated.
     pub family: Family,
@@ -74,6 +76,7 @@ pub enum Transported {
 
 /// A packet at both places, in hexadecimal digits from the Ethernet header on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Example {
     /// As the pod sent it.
     pub pod: String,

@@ -18,6 +18,7 @@ use super::{
     Beside, Cluster, Result, Seen,
     cluster::{address, netns},
     frame::{Arp, Packet, Transport},
+    icmp::IcmpError,
     prediction, socket,
     watch::Watch,
 };
@@ -32,6 +33,7 @@ const PATIENCE: Duration = Duration::from_secs(4);
 
 /// Whether a pod reaches one on another node.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Reach {
     /// Whether a connection was made.
     pub reached: Beside<bool>,
@@ -45,6 +47,7 @@ pub struct Reach {
 
 /// What tells why there is no connection.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Signs {
     /// Questions on the wire for the far node's Ethernet address.
     pub asked: usize,
@@ -56,17 +59,6 @@ pub struct Signs {
     pub icmp: BTreeSet<IcmpError>,
     /// Why SYNs were dropped, and on which host: the kernel's names.
     pub drops: BTreeSet<(String, String)>,
-}
-
-/// An ICMP error.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct IcmpError {
-    /// Who says it.
-    pub from: IpAddr,
-    /// Its type (RFC 792): 3 is unreachable.
-    pub kind: u8,
-    /// Its code: of type 3, 0 is the network and 1 the host.
-    pub code: u8,
 }
 
 /// Who plays which part in what was seen.
@@ -104,12 +96,9 @@ impl Signs {
                 }
                 _ => signs.syns += usize::from(from_node && is_syn(&seen.bytes, parts.to)),
             }
-            if seen.is_at(parts.pod, UPLINK, Hook::TcIn)
-                && let Some(Packet {
-                    source, transport: Transport::Icmp { kind, code, .. }, ..
-                }) = Packet::read(&seen.bytes)
-            {
-                signs.icmp.insert(IcmpError { from: source, kind, code });
+            if seen.is_at(parts.pod, UPLINK, Hook::TcIn) {
+                let packet = Packet::read(&seen.bytes);
+                signs.icmp.extend(packet.and_then(|packet| IcmpError::of(&packet)));
             }
         }
         signs
@@ -214,6 +203,12 @@ mod tests {
             .icmpv4_raw(3, 1, [0; 4])
             .write(&mut unreachable, &[0; 28])
             .unwrap();
+        let mut report = Vec::new();
+        PacketBuilder::ethernet2([1; 6], [2; 6])
+            .ipv6([0xfe; 16], [0xff; 16], 1)
+            .icmpv6_raw(143, 0, [0; 4])
+            .write(&mut report, &[0; 20])
+            .unwrap();
         let signs = Signs::of(
             &[
                 seen("fabric", "node-1", Hook::TcIn, question.clone()),
@@ -221,6 +216,8 @@ mod tests {
                 seen("node-1", "eth0", Hook::TcOut, question),
                 seen("fabric", "node-1", Hook::TcIn, about_another),
                 seen("web-1", "eth0", Hook::TcIn, unreachable),
+                // Which groups the bridge listens to (MLD) is no error.
+                seen("web-1", "eth0", Hook::TcIn, report),
                 dropped,
             ],
             parts(),

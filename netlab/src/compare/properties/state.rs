@@ -27,6 +27,7 @@ const FAR: &str = "far0";
 
 /// Entries that were set by hand.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Entries {
     /// Of the main table.
     pub routes: usize,
@@ -38,6 +39,7 @@ pub struct Entries {
 
 /// What a node is told.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct State {
     /// Of each peer, in each family.
     pub per_peer: Beside<Entries>,
@@ -47,6 +49,7 @@ pub struct State {
 
 /// What a node of a cluster of one size is told.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Growth {
     /// Nodes of the cluster.
     pub nodes: usize,
@@ -85,6 +88,20 @@ impl Entries {
         }
     }
 
+    /// What so many have of it each. What does not come out even is rounded away from what was
+    /// `expected`, so that it cannot look as if it had come.
+    #[must_use]
+    pub const fn shared(self, among: usize, expected: Self) -> Self {
+        const fn share(all: usize, among: usize, expected: usize) -> usize {
+            if all < expected * among { all / among } else { all.div_ceil(among) }
+        }
+        Self {
+            routes: share(self.routes, among, expected.routes),
+            neighbors: share(self.neighbors, among, expected.neighbors),
+            fdb: share(self.fdb, among, expected.fdb),
+        }
+    }
+
     /// Those of a host in the lab's layout.
     #[must_use]
     pub const fn of(host: &Host) -> Self {
@@ -120,17 +137,12 @@ pub async fn measure(mode: Mode) -> Result<State> {
     for nodes in NODES {
         growth.push(program(mode, nodes).await?);
     }
-    let per_peer = prediction::entries_per_peer(mode);
+    let predicted = prediction::entries_per_peer(mode);
     // With one peer, what is there is that peer's.
-    let one = node(mode, 2)?;
-    let families = families(&one);
-    let all = Entries::of(&one);
-    let measured = Entries {
-        routes: all.routes / families,
-        neighbors: all.neighbors / families,
-        fdb: all.fdb / families,
-    };
-    Ok(State { per_peer: Beside { measured, predicted: per_peer }, growth })
+    let one = growth.iter().find(|growth| growth.nodes == 2);
+    let one = one.ok_or_else(|| Error::Unseen("the entries of one peer".to_owned()))?;
+    let measured = one.entries.measured.shared(one.families, predicted);
+    Ok(State { per_peer: Beside { measured, predicted }, growth })
 }
 
 /// Programs what a node of a cluster of so many is told into a namespace that ends with this.
@@ -239,6 +251,15 @@ mod tests {
                 assert_eq!(Entries::of(&node), predicted, "{mode} {nodes}");
             }
         }
+    }
+
+    #[test]
+    fn what_one_peer_has_too_much_or_too_little_of_shows() {
+        let entries = |routes, neighbors, fdb| Entries { routes, neighbors, fdb };
+        let expected = entries(1, 1, 1);
+        assert_eq!(entries(2, 2, 2).shared(2, expected), expected);
+        assert_eq!(entries(4, 3, 1).shared(2, expected), entries(2, 2, 0));
+        assert_eq!(entries(3, 0, 2).shared(2, entries(1, 0, 1)), entries(2, 0, 1));
     }
 
     #[test]

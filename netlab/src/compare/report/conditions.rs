@@ -3,7 +3,10 @@
 use maud::{Markup, html};
 
 use super::table;
-use crate::compare::result::{CellConditions, Comparison};
+use crate::compare::{
+    offloads::{Shared, words},
+    result::{CellConditions, Comparison},
+};
 
 /// The section.
 pub(super) fn section(comparison: &Comparison) -> Markup {
@@ -51,27 +54,20 @@ fn facts(comparison: &Comparison) -> Vec<(&'static str, String)> {
 }
 
 fn cells(comparison: &Comparison) -> Markup {
+    let conditions = &comparison.conditions;
+    let shared = Shared::of(&conditions.cells);
     let row = |(name, cell): (&String, &CellConditions)| {
-        let hook = if cell.hook.is_empty() { "–".to_owned() } else { cell.hook.clone() };
-        vec![name.clone(), hook, cell.pod_mtu.to_string(), offloads(cell)]
+        let or_none = |text: String| if text.is_empty() { "–".to_owned() } else { text };
+        let own = shared.some.iter().find(|(cells, _)| cells.contains(name));
+        let own = own.map(|(_, offloads)| words(offloads)).unwrap_or_default();
+        vec![name.clone(), or_none(cell.hook.clone()), cell.pod_mtu.to_string(), or_none(own)]
     };
-    let rows: Vec<_> = comparison.conditions.cells.iter().map(row).collect();
-    let header = ["cell", "program", "pod MTU", "offloads that are on"].map(str::to_owned);
-    table("What the cells are made of", &header, &rows)
-}
-
-/// Places with the same offloads come together.
-fn offloads(cell: &CellConditions) -> String {
-    let mut groups: Vec<(&Vec<String>, Vec<&str>)> = Vec::new();
-    for (place, on) in &cell.offloads {
-        match groups.iter_mut().find(|(of, _)| *of == on) {
-            Some((_, places)) => places.push(place),
-            None => groups.push((on, vec![place])),
+    let rows: Vec<_> = conditions.cells.iter().map(row).collect();
+    let header = ["cell", "program", "pod MTU", "offloads that not all cells have"];
+    html! {
+        (table("What the cells are made of", &header.map(str::to_owned), &rows))
+        @if !shared.all.is_empty() {
+            p { "Offloads that are on in all cells: " (words(&shared.all)) "." }
         }
     }
-    let say = |(on, places): (&Vec<String>, Vec<&str>)| {
-        let on = if on.is_empty() { "none".to_owned() } else { on.join(" ") };
-        format!("{}: {on}", places.join(", "))
-    };
-    groups.into_iter().map(say).collect::<Vec<_>>().join("; ")
 }

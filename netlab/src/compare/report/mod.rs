@@ -1,12 +1,12 @@
 //! A comparison as a page: one file of HTML that needs nothing else, on a screen, on a phone
 //! and on paper.
 //!
-//! Pure: [`html`] has no clock, no file and no network, and neither has the page: its policy
+//! Pure: `html` has no clock, no file and no network, and neither has the page: its policy
 //! (Content-Security-Policy) forbids to load anything, and lets nothing run but the few lines
 //! behind the link that saves the JSON. Whatever a comparison says is escaped.
 //!
-//! The page is put together in [`page`]; each part has a file. [`headers`] reads packets,
-//! [`plot`] draws.
+//! The page is put together in `page`; each part has a file. `headers` reads packets,
+//! `plot` draws.
 
 mod answer;
 mod conditions;

@@ -112,13 +112,15 @@ fn bytes(networks: &[Network]) -> Markup {
 fn fits(networks: &[Network]) -> Markup {
     let row = |network: &Network, fit: &mtu::Fit| {
         let way = match fit.way {
-            mtu::Way::PodToPod => "pod to pod",
-            mtu::Way::NodePort => "client through a node port",
+            mtu::Way::PodToPod => "pod to pod".to_owned(),
+            mtu::Way::NodePort => {
+                format!("client through a node port ({})", network.properties.proxy)
+            }
         };
         let number = |of: &Beside<u32>| beside(of, u32::to_string);
         vec![
             name(network),
-            way.to_owned(),
+            way,
             family(fit.family).to_owned(),
             number(&fit.mtu),
             number(&fit.offered),
@@ -153,15 +155,17 @@ fn fits(networks: &[Network]) -> Markup {
 fn too_large(networks: &[Network]) -> Markup {
     let row = |network: &Network, attempt: &Attempt| {
         let way = match attempt.way {
-            too_large::Way::PodToPod => "pod to pod",
-            too_large::Way::PodToClient => "pod to client",
-            too_large::Way::ClientToNodePort => "client to node port",
+            too_large::Way::PodToPod => "pod to pod".to_owned(),
+            too_large::Way::PodToClient => "pod to client".to_owned(),
+            too_large::Way::ClientToNodePort => {
+                format!("client to node port ({})", network.properties.proxy)
+            }
         };
         let drops: Vec<_> =
             attempt.drops.iter().map(|(host, reason)| format!("{reason} at {host}")).collect();
         vec![
             name(network),
-            way.to_owned(),
+            way,
             attempt.length.to_string(),
             if attempt.dont_fragment { "yes" } else { "no" }.to_owned(),
             beside(&attempt.fate, fate),
@@ -174,10 +178,12 @@ fn too_large(networks: &[Network]) -> Markup {
     let rows: Vec<_> = networks.iter().flat_map(of).collect();
     let header =
         words(&["network", "way", "bytes", "don't fragment", "what became of it", "dropped"]);
+    let remark = networks.iter().find_map(|network| network.properties.remark());
     html! {
         h3 { "One byte too large" }
         p { "A datagram that just fits, and one that is a byte longer, in IPv4." }
         (table("One byte too large", &header, &rows))
+        @if let Some(remark) = remark { p { (remark) } }
     }
 }
 
@@ -189,6 +195,7 @@ fn fate(fate: &Fate) -> String {
         Fate::FragmentationNeeded { mtu, from } => {
             format!("{from} told the sender by ICMP: fragmentation needed, MTU {mtu}")
         }
+        Fate::Unreachable(told) => format!("lost; the sender was told: {told}"),
         Fate::Dropped => "dropped, and the sender was not told".to_owned(),
         Fate::Silence => "did not arrive, and nobody said why".to_owned(),
     }

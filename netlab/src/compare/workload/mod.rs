@@ -1,7 +1,7 @@
 //! What is done in a cell, one file a workload: real sockets, or datagrams by the million.
 //!
 //! Client and server are threads of this process, with sockets made in the client's and in the
-//! pod's namespace; floods ([`pps`]) need none. Law: a turn ends by itself, after its duration or
+//! pod's namespace; floods (`pps`) need none. Law: a turn ends by itself, after its duration or
 //! at the first failure, and soon after someone asks for it.
 
 mod bulk;

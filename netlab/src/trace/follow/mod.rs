@@ -56,6 +56,7 @@ pub use journey::{Direction, Flow, Hop, Journey, Outcome, Part, Tunnel};
 pub use losses::LossPlace;
 pub use options::Options;
 pub use render::{Style, render};
+pub(crate) use transport::error_name;
 
 use self::{
     branches::Ports,

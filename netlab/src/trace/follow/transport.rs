@@ -283,26 +283,30 @@ impl fmt::Display for Segment {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.v6 { "ICMPv6 " } else { "ICMP " })?;
-        // RFC 792, RFC 1191, RFC 1812; RFC 4443.
-        let name = match (self.v6, self.kind, self.code) {
-            (false, 3, 0) => "net unreachable",
-            (false, 3, 1) => "host unreachable",
-            (false, 3, 2) => "protocol unreachable",
-            (false, 3, 3) | (true, 1, 4) => "port unreachable",
-            (false, 3, 4) => "fragmentation needed",
-            (false, 3, 9 | 10 | 13) | (true, 1, 1) => "administratively prohibited",
-            (true, 1, 0) => "no route",
-            (true, 1, 3) => "address unreachable",
-            (true, 2, _) => "packet too big",
-            (false, 11, 0) | (true, 3, 0) => "time exceeded",
-            (false, 11, _) | (true, 3, _) => "reassembly time exceeded",
-            (false, 5, _) => "redirect",
-            (false, 12, _) | (true, 4, _) => "parameter problem",
-            (_, kind, code) => return write!(f, "type {kind} code {code}"),
-        };
-        f.write_str(name)
+        f.write_str(&error_name(self.v6, self.kind, self.code))
     }
+}
+
+/// What people call an ICMP error, by its type and code (RFC 792, RFC 1191, RFC 1812; RFC 4443).
+pub(crate) fn error_name(v6: bool, kind: u8, code: u8) -> String {
+    let protocol = protocol_name(if v6 { ICMPV6 } else { ICMP });
+    let name = match (v6, kind, code) {
+        (false, 3, 0) => "net unreachable",
+        (false, 3, 1) => "host unreachable",
+        (false, 3, 2) => "protocol unreachable",
+        (false, 3, 3) | (true, 1, 4) => "port unreachable",
+        (false, 3, 4) => "fragmentation needed",
+        (false, 3, 9 | 10 | 13) | (true, 1, 1) => "administratively prohibited",
+        (true, 1, 0) => "no route",
+        (true, 1, 3) => "address unreachable",
+        (true, 2, _) => "packet too big",
+        (false, 11, 0) | (true, 3, 0) => "time exceeded",
+        (false, 11, _) | (true, 3, _) => "reassembly time exceeded",
+        (false, 5, _) => "redirect",
+        (false, 12, _) | (true, 4, _) => "parameter problem",
+        (_, kind, code) => return format!("{protocol} type {kind} code {code}"),
+    };
+    format!("{protocol} {name}")
 }
 
 fn octets(len: usize) -> String {

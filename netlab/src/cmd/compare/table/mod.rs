@@ -6,9 +6,10 @@ mod series;
 
 pub(super) use self::series::heading;
 
-use std::{collections::BTreeMap, fmt::Write as _};
+use std::fmt::Write as _;
 
 use netlab::compare::{
+    offloads::{Shared, words},
     options::with_node_port,
     result::{Comparison, Limit, Series},
 };
@@ -69,19 +70,15 @@ fn conditions(comparison: &Comparison) -> String {
         conditions.netlab,
         options.mtu,
     );
-    // Most cells have the same offloads, so they are told once.
-    let mut on: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for (cell, of) in &conditions.cells {
         let hook = if of.hook.is_empty() { "-" } else { &of.hook };
         let _ = writeln!(text, "  {cell}: {hook}, pod MTU {}", of.pod_mtu);
-        let on_at = |(place, on): (&String, &Vec<String>)| format!("{place} {}", on.join(" "));
-        let offloads: Vec<_> = of.offloads.iter().map(on_at).collect();
-        on.entry(offloads.join(", ")).or_default().push(cell.clone());
     }
-    let is_one = on.len() == 1;
-    for (offloads, cells) in on {
-        let cells = if is_one { "all".to_owned() } else { cells.join(", ") };
-        let _ = writeln!(text, "  offloads of {cells}: {offloads}");
+    // Most links have the same offloads in all cells, so they are told once.
+    let shared = Shared::of(&conditions.cells);
+    let all = (!shared.all.is_empty()).then(|| (vec!["all".to_owned()], shared.all));
+    for (cells, on) in all.into_iter().chain(shared.some) {
+        let _ = writeln!(text, "  offloads of {}: {}", cells.join(", "), words(&on));
     }
     text
 }

@@ -33,8 +33,9 @@ pub(super) fn section(networks: &[Network]) -> String {
     let header: Vec<_> = header.iter().map(String::as_str).collect();
     let mut table = output::table(&header);
     for (name, cell) in ROWS {
+        let name = name.replace(PROXY, &first.properties.proxy.to_string());
         let cells = networks.iter().map(cell);
-        table.add_row([(*name).to_owned()].into_iter().chain(cells));
+        table.add_row([name].into_iter().chain(cells));
     }
     let lines: Vec<_> = table.lines().map(|line| line.trim_end().to_owned()).collect();
     let mut text = format!(
@@ -53,12 +54,18 @@ pub(super) fn section(networks: &[Network]) -> String {
     if lines.iter().any(|line| line.contains(MARK)) {
         let _ = writeln!(text, "{MARK} stands before what it had to be, where it is not");
     }
+    if let Some(remark) = networks.iter().find_map(|network| network.properties.remark()) {
+        let _ = writeln!(text, "{remark}");
+    }
     text.push('\n');
     text
 }
 
 /// Stands before what had to come.
 const MARK: &str = "!";
+
+/// In the name of a row stands for who answers node ports, who is the same for all networks.
+const PROXY: &str = "PROXY";
 
 const ROWS: &[Property] = &[
     ("bytes added to a packet, IPv4", |n| added(n, Family::V4)),
@@ -72,12 +79,12 @@ const ROWS: &[Property] = &[
     ("  a TCP connection", |n| per_byte(n, |row| row.protocol == Transported::Tcp)),
     ("MTU between pods, IPv4 / IPv6", |n| fits(n, |fit| fit.mtu)),
     ("MSS between pods, IPv4 / IPv6", |n| fits(n, |fit| fit.mss)),
-    ("MSS through a node port", |n| {
+    ("MSS through a node port (PROXY)", |n| {
         let through = n.properties.mtu.iter().find(|fit| fit.way == Path::NodePort);
         through.map_or_else(none, |fit| beside(&fit.mss, u32::to_string))
     }),
     ("one byte too large, pod to pod", |n| too_large(n, Way::PodToPod)),
-    ("one byte too large, node port", |n| too_large(n, Way::ClientToNodePort)),
+    ("one byte too large, node port\n  (PROXY)", |n| too_large(n, Way::ClientToNodePort)),
     ("source ports of 1000 flows", |n| n.properties.entropy.as_ref().map_or_else(none, ports)),
     ("state for each peer", |n| {
         let state = n.properties.state.as_ref();
@@ -153,6 +160,8 @@ fn met(fate: &Fate) -> String {
         Fate::Arrived { pieces } => format!("arrives in {pieces} fragments"),
         Fate::Refused { mtu } => format!("own kernel refuses, MTU {mtu}"),
         Fate::FragmentationNeeded { mtu, .. } => format!("ICMP frag needed, MTU {mtu}"),
+        // On two lines, as `too_large` puts the expected one.
+        Fate::Unreachable(told) => told.to_string().replace(" from ", "\n     from "),
         Fate::Dropped => "dropped, nobody is told".to_owned(),
         Fate::Silence => "lost without a trace".to_owned(),
     }

@@ -1,6 +1,7 @@
 //! What became of a datagram, from what was seen of it. Pure.
 
 use std::{
+    fmt,
     net::IpAddr,
     sync::atomic::{AtomicU64, Ordering},
     time::{SystemTime, UNIX_EPOCH},
@@ -11,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::super::{
     Seen,
     frame::{Packet, Transport},
+    icmp::IcmpError,
     prediction,
 };
 use crate::{
@@ -54,10 +56,32 @@ pub enum Fate {
         /// Who told it.
         from: IpAddr,
     },
+    /// Somebody told the sender by ICMP that it is lost for another reason.
+    Unreachable(Told),
     /// It was dropped, and nobody told the sender.
     Dropped,
     /// It did not arrive, and no reason was seen.
     Silence,
+}
+
+/// What the sender was told.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Told {
+    /// The host of the lab that told it; None where no host has that address.
+    pub host: Option<String>,
+    /// Its address, and ICMP's type and code.
+    #[serde(flatten)]
+    pub error: IcmpError,
+}
+
+impl fmt::Display for Told {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { host, error } = self;
+        match host {
+            Some(host) => write!(f, "{error} from {host}"),
+            None => write!(f, "{error} from {}", error.from),
+        }
+    }
 }
 
 /// What a datagram is known by.
@@ -119,20 +143,55 @@ pub struct Search<'a> {
 /// What became of a datagram that the sender's kernel has taken.
 #[must_use]
 pub fn fate(seen: &[Seen], search: Search<'_>) -> Fate {
-    let told = seen.iter().filter(|seen| seen.is_at(search.sender, UPLINK, Hook::TcIn));
-    let told = told.filter_map(|seen| Packet::read(&seen.bytes)).find_map(|packet| {
-        match packet.transport {
-            Transport::Icmp { too_large: Some(mtu), .. } => Some((mtu, packet.source)),
-            _ => None,
-        }
-    });
-    if let Some((mtu, from)) = told {
+    let told = told(seen, search);
+    let too_large = told.iter().find_map(|(error, mtu)| mtu.map(|mtu| (mtu, error.from)));
+    if let Some((mtu, from)) = too_large {
         return Fate::FragmentationNeeded { mtu, from };
     }
     if let Some(pieces) = arrived(seen, search) {
         return Fate::Arrived { pieces };
     }
+    if let Some((error, _)) = told.into_iter().find(|(error, _)| !error.is_redirect()) {
+        return Fate::Unreachable(Told { host: None, error });
+    }
     if drops(seen, search.mark).is_empty() { Fate::Silence } else { Fate::Dropped }
+}
+
+impl Fate {
+    /// The same, with the name of the host that told it.
+    #[must_use]
+    pub fn named(self, host_of: impl FnOnce(IpAddr) -> Option<String>) -> Self {
+        match self {
+            Self::Unreachable(Told { error, .. }) => {
+                Self::Unreachable(Told { host: host_of(error.from), error })
+            }
+            other => other,
+        }
+    }
+}
+
+/// ICMP errors that came to the sender about the datagram, each with the MTU that it tells where
+/// it says that the datagram was too large. Known by the headers that have to be in them: of the
+/// payload, and of the mark in it, nothing needs to be there (RFC 792).
+fn told(seen: &[Seen], search: Search<'_>) -> Vec<(IcmpError, Option<u32>)> {
+    let at_sender = |hook| seen.iter().filter(move |seen| seen.is_at(search.sender, UPLINK, hook));
+    let mut sent = at_sender(Hook::TcOut).filter(|seen| search.mark.is_in_frame(&seen.bytes));
+    let Some(sent) = sent.find_map(|seen| headers(&Packet::read(&seen.bytes)?)) else {
+        return Vec::new();
+    };
+    let of_it = |seen: &Seen| {
+        let packet = Packet::read(&seen.bytes)?;
+        let (error, quoted) = (IcmpError::of(&packet)?, packet.quoted()?);
+        let Transport::Icmp { too_large, .. } = packet.transport else { return None };
+        (headers(&quoted)? == sent).then_some((error, too_large))
+    };
+    at_sender(Hook::TcIn).filter_map(of_it).collect()
+}
+
+/// Identification, addresses and ports of a datagram.
+fn headers(packet: &Packet<'_>) -> Option<(u16, [IpAddr; 2], [u16; 2])> {
+    let Transport::Udp { from, to, .. } = packet.transport else { return None };
+    Some((packet.id, [packet.source, packet.destination], [from, to]))
 }
 
 /// In how many pieces all of it arrived at one of the receivers.
@@ -180,7 +239,10 @@ pub fn drops(seen: &[Seen], mark: Mark) -> Vec<(String, String)> {
 pub fn predicted(mode: Mode, way: Way, over: u32, dont_fragment: bool, limit: Limit) -> Fate {
     match (over, dont_fragment) {
         (0, _) => Fate::Arrived { pieces: 1 },
-        (_, false) => Fate::Arrived { pieces: 2 },
+        (_, false) => {
+            let leaves_whole = limit.reassembled.is_some_and(|most| limit.mtu + over <= most);
+            Fate::Arrived { pieces: if way == Way::PodToClient && leaves_whole { 1 } else { 2 } }
+        }
         (_, true) if mode == Mode::Vxlan && way == Way::ClientToNodePort => {
             Fate::FragmentationNeeded { mtu: limit.mtu, from: limit.node }
         }
@@ -195,15 +257,18 @@ pub struct Limit {
     pub mtu: u32,
     /// Address of the node that the client dials.
     pub node: IpAddr,
+    /// Where nodes track connections, as for kube-proxy's rules, they put fragments together
+    /// before they send them on: the most bytes that leave the cluster in one packet then.
+    pub reassembled: Option<u32>,
 }
 
 #[cfg(test)]
 mod tests {
-    use etherparse::PacketBuilder;
-
     use super::{super::super::frame::tests as frames, *};
 
     const LENGTH: u32 = 20 + 8 + 24;
+    /// Who says what [`frames::error_about`] makes.
+    const NODE: [u8; 4] = [172, 18, 0, 2];
 
     fn seen(host: &str, hook: Hook, bytes: Vec<u8>) -> Seen {
         let (host, interface) = (host.to_owned(), UPLINK.to_owned());
@@ -255,15 +320,49 @@ mod tests {
     #[test]
     fn an_icmp_error_at_the_sender_is_what_it_met_with() {
         let mark = Mark::new();
-        let mut error = Vec::new();
-        PacketBuilder::ethernet2([1; 6], [2; 6])
-            .ipv4([172, 18, 0, 2], [172, 18, 255, 10], 64)
-            .icmpv4_raw(3, 4, [0, 0, 0x05, 0xaa])
-            .write(&mut error, &[0; 28])
-            .unwrap();
-        let told = Fate::FragmentationNeeded { mtu: 1450, from: [172, 18, 0, 2].into() };
-        assert_eq!(found(&[seen("client", Hook::TcIn, error.clone())], mark), told);
-        assert_eq!(found(&[seen("pod", Hook::TcIn, error)], mark), Fate::Silence);
+        let datagram = frames::datagram(1, &mark.payload(24));
+        let sent = seen("client", Hook::TcOut, datagram.clone());
+        let error = frames::error_about(&datagram, [3, 4], 1450, 28);
+        let told = Fate::FragmentationNeeded { mtu: 1450, from: NODE.into() };
+        let at_client = seen("client", Hook::TcIn, error.clone());
+        assert_eq!(found(&[sent.clone(), at_client.clone()], mark), told);
+        assert_eq!(found(&[sent, seen("pod", Hook::TcIn, error)], mark), Fate::Silence);
+        // About another datagram.
+        let other = seen("client", Hook::TcOut, frames::datagram(2, &mark.payload(24)));
+        assert_eq!(found(&[other, at_client], mark), Fate::Silence);
+    }
+
+    #[test]
+    fn a_sender_that_is_told_of_a_loss_by_icmp_is_told() {
+        let mark = Mark::new();
+        let datagram = frames::datagram(1, &mark.payload(24));
+        let sent = seen("client", Hook::TcOut, datagram.clone());
+        let mut dropped = seen("node-1", Hook::Drop, datagram.clone());
+        dropped.drop = Some("NO_SOCKET".to_owned());
+        let answer = |kind| frames::error_about(&datagram, [kind, 3], 0, 28);
+        let all = |kind| [sent.clone(), dropped.clone(), seen("client", Hook::TcIn, answer(kind))];
+        let error = IcmpError { from: NODE.into(), kind: 3, code: 3 };
+        let fate = found(&all(3), mark);
+        let told = |host| Told { host, error };
+        assert_eq!(fate, Fate::Unreachable(told(None)));
+        assert_eq!(told(None).to_string(), "ICMP port unreachable from 172.18.0.2");
+        let named = fate.named(|address| (address == error.from).then(|| "node-1".to_owned()));
+        let by_name = told(Some("node-1".to_owned()));
+        assert_eq!(by_name.to_string(), "ICMP port unreachable from node-1");
+        assert_eq!(named, Fate::Unreachable(by_name));
+        let json = serde_json::to_value(&named).unwrap();
+        let written = serde_json::json!(
+            {"what": "unreachable", "host": "node-1", "from": "172.18.0.2", "kind": 3, "code": 3}
+        );
+        assert_eq!(json, written);
+        assert_eq!(serde_json::from_value::<Fate>(json).unwrap(), named);
+        // Neither a ping nor a better way says what became of it, nor an error elsewhere.
+        assert_eq!(found(&all(0), mark), Fate::Dropped);
+        assert_eq!(found(&all(5), mark), Fate::Dropped);
+        assert_eq!(
+            found(&[sent, dropped, seen("pod", Hook::TcIn, answer(3))], mark),
+            Fate::Dropped
+        );
     }
 
     #[test]
@@ -280,7 +379,7 @@ mod tests {
 
     #[test]
     fn only_who_is_not_at_the_smaller_link_has_to_be_told() {
-        let limit = Limit { mtu: 1450, node: [172, 18, 0, 2].into() };
+        let limit = Limit { mtu: 1450, node: NODE.into(), reassembled: None };
         let of = |mode, way, over, flag| predicted(mode, way, over, flag, limit);
         let told = Fate::FragmentationNeeded { mtu: 1450, from: limit.node };
         assert_eq!(of(Mode::Vxlan, Way::ClientToNodePort, 1, true), told);
@@ -289,5 +388,18 @@ mod tests {
         assert_eq!(of(Mode::HostGw, Way::ClientToNodePort, 1, true), refused);
         assert_eq!(of(Mode::Vxlan, Way::PodToPod, 0, true), Fate::Arrived { pieces: 1 });
         assert_eq!(of(Mode::Vxlan, Way::PodToPod, 1, false), Fate::Arrived { pieces: 2 });
+        assert_eq!(of(Mode::Vxlan, Way::PodToClient, 1, false), Fate::Arrived { pieces: 2 });
+    }
+
+    #[test]
+    fn fragments_that_a_node_puts_together_leave_the_cluster_as_one_where_that_fits() {
+        let pieces = |mtu, way| {
+            let limit = Limit { mtu, node: NODE.into(), reassembled: Some(1500) };
+            predicted(Mode::Vxlan, way, 1, false, limit)
+        };
+        assert_eq!(pieces(1450, Way::PodToClient), Fate::Arrived { pieces: 1 });
+        // The tunnel takes no more than before, and 1501 bytes are more than the underlay takes.
+        assert_eq!(pieces(1450, Way::PodToPod), Fate::Arrived { pieces: 2 });
+        assert_eq!(pieces(1500, Way::PodToClient), Fate::Arrived { pieces: 2 });
     }
 }

@@ -23,14 +23,14 @@ use super::{
     watch::Watch,
 };
 use crate::{
-    lab::{Family, Mode, Role, UPLINK},
+    lab::{Family, Role, UPLINK},
     netlink::{self, Netns, sysctl},
     spec::model::Protocol,
     trace::Hook,
 };
 
 use self::fate::MARK;
-pub use self::fate::{Fate, Limit, Mark, Search, Way, drops, fate, predicted};
+pub use self::fate::{Fate, Limit, Mark, Search, Told, Way, drops, fate, predicted};
 
 /// How long a sign may take. Silence is known only when this is over.
 const PATIENCE: Duration = Duration::from_millis(400);
@@ -39,6 +39,7 @@ const FLOWS: usize = 24;
 
 /// One datagram, and what it met with.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Attempt {
     /// Which way it was sent.
     pub way: Way,
@@ -68,7 +69,9 @@ pub async fn measure(cluster: &Cluster) -> Result<Vec<Attempt>> {
     let mut watch = Watch::start(cluster.sites(&hosts)?, &[UPLINK], &hooks).await?;
 
     let mtu = prediction::mtu(cluster.options.mode, Family::V4, cluster.options.mtu);
-    let limit = Limit { mtu, node: node_port.dial.ip() };
+    let tracks = cluster.options.proxy.kube_proxy().is_some();
+    let reassembled = tracks.then_some(cluster.options.mtu);
+    let limit = Limit { mtu, node: node_port.dial.ip(), reassembled };
     let mut attempts = Vec::new();
     let ways = [(Way::PodToPod, near, far), (Way::PodToClient, near, client)];
     for (way, from, to) in ways {
@@ -76,13 +79,7 @@ pub async fn measure(cluster: &Cluster) -> Result<Vec<Attempt>> {
         let (_sink, to) = socket::bind(&netns(to)?, address(to, Family::V4)?)?;
         let (socket, _) = socket::bind(&netns(from)?, address(from, Family::V4)?)?;
         connect(&socket, to)?;
-        let path = Path {
-            way,
-            mode: cluster.options.mode,
-            limit,
-            sender: &from.name,
-            receivers: &receivers,
-        };
+        let path = Path { way, cluster, limit, sender: &from.name, receivers: &receivers };
         path.attempt_all(&mut watch, &socket, &mut attempts).await?;
     }
 
@@ -92,7 +89,7 @@ pub async fn measure(cluster: &Cluster) -> Result<Vec<Attempt>> {
     let socket = flow_to_the_far_node(&mut watch, &netns, &node_port).await?;
     let path = Path {
         way: Way::ClientToNodePort,
-        mode: cluster.options.mode,
+        cluster,
         limit,
         sender: &client.name,
         receivers: &node_port.far,
@@ -105,7 +102,7 @@ pub async fn measure(cluster: &Cluster) -> Result<Vec<Attempt>> {
 #[derive(Clone, Copy)]
 struct Path<'a> {
     way: Way,
-    mode: Mode,
+    cluster: &'a Cluster,
     limit: Limit,
     sender: &'a str,
     receivers: &'a [String],
@@ -132,7 +129,7 @@ impl Path<'_> {
         over: u32,
         dont_fragment: bool,
     ) -> Result<Attempt> {
-        let Self { way, mode, limit, sender, receivers } = self;
+        let Self { way, cluster, limit, sender, receivers } = self;
         let length = limit.mtu + over;
         let search = Search { mark: Mark::new(), length, sender, receivers };
         let sender = socket.try_clone().map_err(|source| failed(socket, source))?;
@@ -142,7 +139,8 @@ impl Path<'_> {
         };
         let (refused, seen) = watch.during(send, PATIENCE, enough).await?;
         let measured = refused.map_or_else(|| fate(&seen, search), |mtu| Fate::Refused { mtu });
-        let predicted = predicted(mode, way, over, dont_fragment, limit);
+        let measured = measured.named(|address| cluster.host_of(address));
+        let predicted = predicted(cluster.options.mode, way, over, dont_fragment, limit);
         let fate = Beside { measured, predicted };
         Ok(Attempt { way, length, dont_fragment, fate, drops: drops(&seen, search.mark) })
     }
@@ -152,6 +150,8 @@ impl Path<'_> {
 fn send(socket: &UdpSocket, mark: Mark, length: u32, dont_fragment: bool) -> Result<Option<u32>> {
     let payload = prediction::datagram(Family::V4, length);
     let payload = mark.payload(usize::try_from(payload).unwrap_or_default());
+    // What became of the one before must not speak for this one.
+    let _ = socket.take_error();
     let sent =
         socket::set_dont_fragment(socket, dont_fragment).and_then(|()| socket.send(&payload));
     match sent {

@@ -1,10 +1,14 @@
 use netlab::{
-    compare::properties::{
-        Failed, Property,
-        overhead::{Example, Overhead},
-        reach::Signs,
-        state::State,
-        too_large::Attempt,
+    compare::{
+        options::Proxy,
+        properties::{
+            Failed, Property,
+            icmp::IcmpError,
+            overhead::{Example, Overhead},
+            reach::Signs,
+            state::State,
+            too_large::{Attempt, Told},
+        },
     },
     lab::{Mode, Underlay},
 };
@@ -26,6 +30,8 @@ fn networks_stand_beside_each_other_in_a_hundred_columns() {
     assert!(added.contains("0 (predicted 0)"), "{added}");
     assert!(added.contains("50 (predicted 50)"), "{added}");
     assert!(line("one byte too large, node port").ends_with("ICMP frag needed, MTU 1450"));
+    assert!(line("  (nftables)").ends_with("else arrives in 2 fragments"));
+    assert!(line("source ports").ends_with("986 different (983 if at random)"));
     assert!(text.contains("else arrives in 2 fragments"));
     assert!(line("state for each").ends_with("1 route, 1 neighbor, 1 FDB"));
     assert!(line("  200 nodes").ends_with("398 entries, 12.3 ms"));
@@ -37,6 +43,7 @@ fn networks_stand_beside_each_other_in_a_hundred_columns() {
 
 #[test]
 fn what_is_not_as_predicted_and_what_failed_is_marked() {
+    let host_gw = network(Mode::HostGw, [0, 0]);
     let mut network = network(Mode::Vxlan, [50, 70]);
     if let Some(overhead) = &mut network.properties.overhead {
         overhead.rows[0].added.measured = BTreeSet::from([50, 54]);
@@ -46,7 +53,18 @@ fn what_is_not_as_predicted_and_what_failed_is_marked() {
     network.properties.failures.push(Failed { property: Property::State, reason });
     let fate = &mut network.properties.too_large[1].fate;
     fate.measured = Fate::Dropped;
-    let text = section(&[network]);
+    let text = section(&[network.clone()]);
+    let remark = "netlab's programs leave fragments to the stack, which does not answer node ports";
+    assert!(!text.contains(remark), "{text}");
+    let error = IcmpError { from: [172, 18, 0, 2].into(), kind: 3, code: 3 };
+    let told = Told { host: Some("node-1".to_owned()), error };
+    network.properties.too_large[1].fate.measured = Fate::Unreachable(told);
+    network.properties.proxy = Proxy::EbpfTc;
+    let of_netlab = section(&[host_gw, network]);
+    assert!(of_netlab.lines().all(|line| line.chars().count() <= 100), "{of_netlab}");
+    assert!(of_netlab.contains("else ICMP port unreachable"), "{of_netlab}");
+    assert!(of_netlab.contains("     from node-1\n"), "{of_netlab}");
+    assert!(of_netlab.contains(remark), "{of_netlab}");
     assert!(text.contains("else dropped, nobody is told\n"), "{text}");
     assert!(text.contains("!arrives in 2 fragments"), "{text}");
     assert!(text.contains("50, 54 (!predicted 50)"), "{text}");
@@ -79,15 +97,27 @@ fn network(mode: Mode, added: [i64; 2]) -> Network {
     let entries = |count| Entries { routes: count, neighbors: count, fdb: count };
     let all = Entries { routes: 398, ..Entries::default() };
     let growth = Growth { nodes: 200, families: 2, entries: same(all), micros: 12_345 };
+    let entropy = Entropy {
+        flows: 1000,
+        distinct: Beside { measured: 986.0, predicted: 983.0 },
+        bits: same(9.93),
+        most_bits: 9.97,
+        seen: [32_800, 60_990],
+        range: [32_768, 60_999],
+        outside: 0,
+        unsteady: 0,
+    };
     Network {
         properties: Properties {
             mode,
             underlay: Underlay::L2,
+            proxy: Proxy::Nftables,
             underlay_mtu: 1500,
             overhead: Some(Overhead { rows, example }),
             mtu: Vec::new(),
             too_large: vec![attempt(true, told), attempt(false, Fate::Arrived { pieces: 2 })],
-            entropy: None,
+            // Ports are drawn where a packet is encapsulated.
+            entropy: (mode == Mode::Vxlan).then_some(entropy),
             state: Some(State { per_peer: same(entries(1)), growth: vec![growth] }),
             reach: None,
             failures: Vec::new(),
