@@ -43,7 +43,7 @@ pub struct InetSocket {
     pub send_queue: u32,
     /// What it has dropped.
     pub drops: Option<u32>,
-    /// Its inode number; 0: the kernel's own.
+    /// Its inode number.
     pub inode: u32,
 }
 

@@ -39,7 +39,7 @@ pub(super) fn address(message: &AddressMessage) -> Option<Address> {
     Some(Address {
         device: header.index,
         net: IpNet::new(local.or(peer)?, header.prefix_len).ok()?,
-        scope: header.scope.to_string().to_lowercase(),
+        scope: scope(header.scope),
         tentative: flags.contains(AddressFlags::Tentative),
         duplicate: flags.contains(AddressFlags::Dadfailed),
     })
@@ -110,7 +110,7 @@ pub(super) fn route(message: &RouteMessage) -> Option<Route> {
         destination: IpNet::new(unspecified, 0).ok()?,
         kind: kind(header.kind),
         protocol: header.protocol.to_string(),
-        scope: header.scope.to_string().to_lowercase(),
+        scope: scope(header.scope),
         metric: 0,
         tos: header.tos,
         source: None,
@@ -174,6 +174,14 @@ fn metric(route: &mut Route, metric: &RouteMetric) {
     }
 }
 
+/// In the words of `ip`, which calls RT_SCOPE_UNIVERSE `global`.
+fn scope(scope: impl ToString) -> String {
+    match scope.to_string().to_lowercase().as_str() {
+        "universe" => "global".to_owned(),
+        other => other.to_owned(),
+    }
+}
+
 const fn kind(kind: RouteType) -> RouteKind {
     match kind {
         RouteType::Unicast => RouteKind::Unicast,
@@ -226,7 +234,12 @@ pub(super) fn neighbor(message: &NeighbourMessage) -> Option<Neighbor> {
     })
 }
 
+/// Without the groups that links listen to, which are in the same tables.
 pub(super) fn fdb(message: &NeighbourMessage) -> Option<FdbEntry> {
+    let is_group = mac(message)?.0[0] & 1 != 0;
+    if is_group && destination(message).is_none() {
+        return None;
+    }
     let mut entry = FdbEntry {
         device: message.header.ifindex,
         mac: mac(message)?,

@@ -41,7 +41,7 @@ fn tables_have_chains_with_policies_and_rules_with_numbers() {
 #[test]
 fn quoted_words_are_one_word() {
     let input = &parse(SAVED)[0].chains[0].rules[0];
-    assert_eq!(input.arguments[9..], ["--comment", "let \"me\" in", "-j", "ACCEPT"]);
+    assert_eq!(input.arguments[11..], ["--comment", "let \"me\" in", "-j", "ACCEPT"]);
     assert_eq!(input.target.as_deref(), Some("ACCEPT"));
     assert_eq!(words(r#"a "" b"#), ["a", "", "b"]);
 }
