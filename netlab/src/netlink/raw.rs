@@ -73,7 +73,7 @@ impl Socket {
             while let Some((kind, payload, next)) = message(rest) {
                 match kind {
                     DONE => return Ok(()),
-                    ERROR => return acknowledged(payload).map_err(self.failed("change")),
+                    ERROR => return acknowledged(payload).map_err(self.failed("read or change")),
                     kind => take(kind, payload),
                 }
                 rest = next;

@@ -4,8 +4,8 @@ use std::{io, path::PathBuf, process::Stdio, time::Duration};
 
 use tokio::{io::AsyncReadExt as _, process::Command, time};
 
-/// A diagnosis has five seconds for everything.
-const PATIENCE: Duration = Duration::from_secs(3);
+/// nft needs a second and more for the rules of some thousand Services.
+const PATIENCE: Duration = Duration::from_secs(10);
 /// Rules of ten thousand Services take a quarter of this.
 const MOST: u64 = 128 << 20;
 

@@ -5,7 +5,7 @@ mod reduce;
 #[cfg(test)]
 mod tests;
 
-use std::fs;
+use std::{collections::HashMap, fs, io};
 
 use super::{
     super::{
@@ -37,7 +37,7 @@ pub(super) async fn read(
         (Variant::Nft, false),
     ] {
         let names = match variant {
-            Variant::Legacy => legacy_tables(v4),
+            Variant::Legacy => legacy_tables(v4, gaps),
             Variant::Nft => nft_tables(tables, v4),
         };
         if names.is_empty() {
@@ -77,10 +77,18 @@ const fn program(variant: Variant, v4: bool) -> &'static str {
 }
 
 /// The kernel names the tables that anybody has looked into.
-fn legacy_tables(v4: bool) -> Vec<String> {
+fn legacy_tables(v4: bool, gaps: &mut Gaps) -> Vec<String> {
     let file = if v4 { "ip_tables_names" } else { "ip6_tables_names" };
-    let names = fs::read_to_string(format!("/proc/thread-self/net/{file}")).unwrap_or_default();
-    names.lines().map(str::to_owned).collect()
+    match fs::read_to_string(format!("/proc/thread-self/net/{file}")) {
+        Ok(names) => names.lines().map(str::to_owned).collect(),
+        // A kernel without them.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+        Err(error) => {
+            let hides = "Rules of iptables-legacy that drop packets are not seen.";
+            gaps.note(Source::IptablesLegacy, format!("{file} cannot be read: {error}"), hides);
+            Vec::new()
+        }
+    }
 }
 
 fn nft_tables(tables: &[nftables::Table], v4: bool) -> Vec<String> {
@@ -93,14 +101,18 @@ fn nft_tables(tables: &[nftables::Table], v4: bool) -> Vec<String> {
 /// Everything that `iptables-save -c` printed.
 fn parse(text: &str) -> Vec<Table> {
     let mut tables: Vec<Table> = Vec::new();
+    // Positions in the last table: there may be tens of thousands of chains.
+    let mut chains = HashMap::new();
     for line in text.lines() {
         if let Some(name) = line.strip_prefix('*') {
+            chains.clear();
             tables.push(Table { name: name.to_owned(), ..Table::default() });
         } else if let Some(table) = tables.last_mut() {
-            if let Some(chain) = line.strip_prefix(':') {
-                table.chains.extend(parse_chain(chain));
+            if let Some(chain) = line.strip_prefix(':').and_then(parse_chain) {
+                chains.insert(chain.name.clone(), table.chains.len());
+                table.chains.push(chain);
             } else if line.starts_with('[') {
-                add_rule(table, line);
+                add_rule(table, &chains, line);
             }
         }
     }
@@ -117,10 +129,10 @@ fn parse_chain(text: &str) -> Option<Chain> {
 }
 
 /// `[12:345] -A CHAIN ...`.
-fn add_rule(table: &mut Table, line: &str) {
+fn add_rule(table: &mut Table, chains: &HashMap<String, usize>, line: &str) {
     let Some((counter, rest)) = line.split_once(" -A ") else { return };
     let (name, text) = rest.split_once(' ').unwrap_or((rest, ""));
-    let Some(chain) = table.chains.iter_mut().find(|chain| chain.name == name) else { return };
+    let Some(chain) = chains.get(name).and_then(|at| table.chains.get_mut(*at)) else { return };
     let arguments = words(text);
     let after = |flags: [&str; 2]| {
         let at = arguments.iter().position(|word| flags.contains(&word.as_str()))?;

@@ -5,6 +5,8 @@ mod reduce;
 mod tests;
 mod text;
 
+use std::collections::HashMap;
+
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -19,6 +21,9 @@ use super::{
 };
 use crate::netlink::nftables;
 
+/// Octets of JSON up to which rules are printed for people too: some hundred Services.
+const MOST_PRINTED: usize = 4 << 20;
+
 /// Those of the calling thread's namespace, and the tables that the kernel named.
 pub(super) async fn read(
     programs: &Programs,
@@ -29,10 +34,7 @@ pub(super) async fn read(
     if tables.is_empty() {
         return None;
     }
-    let (json, text) = tokio::join!(
-        programs.run("nft", &["-j", "list", "ruleset"]),
-        programs.run("nft", &["-a", "list", "ruleset"]),
-    );
+    let json = programs.run("nft", &["-j", "list", "ruleset"]).await;
     let json = match json {
         Ok(json) => json,
         Err(reason) => {
@@ -51,8 +53,14 @@ pub(super) async fn read(
             return None;
         }
     };
-    text::add(&mut ruleset, &text.unwrap_or_default());
     reduce::to_subject(&mut ruleset, subject);
+    // Printing a large rule set once more takes longer than everything else together.
+    if json.len() <= MOST_PRINTED
+        && let Ok(printed) = programs.run("nft", &["-a", "list", "ruleset"]).await
+    {
+        text::add(&mut ruleset, &printed);
+    }
+    text::substitute(&mut ruleset);
     Some(ruleset)
 }
 
@@ -134,6 +142,7 @@ struct JsonSet {
 fn parse(json: &str) -> serde_json::Result<Ruleset> {
     let document: Document = serde_json::from_str(json)?;
     let mut ruleset = Ruleset::default();
+    let mut rules = Vec::new();
     for object in document.nftables {
         match object {
             Object::Table(table) => ruleset.tables.push(Table {
@@ -144,12 +153,13 @@ fn parse(json: &str) -> serde_json::Result<Ruleset> {
                 ..Table::default()
             }),
             Object::Chain(chain) => add_chain(&mut ruleset, chain),
-            Object::Rule(rule) => add_rule(&mut ruleset, rule),
+            Object::Rule(rule) => rules.push(rule),
             Object::Set(set) => add_set(&mut ruleset, set, false),
             Object::Map(set) => add_set(&mut ruleset, set, true),
             Object::Other(_) => {}
         }
     }
+    add_rules(&mut ruleset, rules);
     Ok(ruleset)
 }
 
@@ -170,21 +180,26 @@ fn add_chain(ruleset: &mut Ruleset, chain: JsonChain) {
     table.chains.push(Chain { name: chain.name, handle: chain.handle, hook, rules: Vec::new() });
 }
 
-fn add_rule(ruleset: &mut Ruleset, rule: JsonRule) {
-    let Some(table) = table(ruleset, &rule.family, &rule.table) else { return };
-    // The rules of a chain follow each other, so the last one that was met is looked at first.
-    let Some(chain) = table.chains.iter_mut().rev().find(|chain| chain.name == rule.chain) else {
-        return;
-    };
-    let counter = rule.expr.iter().find_map(|statement| statement.get("counter"));
-    chain.rules.push(Rule {
-        handle: rule.handle,
-        text: String::new(),
-        comment: rule.comment,
-        // A named counter is told by its name alone.
-        counter: counter.and_then(|counter| Counted::deserialize(counter).ok()),
-        statements: rule.expr,
-    });
+/// There may be tens of thousands of chains, so they are not searched for each rule.
+fn add_rules(ruleset: &mut Ruleset, rules: Vec<JsonRule>) {
+    let mut by_chain: HashMap<(String, String, String), Vec<Rule>> = HashMap::new();
+    for rule in rules {
+        let counter = rule.expr.iter().find_map(|statement| statement.get("counter"));
+        by_chain.entry((rule.family, rule.table, rule.chain)).or_default().push(Rule {
+            handle: rule.handle,
+            text: String::new(),
+            comment: rule.comment,
+            // A named counter is told by its name alone.
+            counter: counter.and_then(|counter| Counted::deserialize(counter).ok()),
+            statements: rule.expr,
+        });
+    }
+    for table in &mut ruleset.tables {
+        for chain in &mut table.chains {
+            let place = (table.family.clone(), table.name.clone(), chain.name.clone());
+            chain.rules = by_chain.remove(&place).unwrap_or_default();
+        }
+    }
 }
 
 fn add_set(ruleset: &mut Ruleset, set: JsonSet, map: bool) {

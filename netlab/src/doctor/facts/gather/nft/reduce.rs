@@ -18,7 +18,7 @@ const MOST_CHAINS: usize = 256;
 /// Sets with no more elements than this stay whole.
 const SMALL_SET: usize = 64;
 /// Most elements of a set that touch the subject.
-const MOST_ELEMENTS: usize = 1024;
+const MOST_ELEMENTS: usize = 512;
 
 /// Cuts the elements of sets, and then the chains that nothing leads to any more.
 pub(super) fn to_subject(ruleset: &mut Ruleset, subject: &Subject) {

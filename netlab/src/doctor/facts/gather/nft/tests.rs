@@ -69,6 +69,14 @@ fn rules_have_their_text_their_handle_and_what_was_counted() {
 }
 
 #[test]
+fn a_rule_that_was_not_printed_has_its_statements() {
+    let mut ruleset = parse(JSON).unwrap();
+    text::substitute(&mut ruleset);
+    let rule = &ruleset.tables[0].chain("external-web").unwrap().rules[0];
+    assert!(rule.text.starts_with(r#"{"counter":{"#) && rule.text.ends_with(r#"{"drop":null}"#));
+}
+
+#[test]
 fn base_chains_are_found_by_their_hook_in_order_of_priority() {
     let ruleset = ruleset();
     let found = ruleset.at("prerouting", true);

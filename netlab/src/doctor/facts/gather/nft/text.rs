@@ -19,6 +19,15 @@ pub(super) fn add(ruleset: &mut Ruleset, printed: &str) {
     }
 }
 
+/// Rules without a text get their statements, as JSON.
+pub(super) fn substitute(ruleset: &mut Ruleset) {
+    let chains = ruleset.tables.iter_mut().flat_map(|table| &mut table.chains);
+    for rule in chains.flat_map(|chain| &mut chain.rules).filter(|rule| rule.text.is_empty()) {
+        let statements: Vec<_> = rule.statements.iter().map(ToString::to_string).collect();
+        rule.text = statements.join(" ");
+    }
+}
+
 fn texts(printed: &str) -> HashMap<Place, String> {
     let mut texts = HashMap::new();
     let (mut family, mut table) = (String::new(), String::new());
