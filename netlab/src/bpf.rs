@@ -164,9 +164,15 @@ pub(crate) fn recursion_misses(program: &OwnedFd) -> io::Result<u64> {
 
 /// The name of a program, by its number; None where there is no such program any more.
 pub(crate) fn program_name(id: u32) -> Option<String> {
-    let info = program_by_id(id).and_then(|program| program_info(&program)).ok()?;
+    describe(id).ok().map(|(name, _)| name)
+}
+
+/// The name of a program, by its number, and the hash of its instructions.
+pub(crate) fn describe(id: u32) -> io::Result<(String, [u8; 8])> {
+    let info = program_by_id(id).and_then(|program| program_info(&program))?;
     let name = info.name.iter().map(|byte| byte.cast_unsigned()).take_while(|byte| *byte != 0);
-    String::from_utf8(name.collect()).ok()
+    let name: Vec<u8> = name.collect();
+    Ok((String::from_utf8_lossy(&name).into_owned(), info.tag))
 }
 
 /// Numbers of the maps that a program uses, or that were bound to it.

@@ -2,6 +2,7 @@
 
 pub mod capture;
 pub mod compare;
+pub mod doctor;
 pub mod tcpdump;
 
 use std::{ffi::OsString, net::SocketAddr, path::PathBuf};
@@ -10,6 +11,7 @@ pub use capture::CaptureArgs;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 pub use compare::CompareArgs;
+pub use doctor::DoctorArgs;
 use netlab::lab::LabName;
 
 /// The name of a lab where none is given.
@@ -95,6 +97,9 @@ Examples:
     /// 95% intervals, and only where they are clear.
     #[command(after_help = compare::EXAMPLES)]
     Compare(CompareArgs),
+    /// Observe what a node port depends on, on all hosts.
+    #[command(hide = true)]
+    Doctor(DoctorArgs),
     /// The server that plays a pod's application.
     #[command(hide = true)]
     Echo(EchoArgs),

@@ -6,6 +6,7 @@ mod agent;
 mod capture;
 mod compare;
 mod dial;
+mod doctor;
 mod echo;
 mod lab;
 mod output;
@@ -40,6 +41,7 @@ pub fn run(cli: Cli) -> anyhow::Result<Outcome> {
         Verb::Capture(args) => capture::run(&args, use_color(cli.color)),
         Verb::Compare(args) => compare::run(args),
         Verb::Dial(args) => dial::run(&args),
+        Verb::Doctor(args) => doctor::run(&args),
         Verb::Echo(args) => echo::run(args),
         Verb::Completions { shell } => pages::completions(shell),
         Verb::Man { directory } => pages::man(&directory),

@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use aya::maps::MapError;
+use aya::maps::{IterableMap, MapError};
 use netlab_common::{
     abi::{Backend, CtEntry, map},
     conntrack::{State, Timeouts},
@@ -41,6 +41,16 @@ pub fn read(maps: &Maps) -> Result<BTreeMap<FlowKey, CtEntry>> {
         }
     }
     Ok(entries)
+}
+
+/// How many entries there is room for.
+///
+/// # Errors
+///
+/// Where the map cannot be looked at.
+pub fn capacity(maps: &Maps) -> Result<u32> {
+    let info = IterableMap::map(&maps.conntrack).info();
+    Ok(info.map_err(broken("look at", map::CONNTRACK))?.max_entries())
 }
 
 /// Removes connections that are over at `now`; returns how many entries stay and go.

@@ -35,6 +35,18 @@ impl Connection {
         Ok(Self { handle, netns: netns.clone(), task: runtime.spawn(connection) })
     }
 
+    /// Opens a socket in the calling thread's namespace, which needs no privilege.
+    ///
+    /// # Errors
+    ///
+    /// Where the socket cannot be made.
+    pub fn here() -> Result<Self> {
+        let netns = Netns::current()?;
+        let (connection, handle, _) = rtnetlink::new_connection()
+            .map_err(|e| Error::new("open a netlink socket in", netns.name(), e))?;
+        Ok(Self { handle, netns, task: tokio::spawn(connection) })
+    }
+
     /// The namespace that the socket lives in.
     #[must_use]
     pub fn netns(&self) -> &Netns {

@@ -1,53 +1,52 @@
 //! The kernel's own connection tracking: read, and forget a connection.
 //!
 //! ctnetlink (linux/netfilter/nfnetlink_conntrack.h): a header of netlink, one of nfnetlink, and
-//! attributes in attributes, each padded to four octets. Lengths are in host order, ports and
-//! addresses as on the wire.
+//! attributes. Ports and addresses are as on the wire.
 
-use std::{
-    net::{IpAddr, SocketAddr},
-    os::fd::{AsRawFd as _, OwnedFd},
+use std::net::{IpAddr, SocketAddr};
+
+use nix::sys::socket::SockProtocol;
+
+use super::{
+    Result,
+    raw::{ACK, DUMP, NESTED, REQUEST, Socket, attribute, find},
 };
-
-use nix::{
-    errno::Errno,
-    sys::socket::{
-        AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, recv, sendto,
-        socket,
-    },
-};
-
-use super::{Error, Result};
 
 /// Messages of ctnetlink: NFNL_SUBSYS_CTNETLINK and IPCTNL_MSG_CT_GET, IPCTNL_MSG_CT_DELETE.
 const GET: u16 = 1 << 8 | 1;
 const DELETE: u16 = 1 << 8 | 2;
 
-/// NLMSG_ERROR, NLMSG_DONE.
-const ERROR: u16 = 2;
-const DONE: u16 = 3;
-
-/// NLM_F_REQUEST, NLM_F_ACK, NLM_F_DUMP.
-const REQUEST: u16 = 1;
-const ACK: u16 = 4;
-const DUMP: u16 = 0x300;
-
-/// Octets of the netlink header, and of nfnetlink's after it.
-const HEADER: usize = 16;
+/// Octets of nfnetlink's header.
 const FAMILY_HEADER: usize = 4;
-
-/// Of an attribute's type, without the flags for nested and big-endian.
-const TYPE_MASK: u16 = 0x3fff;
-const NESTED: u16 = 0x8000;
 
 /// CTA_TUPLE_ORIG, CTA_TUPLE_REPLY; in them CTA_TUPLE_IP, CTA_TUPLE_PROTO.
 const ORIGINAL: u16 = 1;
 const REPLY: u16 = 2;
 const ADDRESSES: u16 = 1;
 const PROTOCOL: u16 = 2;
+/// CTA_STATUS, CTA_PROTOINFO, CTA_TIMEOUT, CTA_MARK.
+const STATUS: u16 = 3;
+const PROTOCOL_STATE: u16 = 4;
+const TIMEOUT: u16 = 7;
+const MARK: u16 = 8;
 
-/// Room for any message of a dump; the kernel fills 32 KiB at most.
-const ROOM: usize = 1 << 16;
+/// IPS_SEEN_REPLY and IPS_ASSURED (linux/netfilter/nf_conntrack_common.h).
+const REPLIED: u32 = 1 << 1;
+const ASSURED: u32 = 1 << 2;
+
+/// States of TCP by number, in the words of conntrack -L (nf_conntrack_tcp.h).
+const TCP_STATES: [&str; 10] = [
+    "NONE",
+    "SYN_SENT",
+    "SYN_RECV",
+    "ESTABLISHED",
+    "FIN_WAIT",
+    "CLOSE_WAIT",
+    "LAST_ACK",
+    "TIME_WAIT",
+    "CLOSE",
+    "SYN_SENT2",
+];
 
 /// A connection, by who dialled what and who answers.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,6 +57,20 @@ pub struct Entry {
     pub dialled: SocketAddr,
     /// Where it went, after translation: the source of the answers.
     pub answers: SocketAddr,
+    /// Who dialled, before translation.
+    pub source: SocketAddr,
+    /// Who that was after translation: where answers go to.
+    pub masqueraded: SocketAddr,
+    /// State of TCP, in the words of conntrack -L.
+    pub state: Option<&'static str>,
+    /// An answer has been seen.
+    pub replied: bool,
+    /// It is not the first to go where the table is full.
+    pub assured: bool,
+    /// Seconds until it is forgotten if it stays silent.
+    pub expires_in: u32,
+    /// Its mark.
+    pub mark: u32,
     /// The original direction as the kernel encodes it, to name the connection by.
     original: Vec<u8>,
 }
@@ -65,7 +78,7 @@ pub struct Entry {
 /// The conntrack table of the namespace that this was made in.
 #[derive(Debug)]
 pub struct Table {
-    socket: OwnedFd,
+    socket: Socket,
 }
 
 impl Table {
@@ -75,13 +88,8 @@ impl Table {
     ///
     /// Where the kernel has no ctnetlink.
     pub fn open() -> Result<Self> {
-        let socket = socket(
-            AddressFamily::Netlink,
-            SockType::Raw,
-            SockFlag::SOCK_CLOEXEC,
-            SockProtocol::NetlinkNetFilter,
-        );
-        Ok(Self { socket: socket.map_err(failed("open"))? })
+        let socket = Socket::open(SockProtocol::NetlinkNetFilter, "the kernel's conntrack table")?;
+        Ok(Self { socket })
     }
 
     /// Connections of one family with ports.
@@ -90,15 +98,24 @@ impl Table {
     ///
     /// Where the kernel refuses the dump.
     pub fn read(&self, v4: bool) -> Result<Vec<Entry>> {
+        let mut entries = Vec::new();
+        self.each(v4, |entry| entries.push(entry))?;
+        Ok(entries)
+    }
+
+    /// As [`Table::read`], one by one: a table may have hundreds of thousands.
+    ///
+    /// # Errors
+    ///
+    /// Where the kernel refuses the dump.
+    pub fn each(&self, v4: bool, mut take: impl FnMut(Entry)) -> Result<()> {
         let family = if v4 { libc::AF_INET } else { libc::AF_INET6 };
         self.send(GET, REQUEST | DUMP, family, &[])?;
-        let mut entries = Vec::new();
-        self.answers(|kind, payload| {
+        self.socket.answers(|kind, payload| {
             if kind == GET & 0xff00 {
-                entries.extend(payload.get(FAMILY_HEADER..).and_then(Entry::parse));
+                payload.get(FAMILY_HEADER..).and_then(Entry::parse).into_iter().for_each(&mut take);
             }
-        })?;
-        Ok(entries)
+        })
     }
 
     /// Forgets a connection. Fine where it has ended by itself.
@@ -111,7 +128,7 @@ impl Table {
         let mut attributes = Vec::new();
         attribute(&mut attributes, ORIGINAL | NESTED, &entry.original);
         self.send(DELETE, REQUEST | ACK, family, &attributes)?;
-        match self.answers(|_, _| {}) {
+        match self.socket.answers(|_, _| {}) {
             Err(error) if error.is_absent() => Ok(()),
             outcome => outcome,
         }
@@ -124,93 +141,47 @@ impl Table {
     /// EPERM without CAP_NET_ADMIN.
     pub fn clear(&self) -> Result<()> {
         self.send(DELETE, REQUEST | ACK, libc::AF_UNSPEC, &[])?;
-        self.answers(|_, _| {})
+        self.socket.answers(|_, _| {})
     }
 
     fn send(&self, kind: u16, flags: u16, family: i32, attributes: &[u8]) -> Result<()> {
-        let length = HEADER + FAMILY_HEADER + attributes.len();
-        let length = u32::try_from(length).map_err(|_| Errno::EMSGSIZE).map_err(failed("ask"))?;
-        let mut message = Vec::new();
-        message.extend(length.to_ne_bytes());
-        message.extend(kind.to_ne_bytes());
-        message.extend(flags.to_ne_bytes());
-        // Sequence and port: one conversation a socket, so neither tells anything.
-        message.extend([0; 8]);
         // Version (NFNETLINK_V0) and resource.
-        message.extend([u8::try_from(family).unwrap_or(0), 0, 0, 0]);
-        message.extend(attributes);
-        let kernel = NetlinkAddr::new(0, 0);
-        let sent = sendto(self.socket.as_raw_fd(), &message, &kernel, MsgFlags::empty());
-        sent.map(|_| ()).map_err(failed("ask"))
+        let mut payload = vec![u8::try_from(family).unwrap_or(0), 0, 0, 0];
+        payload.extend(attributes);
+        self.socket.send(kind, flags, &payload)
     }
-
-    /// Takes messages until the last one, which is DONE or an acknowledgement.
-    fn answers(&self, mut take: impl FnMut(u16, &[u8])) -> Result<()> {
-        let mut buffer = vec![0; ROOM];
-        loop {
-            let received = recv(self.socket.as_raw_fd(), &mut buffer, MsgFlags::empty());
-            let mut rest = &buffer[..received.map_err(failed("read"))?];
-            while let Some((kind, payload, next)) = message(rest) {
-                match kind {
-                    DONE => return Ok(()),
-                    ERROR => return acknowledged(payload).map_err(failed("change")),
-                    kind => take(kind, payload),
-                }
-                rest = next;
-            }
-        }
-    }
-}
-
-fn failed(operation: &'static str) -> impl Fn(Errno) -> Error {
-    move |errno| Error::new(operation, "the kernel's conntrack table", errno)
-}
-
-/// The error of an NLMSG_ERROR: a negative errno, or 0.
-fn acknowledged(payload: &[u8]) -> Result<(), Errno> {
-    let code = payload.first_chunk().map_or(0, |code| i32::from_ne_bytes(*code));
-    if code == 0 { Ok(()) } else { Err(Errno::from_raw(code.saturating_neg())) }
-}
-
-/// Kind and payload of the first message, and what follows it.
-fn message(bytes: &[u8]) -> Option<(u16, &[u8], &[u8])> {
-    let length = usize::try_from(u32::from_ne_bytes(*bytes.first_chunk()?)).ok()?;
-    let kind = u16::from_ne_bytes([*bytes.get(4)?, *bytes.get(5)?]);
-    let payload = bytes.get(HEADER..length)?;
-    Some((kind, payload, bytes.get(length.next_multiple_of(4)..).unwrap_or_default()))
-}
-
-/// Type and value of each attribute.
-fn attributes(mut bytes: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
-    std::iter::from_fn(move || {
-        let length = usize::from(u16::from_ne_bytes(*bytes.first_chunk()?));
-        let kind = u16::from_ne_bytes([*bytes.get(2)?, *bytes.get(3)?]) & TYPE_MASK;
-        let value = bytes.get(4..length)?;
-        bytes = bytes.get(length.next_multiple_of(4)..).unwrap_or_default();
-        Some((kind, value))
-    })
-}
-
-fn find(bytes: &[u8], wanted: u16) -> Option<&[u8]> {
-    attributes(bytes).find(|(kind, _)| *kind == wanted).map(|(_, value)| value)
-}
-
-fn attribute(to: &mut Vec<u8>, kind: u16, value: &[u8]) {
-    let length = u16::try_from(4 + value.len()).unwrap_or(u16::MAX);
-    to.extend(length.to_ne_bytes());
-    to.extend(kind.to_ne_bytes());
-    to.extend(value);
-    to.resize(to.len().next_multiple_of(4), 0);
 }
 
 impl Entry {
     /// None for what has no ports.
     fn parse(bytes: &[u8]) -> Option<Self> {
         let original = find(bytes, ORIGINAL)?;
-        let (protocol, [_, dialled]) = tuple(original)?;
-        let (_, [answers, _]) = tuple(find(bytes, REPLY)?)?;
-        Some(Self { protocol, dialled, answers, original: original.to_vec() })
+        let (protocol, [source, dialled]) = tuple(original)?;
+        let (_, [answers, masqueraded]) = tuple(find(bytes, REPLY)?)?;
+        let number = |kind| find(bytes, kind)?.first_chunk().map(|b| u32::from_be_bytes(*b));
+        let status = number(STATUS).unwrap_or(0);
+        Some(Self {
+            protocol,
+            dialled,
+            answers,
+            source,
+            masqueraded,
+            state: tcp_state(bytes),
+            replied: status & REPLIED != 0,
+            assured: status & ASSURED != 0,
+            expires_in: number(TIMEOUT).unwrap_or(0),
+            mark: number(MARK).unwrap_or(0),
+            original: original.to_vec(),
+        })
     }
+}
+
+fn tcp_state(bytes: &[u8]) -> Option<&'static str> {
+    // CTA_PROTOINFO_TCP; in it CTA_PROTOINFO_TCP_STATE.
+    const TCP: u16 = 1;
+    const STATE: u16 = 1;
+    let number = find(find(find(bytes, PROTOCOL_STATE)?, TCP)?, STATE)?.first()?;
+    TCP_STATES.get(usize::from(*number)).copied()
 }
 
 /// Protocol, source and destination.
@@ -254,20 +225,19 @@ mod tests {
         let mut bytes = Vec::new();
         attribute(&mut bytes, ORIGINAL | NESTED, &original);
         attribute(&mut bytes, REPLY | NESTED, &side((pod, 5353), (client, 40053)));
+        attribute(&mut bytes, STATUS, &REPLIED.to_be_bytes());
+        attribute(&mut bytes, TIMEOUT, &30_u32.to_be_bytes());
         let entry = Entry::parse(&bytes).unwrap();
         assert_eq!(entry.protocol, 17);
         assert_eq!(entry.dialled, SocketAddr::from((node, 30053)));
         assert_eq!(entry.answers, SocketAddr::from((pod, 5353)));
+        assert_eq!(entry.source, SocketAddr::from((client, 40053)));
+        assert_eq!(entry.masqueraded, entry.source);
+        assert_eq!((entry.state, entry.replied, entry.expires_in), (None, true, 30));
         assert_eq!(entry.original, original);
         for length in 0..bytes.len() {
             // Whatever is cut off, nothing is read beyond the end.
             let _ = Entry::parse(&bytes[..length]);
         }
-    }
-
-    #[test]
-    fn an_error_of_the_kernel_is_one() {
-        assert_eq!(acknowledged(&(-1_i32).to_ne_bytes()), Err(Errno::EPERM));
-        assert_eq!(acknowledged(&0_i32.to_ne_bytes()), Ok(()));
     }
 }

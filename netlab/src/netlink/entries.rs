@@ -2,7 +2,6 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use futures_util::TryStreamExt;
 use ipnet::IpNet;
 use netlink_packet_route::{
     AddressFamily,
@@ -71,14 +70,7 @@ impl Connection {
     ///
     /// Where the kernel refuses the dump.
     pub async fn addresses(&self) -> Result<Vec<Address>> {
-        let messages: Vec<AddressMessage> = self
-            .handle
-            .address()
-            .get()
-            .execute()
-            .try_collect()
-            .await
-            .map_err(|e| self.failed("list", "the addresses", e))?;
+        let messages = self.address_messages().await?;
         Ok(messages.iter().filter_map(Address::from_message).collect())
     }
 
@@ -222,17 +214,6 @@ impl Connection {
             .execute()
             .await
             .map_err(|e| self.failed("remove the FDB entry", mac, e))
-    }
-
-    async fn neighbor_messages(&self, family: AddressFamily) -> Result<Vec<NeighbourMessage>> {
-        self.handle
-            .neighbours()
-            .get()
-            .set_address_family(family)
-            .execute()
-            .try_collect()
-            .await
-            .map_err(|e| self.failed("list", "the neighbors", e))
     }
 }
 

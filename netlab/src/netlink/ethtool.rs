@@ -3,7 +3,7 @@
 //! These are the switches of `ethtool -k` and `-K`, through the commands that concern one
 //! feature each (linux/ethtool.h), which every kernel has.
 
-use std::{io, os::fd::AsRawFd};
+use std::{collections::BTreeMap, io, os::fd::AsRawFd};
 
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
 use serde::{Deserialize, Serialize};
@@ -60,6 +60,13 @@ pub fn get(netns: &Netns, link: &str, offload: Offload) -> Result<bool> {
     netns.run(|| call(link, command, 0)).and_then(|outcome| {
         outcome.map(|value| value != 0).map_err(|e| failed("read", netns, link, offload, e))
     })
+}
+
+/// The switches that a link of the calling thread's namespace has, and whether they are on.
+#[must_use]
+pub fn switches(link: &str) -> BTreeMap<Offload, bool> {
+    let is_on = |offload: Offload| call(link, offload.commands().0, 0).ok().map(|on| on != 0);
+    Offload::ALL.into_iter().filter_map(|offload| Some((offload, is_on(offload)?))).collect()
 }
 
 /// Turns a switch on or off. Turning [`Offload::TxChecksum`] off makes the kernel turn

@@ -106,14 +106,7 @@ impl Connection {
     ///
     /// Where the kernel refuses the dump.
     pub async fn links(&self) -> Result<Vec<Link>> {
-        let messages: Vec<LinkMessage> = self
-            .handle
-            .link()
-            .get()
-            .execute()
-            .try_collect()
-            .await
-            .map_err(|e| self.failed("list", "the links", e))?;
+        let messages = self.link_messages().await?;
         Ok(messages.iter().map(Link::from_message).collect())
     }
 

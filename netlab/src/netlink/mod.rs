@@ -16,8 +16,13 @@ pub mod ethtool;
 mod family;
 mod links;
 mod mac;
+mod messages;
 mod netns;
+pub mod nftables;
+pub mod nsid;
+mod raw;
 mod routes;
+pub mod sockets;
 pub mod sysctl;
 #[cfg(test)]
 mod tests;

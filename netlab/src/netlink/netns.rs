@@ -135,6 +135,18 @@ impl Netns {
         Ok(Self { name: Some(name.into()), file: Arc::new(file) })
     }
 
+    /// The namespace of a process. It has no name.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::is_absent`] where there is no such process, EACCES without CAP_SYS_PTRACE where
+    /// it is another user's.
+    pub fn of_process(pid: u32) -> Result<Self> {
+        let path = format!("/proc/{pid}/ns/net");
+        let file = File::open(&path).map_err(|e| Error::new("open the namespace", path, e))?;
+        Ok(Self { name: None, file: Arc::new(file) })
+    }
+
     /// Whether a namespace of this name can be opened.
     #[must_use]
     pub fn exists(name: &str) -> bool {

@@ -68,23 +68,8 @@ impl Connection {
     ///
     /// Where the kernel refuses the dump.
     pub async fn routes(&self) -> Result<Vec<Route>> {
-        let mut routes = Vec::new();
-        let queries = [
-            RouteMessageBuilder::<Ipv4Addr>::new().build(),
-            RouteMessageBuilder::<Ipv6Addr>::new().build(),
-        ];
-        for query in queries {
-            let messages: Vec<RouteMessage> = self
-                .handle
-                .route()
-                .get(query)
-                .execute()
-                .try_collect()
-                .await
-                .map_err(|e| self.failed("list", "the routes", e))?;
-            routes.extend(messages.iter().filter_map(Route::from_message));
-        }
-        Ok(routes)
+        let messages = self.route_messages().await?;
+        Ok(messages.iter().filter_map(Route::from_message).collect())
     }
 
     /// Sets a route, in place of one to the same destination. Its `kernel` field counts for

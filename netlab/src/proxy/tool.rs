@@ -6,6 +6,7 @@
 mod run;
 pub(super) mod sample;
 
+pub(crate) use self::run::directories as program_directories;
 use self::{run::Program, sample::sample};
 use super::{
     Error, Kind, ROUTE_LOCALNET, Result, Step, iptables,

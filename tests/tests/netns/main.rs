@@ -11,6 +11,7 @@ mod checksums;
 mod compare;
 mod compare_networks;
 mod endpoints;
+mod facts;
 mod families;
 mod host;
 mod kube_proxy;

@@ -24,7 +24,8 @@ pub struct Link {
     pub up: bool,
     /// It has a carrier (IFLA_CARRIER).
     pub carrier: bool,
-    /// RFC 2863's state, in the words of `ip link`: `up`, `down`, `lower-layer-down`, `unknown`.
+    /// RFC 2863's state, in the words of
+    /// /sys/class/net: `up`, `down`, `lowerlayerdown`, `unknown`.
     pub operstate: String,
     /// Index of the bridge (or other master) that it is a port of.
     pub master: Option<u32>,

@@ -15,6 +15,7 @@
 pub mod conntrack;
 pub mod counters;
 pub mod datapath;
+mod gather;
 pub mod host;
 pub mod iptables;
 pub mod link;
@@ -31,6 +32,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 pub use self::{
+    gather::{GatherError, Here, Programs, Scope, count, gather, gather_with},
     host::{Agent, HostFacts, Role},
     subject::Subject,
 };

@@ -70,7 +70,7 @@ pub struct Hook {
 pub struct Rule {
     /// Its handle, which `nft delete rule` takes.
     pub handle: u64,
-    /// As nft prints it.
+    /// As nft prints it; in a very large rule set its statements, as JSON.
     pub text: String,
     /// Its comment.
     pub comment: Option<String>,

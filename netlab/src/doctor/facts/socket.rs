@@ -45,9 +45,10 @@ pub struct UdpSocket {
     /// Datagrams dropped since it was made: its buffer was full, or a checksum wrong.
     #[serde(default)]
     pub drops: Option<u32>,
-    /// Inode number of the socket; 0: the kernel's own, as a VXLAN device's.
+    /// Inode number of the socket.
     pub inode: u64,
-    /// Who holds it, where that could be found out.
+    /// Who holds it, where that could be found out; nobody holds the kernel's own, as a VXLAN
+    /// device's.
     #[serde(default)]
     pub owner: Option<Owner>,
 }

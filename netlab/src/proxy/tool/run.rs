@@ -14,6 +14,12 @@ use crate::netlink::Netns;
 /// Where such programs are for root, whatever the PATH says.
 const SYSTEM: [&str; 3] = ["/usr/sbin", "/sbin", "/usr/local/sbin"];
 
+/// Where programs are looked for, in this order.
+pub(crate) fn directories() -> Vec<PathBuf> {
+    let path = env::var_os("PATH").unwrap_or_default();
+    env::split_paths(&path).chain(SYSTEM.map(PathBuf::from)).collect()
+}
+
 /// A program that is installed.
 #[derive(Clone, Debug)]
 pub(super) struct Program {
@@ -22,10 +28,8 @@ pub(super) struct Program {
 
 impl Program {
     pub(super) fn find(name: &str) -> Option<Self> {
-        let path = env::var_os("PATH").unwrap_or_default();
-        let directories = env::split_paths(&path).chain(SYSTEM.map(PathBuf::from));
-        let candidates = directories.map(|directory| directory.join(name));
-        candidates.into_iter().find(|path| path.is_file()).map(|path| Self { path })
+        let mut candidates = directories().into_iter().map(|directory| directory.join(name));
+        candidates.find(|path| path.is_file()).map(|path| Self { path })
     }
 
     /// Runs it, and returns what it printed.

@@ -1,0 +1,212 @@
+//! Everything that one namespace shows.
+
+use std::{collections::BTreeMap, io, path::Path};
+
+use netlink_packet_route::AddressFamily;
+
+use super::{
+    super::{Gap, HostFacts, Source, counters::Counters},
+    connections, counters, datapath,
+    gaps::Gaps,
+    iptables, links, network, nft, programs,
+    scope::Target,
+    sysctls,
+    tool::Programs,
+};
+use crate::{
+    doctor::facts::Subject,
+    netlink::{Connection, Netns, nftables},
+};
+
+/// Most routes, neighbors and FDB entries of a host that are told.
+const MOST: usize = 16_384;
+
+/// What is gathered with, the same for all hosts.
+pub(super) struct Means<'g> {
+    pub subject: &'g Subject,
+    pub programs: &'g Programs,
+    /// Of the spec, to tell whether an agent has the newest one.
+    pub digest: Option<&'g str>,
+}
+
+/// A host's facts, and what is needed to tie them to other hosts'.
+pub(super) struct Gathered {
+    pub facts: HostFacts,
+    pub gaps: Vec<Gap>,
+    pub netns: Option<Netns>,
+    /// By index of a link: what its host calls the namespace of its peer.
+    pub peer_netns: BTreeMap<u32, i32>,
+}
+
+/// Looks at the calling thread's namespace, which is the target's.
+pub(super) fn gather(target: &Target, means: &Means<'_>) -> Gathered {
+    let mut gathered = Gathered {
+        facts: HostFacts {
+            name: target.name.clone(),
+            role: target.role.clone(),
+            netns: target.netns_name.clone(),
+            inode: Netns::current().and_then(|netns| netns.inode()).unwrap_or(0),
+            ..HostFacts::default()
+        },
+        gaps: Vec::new(),
+        netns: target.netns.clone(),
+        peer_netns: BTreeMap::new(),
+    };
+    let mut gaps = Gaps::of(&target.name);
+    match runtime() {
+        Ok(runtime) => runtime.block_on(async {
+            netlink(&mut gathered, &mut gaps).await;
+            rules(&mut gathered.facts, means, &mut gaps).await;
+        }),
+        Err(error) => {
+            gaps.note(
+                Source::Namespace,
+                error.to_string(),
+                format!("Nothing of {} is seen.", target.name),
+            );
+        }
+    }
+    let facts = &mut gathered.facts;
+    facts.sysctls = sysctls::read(&facts.links);
+    sockets(facts, means.subject, &mut gaps);
+    facts.programs.extend(programs::read(&facts.links, &mut gaps));
+    let outcome = counters::protocols();
+    let hides = "What protocols have counted, errors among it, is not seen.";
+    facts.counters.protocols = gaps.take(outcome, Source::Counters, hides).unwrap_or_default();
+    if let Some(pins) = &target.pins {
+        maps(facts, pins, means.subject, &mut gaps);
+    }
+    if let Some(directory) = &target.agent {
+        match datapath::agent(directory, means.digest) {
+            Ok(agent) => facts.agent = agent,
+            Err(reason) => {
+                let hides = "Whether netlab's agent does its work is not seen.";
+                gaps.note(Source::Agent, reason, hides);
+            }
+        }
+    }
+    gathered.gaps = gaps.list;
+    gathered
+}
+
+/// One that lives on the calling thread, as its namespace does.
+pub(super) fn runtime() -> io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()
+}
+
+async fn netlink(gathered: &mut Gathered, gaps: &mut Gaps) {
+    let facts = &mut gathered.facts;
+    let hides = format!("Nothing of {} is seen.", facts.name);
+    let Some(connection) = gaps.take(Connection::here(), Source::Namespace, &hides) else {
+        return;
+    };
+    let hides = "Links that are down, or lead elsewhere, are not seen.";
+    for message in
+        gaps.take(connection.link_messages().await, Source::Links, hides).unwrap_or_default()
+    {
+        let observed = links::link(&message);
+        let name = observed.link.name.clone();
+        gathered.peer_netns.extend(observed.peer_netns.map(|n| (observed.link.index, n)));
+        facts.counters.links.insert(name, observed.counters);
+        facts.links.push(observed.link);
+    }
+    let hides = "Which addresses are the host's own is not seen.";
+    let messages = gaps.take(connection.address_messages().await, Source::Addresses, hides);
+    facts.addresses = messages.iter().flatten().filter_map(network::address).collect();
+    let hides = "Policy routing that sends packets elsewhere is not seen.";
+    for v4 in [true, false] {
+        let messages = gaps.take(connection.rule_messages(v4).await, Source::Rules, hides);
+        facts.rules.extend(messages.iter().flatten().map(network::rule));
+    }
+    let hides = "Where packets are sent to is not seen.";
+    let messages = gaps.take(connection.route_messages().await, Source::Routes, hides);
+    facts.routes = messages.iter().flatten().filter_map(network::route).collect();
+    let hides = "Whether next hops answer is not seen.";
+    for family in [AddressFamily::Inet, AddressFamily::Inet6] {
+        let messages =
+            gaps.take(connection.neighbor_messages(family).await, Source::Neighbors, hides);
+        facts.neighbors.extend(messages.iter().flatten().filter_map(network::neighbor));
+    }
+    let hides = "Where bridges and VXLAN devices send frames is not seen.";
+    let messages = connection.neighbor_messages(AddressFamily::Bridge).await;
+    let messages = gaps.take(messages, Source::Fdb, hides);
+    facts.fdb = messages.iter().flatten().filter_map(network::fdb).collect();
+    let hides = "Filters of tc that drop packets are not seen.";
+    let outcome = programs::filters(&connection, &facts.links).await;
+    if let Some((programs, filters)) = gaps.take(outcome, Source::TcFilters, hides) {
+        facts.programs = programs;
+        facts.tc_filters = filters;
+    }
+    bound(&mut facts.routes, Source::Routes, "routes", gaps);
+    bound(&mut facts.neighbors, Source::Neighbors, "neighbors", gaps);
+    bound(&mut facts.fdb, Source::Fdb, "FDB entries", gaps);
+}
+
+fn bound<T>(list: &mut Vec<T>, source: Source, what: &str, gaps: &mut Gaps) {
+    if list.len() > MOST {
+        let reason = format!("there are {}", list.len());
+        gaps.note(
+            source,
+            reason,
+            format!("Of the {what}, those after the first {MOST} are not seen."),
+        );
+        list.truncate(MOST);
+    }
+}
+
+async fn rules(facts: &mut HostFacts, means: &Means<'_>, gaps: &mut Gaps) {
+    let tables = match nftables::tables() {
+        Ok(tables) => tables,
+        // The kernel has no nftables, so there are no rules of its.
+        Err(error) if is_unknown(&error) => Vec::new(),
+        Err(error) => {
+            gaps.note(
+                Source::Nft,
+                super::gaps::chain(&error),
+                "Rules of nftables and of iptables-nft that drop packets are not seen.",
+            );
+            Vec::new()
+        }
+    };
+    let Means { subject, programs, .. } = means;
+    facts.nft = nft::read(programs, subject, &tables, gaps).await;
+    facts.iptables = iptables::read(programs, subject, &tables, gaps).await;
+}
+
+/// EPROTONOSUPPORT: no nfnetlink; EINVAL: no subsystem of nftables.
+fn is_unknown(error: &crate::netlink::Error) -> bool {
+    use nix::errno::Errno;
+    matches!(error.errno(), Some(Errno::EPROTONOSUPPORT | Errno::EINVAL))
+}
+
+fn sockets(facts: &mut HostFacts, subject: &Subject, gaps: &mut Gaps) {
+    let hides = "Who listens on which address and port is not seen.";
+    let listeners = gaps.take(connections::listeners(), Source::Sockets, hides);
+    facts.listeners = listeners.unwrap_or_default();
+    facts.udp = gaps.take(connections::udp(), Source::Sockets, hides).unwrap_or_default();
+    facts.conntrack = connections::conntrack(subject, gaps);
+}
+
+fn maps(facts: &mut HostFacts, pins: &Path, subject: &Subject, gaps: &mut Gaps) {
+    let hides = "What netlab's own programs have been told is not seen.";
+    let Some(maps) = gaps.take(datapath::open(pins), Source::Datapath, hides).flatten() else {
+        return;
+    };
+    facts.datapath = gaps.take(datapath::read(&maps, subject), Source::Datapath, hides);
+    let counted = gaps.take(datapath::counters(&maps), Source::Datapath, hides);
+    facts.counters.datapath = counted.unwrap_or_default();
+}
+
+/// Counters alone, of the calling thread's namespace.
+pub(super) fn count(target: &Target) -> Counters {
+    let mut found =
+        Counters { protocols: counters::protocols().unwrap_or_default(), ..Counters::default() };
+    if let Ok(runtime) = runtime() {
+        let messages =
+            runtime.block_on(async { Connection::here().ok()?.link_messages().await.ok() });
+        found.links = messages.iter().flatten().filter_map(links::counted).collect();
+    }
+    let maps = target.pins.as_deref().and_then(|pins| datapath::open(pins).ok().flatten());
+    found.datapath = maps.and_then(|maps| datapath::counters(&maps).ok()).unwrap_or_default();
+    found
+}

@@ -1,0 +1,263 @@
+//! Gathering facts.
+//!
+//! Law: nothing is changed and nothing is sent. A source that cannot be read is a [`Gap`]; only
+//! where there is nothing to look into at all does gathering fail.
+//!
+//! Each namespace is looked into by a thread that has entered it. Programs (nft, iptables-save)
+//! are started only where the kernel says that there are rules, and have a time to finish in.
+//!
+//! # Errors
+//!
+//! [`GatherError`]: there is no such lab, or its state cannot be read.
+
+mod connections;
+mod counters;
+mod datapath;
+mod gaps;
+mod host;
+mod iptables;
+mod links;
+mod network;
+mod nft;
+mod owners;
+mod programs;
+mod roles;
+mod scope;
+mod sysctls;
+mod tool;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io,
+    path::PathBuf,
+    sync::atomic::{AtomicUsize, Ordering},
+    thread,
+    time::Instant,
+};
+
+use self::{host::Means, scope::Target};
+pub use self::{
+    scope::{Here, Scope},
+    tool::Programs,
+};
+use super::{
+    Facts, Gap, HostFacts, Manifest, Source, Subject, VERSION, counters::Counters, socket::Owner,
+};
+use crate::{
+    lab::{LabName, state::StateError},
+    spec::{self, Objects, Spec},
+};
+
+/// Threads that look into namespaces. They wait for the kernel and for programs most of the time.
+const THREADS: usize = 8;
+
+/// Why there are no facts.
+#[derive(Debug, thiserror::Error)]
+pub enum GatherError {
+    /// There is no such lab.
+    #[error(
+        "there is no lab {name}; {}",
+        match .others.as_slice() {
+            [] => "netlab lab up makes one".to_owned(),
+            others => format!(
+                "there is {}",
+                others.iter().map(LabName::as_str).collect::<Vec<_>>().join(", ")
+            ),
+        }
+    )]
+    NoLab {
+        /// The name asked for.
+        name: LabName,
+        /// Those that there are.
+        others: Vec<LabName>,
+    },
+    /// The lab has no hosts yet.
+    #[error("lab {0} was never finished; netlab lab up --name {0} goes on")]
+    Unfinished(LabName),
+    /// The lab's state cannot be read.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// A file of objects cannot be read.
+    #[error("cannot read {}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+/// Looks at all hosts once.
+///
+/// # Errors
+///
+/// [`GatherError`].
+pub fn gather(scope: &Scope, subject: &Subject) -> Result<Facts, GatherError> {
+    gather_with(scope, subject, &Programs::installed())
+}
+
+/// As [`gather`], with the programs that are in these directories.
+///
+/// # Errors
+///
+/// [`GatherError`].
+pub fn gather_with(
+    scope: &Scope,
+    subject: &Subject,
+    programs: &Programs,
+) -> Result<Facts, GatherError> {
+    let begun = Instant::now();
+    let taken = jiff::Timestamp::now().to_string();
+    let lab = scope.lab()?;
+    let manifests = scope.manifests()?;
+    let mut gaps = Vec::new();
+    let spec = resolve(&manifests, &mut gaps);
+    let digest = spec.as_ref().map(Spec::digest);
+    let targets = scope.targets(&mut gaps)?;
+    let means = Means { subject, programs, digest: digest.as_deref() };
+    let looked = on_each(&targets, |target| host::gather(target, &means));
+    let mut gathered = Vec::new();
+    for (target, outcome) in targets.iter().zip(looked) {
+        match outcome {
+            Ok(host) => gathered.push(host),
+            Err(error) => gaps.push(Gap {
+                host: Some(target.name.clone()),
+                source: Source::Namespace,
+                reason: gaps::chain(&error),
+                hides: format!("Nothing of {} is seen.", target.name),
+            }),
+        }
+    }
+    roles::find_peers(&mut gathered);
+    let mut hosts = Vec::new();
+    for host in gathered {
+        gaps.extend(host.gaps);
+        hosts.push(host.facts);
+    }
+    roles::play(&mut hosts, spec.as_ref().unwrap_or(&Spec::default()));
+    own(&mut hosts, &mut gaps);
+    Ok(Facts {
+        version: VERSION,
+        taken,
+        took_ms: u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX),
+        netlab: env!("CARGO_PKG_VERSION").to_owned(),
+        kernel: kernel(),
+        subject: subject.clone(),
+        lab,
+        manifests,
+        hosts,
+        softnet: counters::softnet().unwrap_or_default(),
+        gaps,
+    })
+}
+
+/// Counters alone, by name of the host: quick, for before and after a probe.
+///
+/// # Errors
+///
+/// [`GatherError`].
+pub fn count(scope: &Scope) -> Result<BTreeMap<String, Counters>, GatherError> {
+    let targets = scope.targets(&mut Vec::new())?;
+    let counted = on_each(&targets, host::count);
+    let named = targets.iter().zip(counted);
+    Ok(named.filter_map(|(target, counted)| Some((target.name.clone(), counted.ok()?))).collect())
+}
+
+/// Runs `look` in each target's namespace, on threads that do nothing else afterwards.
+fn on_each<T: Send>(
+    targets: &[Target],
+    look: impl Fn(&Target) -> T + Sync,
+) -> Vec<crate::netlink::Result<T>> {
+    let next = AtomicUsize::new(0);
+    let (here, elsewhere): (Vec<_>, Vec<_>) =
+        targets.iter().enumerate().partition(|(_, target)| target.netns.is_none());
+    let work = || {
+        let mut done = Vec::new();
+        while let Some((at, target)) = elsewhere.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let Some(netns) = &target.netns else { continue };
+            done.push((*at, netns.enter().map(|()| look(target))));
+        }
+        done
+    };
+    let mut outcomes: BTreeMap<usize, crate::netlink::Result<T>> = thread::scope(|scope| {
+        let workers: Vec<_> =
+            (0..THREADS.min(elsewhere.len())).map(|_| scope.spawn(work)).collect();
+        // A thread of its own here too: the caller may be on a runtime, which holds no other.
+        let own = scope
+            .spawn(|| here.iter().map(|(at, target)| (*at, Ok(look(target)))).collect::<Vec<_>>());
+        let joined = workers.into_iter().chain([own]).flat_map(|worker| match worker.join() {
+            Ok(done) => done,
+            Err(panic) => std::panic::resume_unwind(panic),
+        });
+        joined.collect()
+    });
+    (0..targets.len()).filter_map(|at| outcomes.remove(&at)).collect()
+}
+
+/// The spec of these manifests, or a gap.
+fn resolve(manifests: &[Manifest], gaps: &mut Vec<Gap>) -> Option<Spec> {
+    let read = || {
+        let mut objects = Objects::default();
+        for manifest in manifests {
+            objects.append(spec::read_str(&manifest.origin, &manifest.text)?);
+        }
+        objects.resolve()
+    };
+    let outcome = read();
+    outcome
+        .map_err(|error| {
+            gaps.push(Gap {
+                host: None,
+                source: Source::Objects,
+                reason: gaps::chain(&error),
+                hides: "What should be is not known, so nothing can be missed.".to_owned(),
+            });
+        })
+        .ok()
+}
+
+/// Finds the processes that hold the sockets.
+fn own(hosts: &mut [HostFacts], gaps: &mut Vec<Gap>) {
+    let wanted: BTreeSet<u64> = hosts
+        .iter()
+        .flat_map(|host| {
+            let tcp = host.listeners.iter().map(|socket| socket.inode);
+            tcp.chain(host.udp.iter().map(|socket| socket.inode))
+        })
+        .filter(|inode| *inode != 0)
+        .collect();
+    let mut gap = |reason: String| {
+        gaps.push(Gap {
+            host: None,
+            source: Source::Processes,
+            reason,
+            hides: "Which process holds a port is not seen for all of them.".to_owned(),
+        });
+    };
+    let found: BTreeMap<u64, Owner> = match owners::of(&wanted) {
+        Ok((found, 0)) => found,
+        Ok((found, closed)) => {
+            if found.len() < wanted.len() {
+                gap(format!("{closed} processes may not be looked into"));
+            }
+            found
+        }
+        Err(error) => {
+            gap(format!("/proc cannot be read: {error}"));
+            return;
+        }
+    };
+    for host in hosts {
+        for socket in &mut host.listeners {
+            socket.owner = found.get(&socket.inode).cloned();
+        }
+        for socket in &mut host.udp {
+            socket.owner = found.get(&socket.inode).cloned();
+        }
+    }
+}
+
+fn kernel() -> String {
+    let name = nix::sys::utsname::uname();
+    name.map(|name| name.release().to_string_lossy().into_owned()).unwrap_or_default()
+}

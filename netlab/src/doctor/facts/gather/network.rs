@@ -1,0 +1,284 @@
+//! Links, addresses, rules, routes, neighbors and FDB entries: from netlink's messages to facts.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use ipnet::IpNet;
+use netlink_packet_route::{
+    AddressFamily,
+    address::{AddressAttribute, AddressFlags, AddressMessage},
+    neighbour::{
+        NeighbourAddress, NeighbourAttribute, NeighbourFlags, NeighbourMessage, NeighbourState,
+    },
+    route::{
+        RouteAddress, RouteAttribute, RouteFlags, RouteMessage, RouteMetric, RouteNextHopFlags,
+        RouteType, RouteVia,
+    },
+    rule::{self, RuleAttribute, RuleFlags, RuleMessage},
+};
+
+use super::super::route::{
+    Address, FdbEntry, Neighbor, NeighborState, NextHop, Route, RouteKind, Rule, RuleAction,
+};
+use crate::netlink::Mac;
+
+/// RTAX_MTU of linux/rtnetlink.h: its bit in RTAX_LOCK.
+const LOCKED_MTU: u32 = 1 << 2;
+
+pub(super) fn address(message: &AddressMessage) -> Option<Address> {
+    let header = &message.header;
+    let (mut local, mut peer) = (None, None);
+    let mut flags = AddressFlags::from_bits_retain(u32::from(header.flags.bits()));
+    for attribute in &message.attributes {
+        match attribute {
+            AddressAttribute::Local(address) => local = Some(*address),
+            AddressAttribute::Address(address) => peer = Some(*address),
+            AddressAttribute::Flags(all) => flags = *all,
+            _ => {}
+        }
+    }
+    Some(Address {
+        device: header.index,
+        net: IpNet::new(local.or(peer)?, header.prefix_len).ok()?,
+        scope: scope(header.scope),
+        tentative: flags.contains(AddressFlags::Tentative),
+        duplicate: flags.contains(AddressFlags::Dadfailed),
+    })
+}
+
+pub(super) fn rule(message: &RuleMessage) -> Rule {
+    let header = &message.header;
+    let mut rule = Rule {
+        v4: header.family == AddressFamily::Inet,
+        inverted: header.flags.contains(RuleFlags::Invert),
+        tos: header.tos,
+        ..Rule::default()
+    };
+    let net = |address: IpAddr, length| IpNet::new(address, length).ok();
+    let (mut table, mut goto) = (u32::from(header.table), 0);
+    let (mut mark, mut mask) = (None, u32::MAX);
+    for attribute in &message.attributes {
+        match attribute {
+            RuleAttribute::Priority(priority) => rule.priority = *priority,
+            RuleAttribute::Source(address) => rule.from = net(*address, header.src_len),
+            RuleAttribute::Destination(address) => rule.to = net(*address, header.dst_len),
+            RuleAttribute::Iifname(name) => rule.input = Some(name.clone()),
+            RuleAttribute::Oifname(name) => rule.output = Some(name.clone()),
+            RuleAttribute::FwMark(value) => mark = Some(*value),
+            RuleAttribute::FwMask(value) => mask = *value,
+            RuleAttribute::Table(number) => table = *number,
+            RuleAttribute::Goto(priority) => goto = *priority,
+            RuleAttribute::SuppressPrefixLen(length) if *length != u32::MAX => {
+                rule.suppress_prefix_length = Some(*length);
+            }
+            RuleAttribute::IpProtocol(protocol) => {
+                rule.protocol = u8::try_from(i32::from(*protocol)).ok();
+            }
+            RuleAttribute::SourcePortRange(ports) => {
+                rule.source_ports = Some((ports.start, ports.end));
+            }
+            RuleAttribute::DestinationPortRange(ports) => {
+                rule.destination_ports = Some((ports.start, ports.end));
+            }
+            _ => {}
+        }
+    }
+    // Where only a mask is told, the mark is zero.
+    rule.mark = mark.map(|mark| (mark, mask)).or((mask != u32::MAX).then_some((0, mask)));
+    rule.action = match header.action {
+        rule::RuleAction::ToTable => RuleAction::Table(table),
+        rule::RuleAction::Goto => RuleAction::Goto(goto),
+        rule::RuleAction::Nop => RuleAction::Nop,
+        rule::RuleAction::Blackhole => RuleAction::Blackhole,
+        rule::RuleAction::Unreachable => RuleAction::Unreachable,
+        rule::RuleAction::Prohibit => RuleAction::Prohibit,
+        other => RuleAction::Other(other.into()),
+    };
+    rule
+}
+
+pub(super) fn route(message: &RouteMessage) -> Option<Route> {
+    let header = &message.header;
+    let unspecified: IpAddr = match header.address_family {
+        AddressFamily::Inet => Ipv4Addr::UNSPECIFIED.into(),
+        AddressFamily::Inet6 => Ipv6Addr::UNSPECIFIED.into(),
+        _ => return None,
+    };
+    let mut destination = unspecified;
+    let (mut gateway, mut device, mut hops) = (None, None, Vec::new());
+    let mut route = Route {
+        table: header.table.into(),
+        destination: IpNet::new(unspecified, 0).ok()?,
+        kind: kind(header.kind),
+        protocol: header.protocol.to_string(),
+        scope: scope(header.scope),
+        metric: 0,
+        tos: header.tos,
+        source: None,
+        mtu: None,
+        mtu_locked: false,
+        hops: Vec::new(),
+    };
+    for attribute in &message.attributes {
+        match attribute {
+            RouteAttribute::Table(table) => route.table = *table,
+            RouteAttribute::Destination(address) => destination = ip(address)?,
+            RouteAttribute::Gateway(address) => gateway = ip(address),
+            RouteAttribute::Via(address) => gateway = via(address),
+            RouteAttribute::Oif(index) => device = Some(*index),
+            RouteAttribute::PrefSource(address) => route.source = ip(address),
+            RouteAttribute::Priority(metric) => route.metric = *metric,
+            RouteAttribute::Metrics(metrics) => metrics.iter().for_each(|m| metric(&mut route, m)),
+            RouteAttribute::MultiPath(paths) => {
+                hops = paths
+                    .iter()
+                    .map(|hop| {
+                        let gateway = hop.attributes.iter().find_map(|part| match part {
+                            RouteAttribute::Gateway(address) => ip(address),
+                            RouteAttribute::Via(address) => via(address),
+                            _ => None,
+                        });
+                        NextHop {
+                            gateway,
+                            device: hop.interface_index,
+                            onlink: hop.flags.contains(RouteNextHopFlags::Onlink),
+                            dead: hop.flags.contains(RouteNextHopFlags::Dead),
+                            link_down: hop.flags.contains(RouteNextHopFlags::Linkdown),
+                            weight: u32::from(hop.hops) + 1,
+                        }
+                    })
+                    .collect();
+            }
+            _ => {}
+        }
+    }
+    route.destination = IpNet::new(destination, header.destination_prefix_length).ok()?;
+    if let (Some(device), true) = (device, hops.is_empty()) {
+        hops.push(NextHop {
+            gateway,
+            device,
+            onlink: header.flags.contains(RouteFlags::Onlink),
+            dead: header.flags.contains(RouteFlags::Dead),
+            link_down: header.flags.contains(RouteFlags::Linkdown),
+            weight: 1,
+        });
+    }
+    route.hops = hops;
+    Some(route)
+}
+
+fn metric(route: &mut Route, metric: &RouteMetric) {
+    match metric {
+        RouteMetric::Mtu(mtu) => route.mtu = Some(*mtu),
+        RouteMetric::Lock(bits) => route.mtu_locked = bits & LOCKED_MTU != 0,
+        _ => {}
+    }
+}
+
+/// In the words of `ip`, which calls RT_SCOPE_UNIVERSE `global`.
+fn scope(scope: impl ToString) -> String {
+    match scope.to_string().to_lowercase().as_str() {
+        "universe" => "global".to_owned(),
+        other => other.to_owned(),
+    }
+}
+
+const fn kind(kind: RouteType) -> RouteKind {
+    match kind {
+        RouteType::Unicast => RouteKind::Unicast,
+        RouteType::Local => RouteKind::Local,
+        RouteType::Broadcast => RouteKind::Broadcast,
+        RouteType::Anycast => RouteKind::Anycast,
+        RouteType::Multicast => RouteKind::Multicast,
+        RouteType::BlackHole => RouteKind::Blackhole,
+        RouteType::Unreachable => RouteKind::Unreachable,
+        RouteType::Prohibit => RouteKind::Prohibit,
+        RouteType::Throw => RouteKind::Throw,
+        _ => RouteKind::Other,
+    }
+}
+
+fn ip(address: &RouteAddress) -> Option<IpAddr> {
+    match address {
+        RouteAddress::Inet(v4) => Some((*v4).into()),
+        RouteAddress::Inet6(v6) => Some((*v6).into()),
+        _ => None,
+    }
+}
+
+fn via(address: &RouteVia) -> Option<IpAddr> {
+    match address {
+        RouteVia::Inet(v4) => Some((*v4).into()),
+        RouteVia::Inet6(v6) => Some((*v6).into()),
+        _ => None,
+    }
+}
+
+pub(super) fn neighbor(message: &NeighbourMessage) -> Option<Neighbor> {
+    let state = match message.header.state {
+        NeighbourState::Incomplete => NeighborState::Incomplete,
+        NeighbourState::Reachable => NeighborState::Reachable,
+        NeighbourState::Stale => NeighborState::Stale,
+        NeighbourState::Delay => NeighborState::Delay,
+        NeighbourState::Probe => NeighborState::Probe,
+        NeighbourState::Failed => NeighborState::Failed,
+        NeighbourState::Noarp => NeighborState::Noarp,
+        NeighbourState::Permanent => NeighborState::Permanent,
+        _ => NeighborState::None,
+    };
+    Some(Neighbor {
+        device: message.header.ifindex,
+        address: destination(message)?,
+        mac: mac(message),
+        state,
+        proxy: message.header.flags.contains(NeighbourFlags::Proxy),
+    })
+}
+
+/// Without the groups that links listen to, which are in the same tables.
+pub(super) fn fdb(message: &NeighbourMessage) -> Option<FdbEntry> {
+    let is_group = mac(message)?.0[0] & 1 != 0;
+    if is_group && destination(message).is_none() {
+        return None;
+    }
+    let mut entry = FdbEntry {
+        device: message.header.ifindex,
+        mac: mac(message)?,
+        destination: destination(message),
+        port: None,
+        vni: None,
+        master: None,
+        permanent: message.header.state == NeighbourState::Permanent,
+        vlan: None,
+    };
+    for attribute in &message.attributes {
+        match attribute {
+            NeighbourAttribute::Controller(index) => entry.master = Some(*index),
+            NeighbourAttribute::Port(port) => entry.port = Some(*port),
+            NeighbourAttribute::Vni(vni) => entry.vni = Some(*vni),
+            NeighbourAttribute::Vlan(vlan) => entry.vlan = Some(*vlan),
+            _ => {}
+        }
+    }
+    Some(entry)
+}
+
+fn mac(message: &NeighbourMessage) -> Option<Mac> {
+    message.attributes.iter().find_map(|attribute| match attribute {
+        NeighbourAttribute::LinkLayerAddress(bytes) => Mac::from_bytes(bytes),
+        _ => None,
+    })
+}
+
+/// FDB messages are of the bridge family, so their destination comes undecoded.
+fn destination(message: &NeighbourMessage) -> Option<IpAddr> {
+    message.attributes.iter().find_map(|attribute| match attribute {
+        NeighbourAttribute::Destination(NeighbourAddress::Inet(v4)) => Some(IpAddr::V4(*v4)),
+        NeighbourAttribute::Destination(NeighbourAddress::Inet6(v6)) => Some(IpAddr::V6(*v6)),
+        NeighbourAttribute::Destination(NeighbourAddress::Other(bytes)) => {
+            let v4 = || <[u8; 4]>::try_from(&bytes[..]).ok().map(IpAddr::from);
+            let v6 = || <[u8; 16]>::try_from(&bytes[..]).ok().map(IpAddr::from);
+            v4().or_else(v6)
+        }
+        _ => None,
+    })
+}
