@@ -1,8 +1,10 @@
-//! The kernel's own connection tracking: read, and forget a connection.
+//! The kernel's own connection tracking: read, forget a connection, and make some up.
 //!
 //! ctnetlink (linux/netfilter/nfnetlink_conntrack.h): a header of netlink, one of nfnetlink, and
 //! attributes in attributes, each padded to four octets. Lengths are in host order, ports and
 //! addresses as on the wire.
+
+mod made_up;
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -16,6 +18,8 @@ use nix::{
         socket,
     },
 };
+
+pub use made_up::Entries;
 
 use super::{Error, Result};
 
@@ -128,17 +132,7 @@ impl Table {
     }
 
     fn send(&self, kind: u16, flags: u16, family: i32, attributes: &[u8]) -> Result<()> {
-        let length = HEADER + FAMILY_HEADER + attributes.len();
-        let length = u32::try_from(length).map_err(|_| Errno::EMSGSIZE).map_err(failed("ask"))?;
-        let mut message = Vec::new();
-        message.extend(length.to_ne_bytes());
-        message.extend(kind.to_ne_bytes());
-        message.extend(flags.to_ne_bytes());
-        // Sequence and port: one conversation a socket, so neither tells anything.
-        message.extend([0; 8]);
-        // Version (NFNETLINK_V0) and resource.
-        message.extend([u8::try_from(family).unwrap_or(0), 0, 0, 0]);
-        message.extend(attributes);
+        let message = encode(kind, flags, family, attributes).map_err(failed("ask"))?;
         let kernel = NetlinkAddr::new(0, 0);
         let sent = sendto(self.socket.as_raw_fd(), &message, &kernel, MsgFlags::empty());
         sent.map(|_| ()).map_err(failed("ask"))
@@ -160,6 +154,22 @@ impl Table {
             }
         }
     }
+}
+
+/// One message.
+fn encode(kind: u16, flags: u16, family: i32, attributes: &[u8]) -> Result<Vec<u8>, Errno> {
+    let length = HEADER + FAMILY_HEADER + attributes.len();
+    let length = u32::try_from(length).map_err(|_| Errno::EMSGSIZE)?;
+    let mut message = Vec::new();
+    message.extend(length.to_ne_bytes());
+    message.extend(kind.to_ne_bytes());
+    message.extend(flags.to_ne_bytes());
+    // Sequence and port: one conversation a socket, so neither tells anything.
+    message.extend([0; 8]);
+    // Version (NFNETLINK_V0) and resource.
+    message.extend([u8::try_from(family).unwrap_or(0), 0, 0, 0]);
+    message.extend(attributes);
+    Ok(message)
 }
 
 fn failed(operation: &'static str) -> impl Fn(Errno) -> Error {
@@ -233,18 +243,13 @@ fn tuple(bytes: &[u8]) -> Option<(u8, [SocketAddr; 2])> {
 
 #[cfg(test)]
 mod tests {
+    use std::net::SocketAddrV4;
+
     use super::*;
 
     fn side(source: ([u8; 4], u16), destination: ([u8; 4], u16)) -> Vec<u8> {
-        let (mut ip, mut proto, mut tuple) = (Vec::new(), Vec::new(), Vec::new());
-        attribute(&mut ip, 1, &source.0);
-        attribute(&mut ip, 2, &destination.0);
-        attribute(&mut proto, 1, &[17]);
-        attribute(&mut proto, 2, &source.1.to_be_bytes());
-        attribute(&mut proto, 3, &destination.1.to_be_bytes());
-        attribute(&mut tuple, ADDRESSES | NESTED, &ip);
-        attribute(&mut tuple, PROTOCOL | NESTED, &proto);
-        tuple
+        let end = |(address, port): ([u8; 4], u16)| SocketAddrV4::new(address.into(), port);
+        made_up::side(17, end(source), end(destination))
     }
 
     #[test]

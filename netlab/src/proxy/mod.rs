@@ -21,6 +21,7 @@ use std::{fmt, io};
 
 use serde::{Deserialize, Serialize};
 
+pub(crate) use self::tool::Program;
 pub use self::tool::{probe, remove};
 use self::{
     tool::{Ruleset, Tool},

@@ -6,7 +6,8 @@
 mod run;
 pub(super) mod sample;
 
-use self::{run::Program, sample::sample};
+pub(crate) use self::run::Program;
+use self::sample::sample;
 use super::{
     Error, Kind, ROUTE_LOCALNET, Result, Step, iptables,
     nftables::{self, Existing},

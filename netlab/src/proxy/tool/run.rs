@@ -16,20 +16,26 @@ const SYSTEM: [&str; 3] = ["/usr/sbin", "/sbin", "/usr/local/sbin"];
 
 /// A program that is installed.
 #[derive(Clone, Debug)]
-pub(super) struct Program {
+pub(crate) struct Program {
     path: PathBuf,
 }
 
 impl Program {
-    pub(super) fn find(name: &str) -> Option<Self> {
+    /// None where it is not installed.
+    pub(crate) fn find(name: &str) -> Option<Self> {
         let path = env::var_os("PATH").unwrap_or_default();
         let directories = env::split_paths(&path).chain(SYSTEM.map(PathBuf::from));
         let candidates = directories.map(|directory| directory.join(name));
         candidates.into_iter().find(|path| path.is_file()).map(|path| Self { path })
     }
 
+    /// Its file.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Runs it, and returns what it printed.
-    pub(super) async fn run(&self, netns: &Netns, args: &[&str], input: &str) -> Result<String> {
+    pub(crate) async fn run(&self, netns: &Netns, args: &[&str], input: &str) -> Result<String> {
         let program = self.name();
         let failed = |source| Error::Run { program: program.clone(), source };
         let mut command = netns.command(&self.path);
