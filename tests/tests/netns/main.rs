@@ -12,6 +12,7 @@ mod compare;
 mod compare_networks;
 mod endpoints;
 mod families;
+mod fault;
 mod host;
 mod kube_proxy;
 mod looking;
