@@ -1,12 +1,17 @@
 //! bpf(2), for what aya has no call for: programs whose code is made at run time, links at the
 //! head or the tail of an interface's tc programs, and questions about what others loaded.
 //!
-//! Everything a descriptor stands for ends with it, also when this process is killed.
+//! Everything a descriptor stands for ends with it, also when this process is killed, unless it
+//! was pinned.
 
 use std::{
-    ffi::{CStr, c_long},
+    ffi::{CStr, CString, c_long},
     io,
-    os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd},
+    os::{
+        fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd},
+        unix::ffi::OsStrExt as _,
+    },
+    path::Path,
 };
 
 use aya_obj::generated::{
@@ -25,17 +30,20 @@ pub(crate) enum Kind {
     Tracepoint(u32),
 }
 
+/// One instruction of a program.
+pub(crate) type Instruction = bpf_insn;
+
+/// Code, destination and source register, offset, immediate: linux/bpf.h has the codes.
+pub(crate) fn instruction(code: u8, to: u8, from: u8, off: i16, imm: i32) -> Instruction {
+    let registers = bpf_insn::new_bitfield_1(to, from);
+    bpf_insn { code, _bitfield_align_1: [], _bitfield_1: registers, off, imm }
+}
+
 /// A program that returns zero.
 pub(crate) fn return_zero() -> [bpf_insn; 2] {
     /// `BPF_ALU64 | BPF_MOV | BPF_K` and `BPF_JMP | BPF_EXIT` of linux/bpf.h.
     const CODES: [u8; 2] = [0xb7, 0x95];
-    CODES.map(|code| bpf_insn {
-        code,
-        _bitfield_align_1: [],
-        _bitfield_1: bpf_insn::new_bitfield_1(0, 0),
-        off: 0,
-        imm: 0,
-    })
+    CODES.map(|code| instruction(code, 0, 0, 0, 0))
 }
 
 /// Loads a program. Where the verifier refuses, the error is its log's end.
@@ -132,6 +140,28 @@ pub(crate) fn attach_to_interface(
         Position::EgressTail => (bpf_attach_type::BPF_TCX_EGRESS as u32, BPF_F_AFTER),
     };
     call(bpf_cmd::BPF_LINK_CREATE, &mut attr).map(owned)
+}
+
+/// Attaches an XDP program to an interface of the calling thread's namespace.
+pub(crate) fn attach_xdp(program: &OwnedFd, ifindex: u32) -> io::Result<OwnedFd> {
+    let mut attr = zeroed();
+    // SAFETY: the member of the union that BPF_LINK_CREATE reads; every bit pattern is valid.
+    let link = unsafe { &mut attr.link_create };
+    link.__bindgen_anon_1.prog_fd = unsigned(program.as_fd());
+    link.__bindgen_anon_2.target_ifindex = ifindex;
+    link.attach_type = bpf_attach_type::BPF_XDP as u32;
+    call(bpf_cmd::BPF_LINK_CREATE, &mut attr).map(owned)
+}
+
+/// Gives a link or a program a name in the BPF file system, which keeps it when its last
+/// descriptor is closed.
+pub(crate) fn pin(object: &OwnedFd, path: &Path) -> io::Result<()> {
+    let path = CString::new(path.as_os_str().as_bytes())?;
+    let mut attr = zeroed();
+    // SAFETY: the member of the union that BPF_OBJ_PIN reads; the text outlives the call.
+    let pin = unsafe { &mut attr.__bindgen_anon_4 };
+    (pin.pathname, pin.bpf_fd) = (path.as_ptr() as u64, unsigned(object.as_fd()));
+    call(bpf_cmd::BPF_OBJ_PIN, &mut attr).map(|_| ())
 }
 
 /// Attaches a program to the tracepoint that it was loaded for.

@@ -3,9 +3,14 @@
 pub mod capture;
 pub mod compare;
 pub mod doctor;
+pub mod fault;
 pub mod tcpdump;
 
-use std::{ffi::OsString, net::SocketAddr, path::PathBuf};
+use std::{
+    ffi::OsString,
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+};
 
 pub use capture::CaptureArgs;
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -24,6 +29,7 @@ Examples:
   netlab lab up -f cluster.yaml --name mine  your own objects, in a lab of their own
   netlab lab exec client -- netlab dial tcp 172.18.0.2:30080
   netlab lab status -o json | jq .problems
+  netlab lab fault list                      break it as clusters break
   netlab capture --node all tcp port 30080   packets, at every point of their path
   netlab show conntrack --node node-1
   netlab compare --proxies ebpf-xdp,none     what VXLAN costs, measured here
@@ -144,6 +150,9 @@ Examples:
   netlab lab manifest > cluster.yaml          to start from
   netlab lab manifest --name lab              with the addresses that it has")]
     Manifest(ManifestArgs),
+    /// Break the lab as clusters break, and mend it.
+    #[command(subcommand)]
+    Fault(fault::Verb),
     /// Run a command in a host of the lab.
     ///
     /// Its exit status is the command's.
@@ -360,6 +369,9 @@ pub struct DialArgs {
     /// Bytes to have echoed each time.
     #[arg(short, long, value_name = "N", default_value_t = 64)]
     pub bytes: usize,
+    /// Dial from this port; the attempts of TCP have to wait for each other then [default: any].
+    #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
+    pub source_port: Option<u16>,
     /// Give an attempt up after this many milliseconds.
     #[arg(long, value_name = "MS", default_value_t = 3000)]
     pub timeout: u64,
@@ -395,6 +407,12 @@ pub struct EchoArgs {
     /// UDP port to serve; repeatable.
     #[arg(long = "udp", value_name = "PORT")]
     pub udp: Vec<u16>,
+    /// Listen on this address alone.
+    #[arg(long, value_name = "ADDRESS")]
+    pub listen: Option<IpAddr>,
+    /// Accept no TCP connection, with a full backlog.
+    #[arg(long)]
+    pub hang: bool,
 }
 
 /// Makes a flag's values from those of the library's type of the same name.

@@ -46,9 +46,10 @@ pub fn run(args: &DialArgs) -> anyhow::Result<Outcome> {
 
 async fn once(args: &DialArgs) -> Result<Answer, DialError> {
     let limit = Duration::from_millis(args.timeout);
+    let from = args.source_port.unwrap_or(0);
     match args.transport {
-        Transport::Tcp => dial::tcp(args.address, args.bytes, limit).await,
-        Transport::Udp => dial::udp(args.address, args.bytes, limit).await,
+        Transport::Tcp => dial::tcp_from(from, args.address, args.bytes, limit).await,
+        Transport::Udp => dial::udp_from(from, args.address, args.bytes, limit).await,
     }
 }
 

@@ -1,6 +1,6 @@
 //! `netlab echo`.
 
-use netlab::lab::echo::{Identity, serve};
+use netlab::lab::echo::{Identity, Listening, serve};
 
 use super::Outcome;
 use crate::cli::EchoArgs;
@@ -13,6 +13,7 @@ use crate::cli::EchoArgs;
 pub fn run(args: EchoArgs) -> anyhow::Result<Outcome> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let identity = Identity { pod: args.pod, node: args.node };
-    runtime.block_on(serve(identity, &args.tcp, &args.udp))?;
+    let listening = Listening { address: args.listen, hang: args.hang };
+    runtime.block_on(serve(identity, listening, &args.tcp, &args.udp))?;
     Ok(Outcome::Fine)
 }

@@ -9,7 +9,7 @@ use std::{
 use serde::Serialize;
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader},
-    net::{TcpStream, UdpSocket},
+    net::{TcpSocket, UdpSocket},
     time::timeout,
 };
 
@@ -60,9 +60,28 @@ pub enum DialError {
 ///
 /// Where the connection, the answer or the echo fails, or takes longer than `limit`.
 pub async fn tcp(to: SocketAddr, bytes: usize, limit: Duration) -> Result<Answer, DialError> {
+    tcp_from(0, to, bytes, limit).await
+}
+
+/// The same from one port of this host; 0: from any.
+///
+/// # Errors
+///
+/// As for [`tcp`], and where the port is taken.
+pub async fn tcp_from(
+    port: u16,
+    to: SocketAddr,
+    bytes: usize,
+    limit: Duration,
+) -> Result<Answer, DialError> {
     timeout(limit, async {
         let start = Instant::now();
-        let mut stream = TcpStream::connect(to).await?;
+        let socket = if to.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+        if port != 0 {
+            socket.set_reuseaddr(true)?;
+            socket.bind(any(to, port))?;
+        }
+        let mut stream = socket.connect(to).await?;
         let from = stream.local_addr()?;
         let (reader, mut writer) = stream.split();
         let mut reader = BufReader::new(reader);
@@ -93,12 +112,22 @@ pub async fn tcp(to: SocketAddr, bytes: usize, limit: Duration) -> Result<Answer
 ///
 /// As for [`tcp`].
 pub async fn udp(to: SocketAddr, bytes: usize, limit: Duration) -> Result<Answer, DialError> {
+    udp_from(0, to, bytes, limit).await
+}
+
+/// The same from one port of this host; 0: from any.
+///
+/// # Errors
+///
+/// As for [`udp`], and where the port is taken.
+pub async fn udp_from(
+    port: u16,
+    to: SocketAddr,
+    bytes: usize,
+    limit: Duration,
+) -> Result<Answer, DialError> {
     timeout(limit, async {
-        let any: SocketAddr = match to {
-            SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
-            SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
-        };
-        let socket = UdpSocket::bind(any).await?;
+        let socket = UdpSocket::bind(any(to, port)).await?;
         // Connected, so that ICMP errors and only this peer's datagrams get here.
         socket.connect(to).await?;
         let sent = pattern(bytes.max(1));
@@ -115,6 +144,14 @@ pub async fn udp(to: SocketAddr, bytes: usize, limit: Duration) -> Result<Answer
     })
     .await
     .map_err(|_| DialError::Silence(limit))?
+}
+
+/// Any address of the family, and this port.
+fn any(to: SocketAddr, port: u16) -> SocketAddr {
+    match to {
+        SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, port).into(),
+        SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, port).into(),
+    }
 }
 
 /// Bytes without a short period, so that a displaced echo is noticed.

@@ -3,6 +3,7 @@
 use std::{io, time::Duration};
 
 use super::{
+    fault,
     lock::Lock,
     options::LabName,
     processes::{self, Part},
@@ -75,6 +76,7 @@ pub async fn down(name: &LabName) -> Result<Removed, DownError> {
 pub(super) async fn remove(name: &LabName) -> Result<Removed, DownError> {
     let dir = LabDir::new(name);
     let mut removed = Removed { existed: dir.root().exists(), ..Removed::default() };
+    fault::thaw(&dir);
     removed.processes = end_processes(name).await.map_err(DownError::Processes)?;
     for netns in dir.namespaces()? {
         let inode = Netns::open(&netns).and_then(|netns| netns.inode());

@@ -20,6 +20,8 @@ use tokio::{
 
 /// Connections that wait to be accepted.
 const BACKLOG: u32 = 4096;
+/// The same of an application that hangs.
+const HUNG_BACKLOG: u32 = 1;
 /// The largest UDP payload: 65535 less the IPv4 and UDP headers (RFC 768, RFC 791).
 pub(super) const MAX_DATAGRAM: usize = 65_507;
 
@@ -30,6 +32,15 @@ pub struct Identity {
     pub pod: String,
     /// The node that it runs on.
     pub node: String,
+}
+
+/// How the application listens.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Listening {
+    /// On this address alone; None: on all, of both families.
+    pub address: Option<IpAddr>,
+    /// It hangs: nothing is accepted any more, and the backlog is full.
+    pub hang: bool,
 }
 
 /// A port could not be served.
@@ -58,23 +69,43 @@ impl Identity {
 /// # Errors
 ///
 /// Where a port cannot be listened on.
-pub async fn serve(identity: Identity, tcp: &[u16], udp: &[u16]) -> Result<(), EchoError> {
+pub async fn serve(
+    identity: Identity,
+    listening: Listening,
+    tcp: &[u16],
+    udp: &[u16],
+) -> Result<(), EchoError> {
     let identity = Arc::new(identity);
     let mut servers = JoinSet::new();
     for port in tcp.iter().copied() {
         let failed = move |source| EchoError { protocol: "TCP", port, source };
-        let listener = listen(port).map_err(failed)?;
+        let listener = listen(port, listening).map_err(failed)?;
+        if listening.hang {
+            servers.spawn(hang(listener, port));
+            continue;
+        }
         let identity = Arc::clone(&identity);
         servers.spawn(async move { serve_tcp(listener, identity).await });
     }
     for port in udp.iter().copied() {
         let failed = move |source| EchoError { protocol: "UDP", port, source };
-        let socket = bind(port).map_err(failed)?;
+        let socket = bind(port, listening).map_err(failed)?;
         let identity = Arc::clone(&identity);
         servers.spawn(async move { serve_udp(socket, identity).await });
     }
     while servers.join_next().await.is_some() {}
     Ok(())
+}
+
+/// Connects to itself until the backlog is full, and never accepts.
+async fn hang(listener: TcpListener, port: u16) {
+    // One more than the backlog is taken: `sk_acceptq_is_full` of the kernel compares with >.
+    let mut connections = Vec::new();
+    for _ in 0..=HUNG_BACKLOG {
+        connections.push(TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await);
+    }
+    std::future::pending::<()>().await;
+    drop((listener, connections));
 }
 
 async fn serve_tcp(listener: TcpListener, identity: Arc<Identity>) {
@@ -123,24 +154,29 @@ async fn serve_udp(socket: UdpSocket, identity: Arc<Identity>) {
     }
 }
 
-fn listen(port: u16) -> io::Result<TcpListener> {
-    let (socket, address) = match TcpSocket::new_v6() {
-        Ok(socket) => {
+fn listen(port: u16, listening: Listening) -> io::Result<TcpListener> {
+    let (socket, address) = match (listening.address, TcpSocket::new_v6()) {
+        (Some(address @ IpAddr::V4(_)), _) => (TcpSocket::new_v4()?, address),
+        (Some(address), socket) => (socket?, address),
+        (None, Ok(socket)) => {
             setsockopt(&socket, Ipv6V6Only, &false)?;
             (socket, IpAddr::from(Ipv6Addr::UNSPECIFIED))
         }
         // A kernel without IPv6.
-        Err(_) => (TcpSocket::new_v4()?, Ipv4Addr::UNSPECIFIED.into()),
+        (None, Err(_)) => (TcpSocket::new_v4()?, Ipv4Addr::UNSPECIFIED.into()),
     };
     socket.set_reuseaddr(true)?;
     socket.bind(SocketAddr::new(address, port))?;
-    socket.listen(BACKLOG)
+    socket.listen(if listening.hang { HUNG_BACKLOG } else { BACKLOG })
 }
 
-fn bind(port: u16) -> io::Result<UdpSocket> {
-    // The standard library leaves IPV6_V6ONLY as the namespace has it, which is off.
-    let socket = std::net::UdpSocket::bind((Ipv6Addr::UNSPECIFIED, port))
-        .or_else(|_| std::net::UdpSocket::bind((Ipv4Addr::UNSPECIFIED, port)))?;
+fn bind(port: u16, listening: Listening) -> io::Result<UdpSocket> {
+    let socket = match listening.address {
+        Some(address) => std::net::UdpSocket::bind((address, port))?,
+        // The standard library leaves IPV6_V6ONLY as the namespace has it, which is off.
+        None => std::net::UdpSocket::bind((Ipv6Addr::UNSPECIFIED, port))
+            .or_else(|_| std::net::UdpSocket::bind((Ipv4Addr::UNSPECIFIED, port)))?,
+    };
     socket.set_nonblocking(true)?;
     UdpSocket::from_std(socket)
 }
@@ -165,7 +201,7 @@ mod tests {
 
     #[tokio::test]
     async fn tcp_greets_and_echoes_until_the_client_is_done() {
-        let listener = listen(0).unwrap();
+        let listener = listen(0, Listening::default()).unwrap();
         let port = listener.local_addr().unwrap().port();
         let server = tokio::spawn(serve_tcp(listener, Arc::new(identity())));
         let mut client = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.unwrap();
@@ -180,7 +216,7 @@ mod tests {
 
     #[tokio::test]
     async fn udp_answers_each_datagram_with_greeting_and_payload() {
-        let socket = bind(0).unwrap();
+        let socket = bind(0, Listening::default()).unwrap();
         let port = socket.local_addr().unwrap().port();
         let server = tokio::spawn(serve_udp(socket, Arc::new(identity())));
         let client = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();

@@ -2,7 +2,8 @@
 //!
 //! Down: [`options`] and objects, completed by [`address`], give a [`topology`]; [`build`]
 //! makes the kernel be that; [`supervise`] keeps the processes in it alive. [`up`], [`down`]
-//! and [`status`] put these together, with [`state`] on disk between them.
+//! and [`status`] put these together, with [`state`] on disk between them. [`fault`] breaks what
+//! was built.
 //!
 //! Laws: nothing outside of the lab's own namespaces changes. What a lab has made is recorded
 //! before it is made, so that [`down`](mod@down) needs no guess and never touches another lab.
@@ -12,6 +13,7 @@ pub mod build;
 pub mod dial;
 pub mod down;
 pub mod echo;
+pub mod fault;
 mod layout;
 mod leftovers;
 mod lock;

@@ -8,6 +8,7 @@
 //! | `supervisor.json` | what it says about them |
 //! | `manifests/*.yaml` | the completed objects; people edit these, agents follow them |
 //! | `agents/NODE/status.json` | what the agent says about itself |
+//! | `faults.json` | faults that are injected, and what undoes them |
 //! | `log/*.log` | output of supervisor, agents, echo servers |
 //!
 //! JSON files are written whole and renamed into place.
@@ -280,7 +281,7 @@ impl LabDir {
 }
 
 /// Writes a hidden file beside and renames it, so that no reader sees half of it.
-fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), StateError> {
+pub(super) fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), StateError> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let temporary = path.with_file_name(format!(".{name}.new"));
     fs::write(&temporary, bytes).map_err(failed("write", &temporary))?;

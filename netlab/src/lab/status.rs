@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::{
     build::{self, BuildError, Change, Step},
+    fault,
     options::{LabName, Options, Proxy},
     processes::{self, Part, Process},
     state::{LabDir, StateError},
@@ -36,6 +37,8 @@ pub struct Status {
     pub agents: Vec<AgentReport>,
     /// As the manifests say.
     pub services: Vec<Service>,
+    /// Faults that are injected, as `name` or `name at place`.
+    pub faults: Vec<String>,
     /// What is not as it should be, a sentence each.
     pub problems: Vec<String>,
     /// What the manifests ask for and whoever answers does not give, a sentence each.
@@ -147,7 +150,9 @@ pub async fn status(name: &LabName) -> Result<Status, StatusError> {
         Proxy::None => Vec::new(),
     };
     let (options, services) = (record.options, spec.services);
-    Ok(Status { options, hosts, agents, services, problems, not_honoured })
+    let faults = fault::injected(name).unwrap_or_default();
+    let faults = faults.iter().map(ToString::to_string).collect();
+    Ok(Status { options, hosts, agents, services, faults, problems, not_honoured })
 }
 
 /// A sentence for each step that `up` would take; of a host without namespace, only that.

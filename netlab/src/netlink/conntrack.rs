@@ -1,11 +1,15 @@
-//! The kernel's own connection tracking: read, and forget a connection.
+//! The kernel's own connection tracking: read, forget a connection, and make some up.
 //!
 //! ctnetlink (linux/netfilter/nfnetlink_conntrack.h): a header of netlink, one of nfnetlink, and
 //! attributes. Ports and addresses are as on the wire.
 
+mod made_up;
+
 use std::net::{IpAddr, SocketAddr};
 
 use nix::sys::socket::SockProtocol;
+
+pub use made_up::Entries;
 
 use super::{
     Result,
@@ -145,11 +149,15 @@ impl Table {
     }
 
     fn send(&self, kind: u16, flags: u16, family: i32, attributes: &[u8]) -> Result<()> {
-        // Version (NFNETLINK_V0) and resource.
-        let mut payload = vec![u8::try_from(family).unwrap_or(0), 0, 0, 0];
-        payload.extend(attributes);
-        self.socket.send(kind, flags, &payload)
+        self.socket.send(kind, flags, &payload(family, attributes))
     }
+}
+
+/// The header of nfnetlink before attributes: family, version (NFNETLINK_V0) and resource.
+fn payload(family: i32, attributes: &[u8]) -> Vec<u8> {
+    let mut payload = vec![u8::try_from(family).unwrap_or(0), 0, 0, 0];
+    payload.extend(attributes);
+    payload
 }
 
 impl Entry {
@@ -204,18 +212,13 @@ fn tuple(bytes: &[u8]) -> Option<(u8, [SocketAddr; 2])> {
 
 #[cfg(test)]
 mod tests {
+    use std::net::SocketAddrV4;
+
     use super::*;
 
     fn side(source: ([u8; 4], u16), destination: ([u8; 4], u16)) -> Vec<u8> {
-        let (mut ip, mut proto, mut tuple) = (Vec::new(), Vec::new(), Vec::new());
-        attribute(&mut ip, 1, &source.0);
-        attribute(&mut ip, 2, &destination.0);
-        attribute(&mut proto, 1, &[17]);
-        attribute(&mut proto, 2, &source.1.to_be_bytes());
-        attribute(&mut proto, 3, &destination.1.to_be_bytes());
-        attribute(&mut tuple, ADDRESSES | NESTED, &ip);
-        attribute(&mut tuple, PROTOCOL | NESTED, &proto);
-        tuple
+        let end = |(address, port): ([u8; 4], u16)| SocketAddrV4::new(address.into(), port);
+        made_up::side(17, end(source), end(destination))
     }
 
     #[test]

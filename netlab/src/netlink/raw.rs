@@ -50,18 +50,33 @@ impl Socket {
     }
 
     pub(super) fn send(&self, kind: u16, flags: u16, payload: &[u8]) -> Result<()> {
-        let length = u32::try_from(HEADER + payload.len())
-            .map_err(|_| self.failed("ask")(Errno::EMSGSIZE))?;
-        let mut message = Vec::with_capacity(HEADER + payload.len());
-        message.extend(length.to_ne_bytes());
-        message.extend(kind.to_ne_bytes());
-        message.extend(flags.to_ne_bytes());
-        // Sequence and port: one conversation a socket, so neither tells anything.
-        message.extend([0; 8]);
-        message.extend(payload);
+        let message = encode(kind, flags, payload).map_err(self.failed("ask"))?;
+        self.send_encoded(&message)
+    }
+
+    /// Sends messages that [`encode`] has made, one behind the other: many at once save the time
+    /// of a conversation each.
+    pub(super) fn send_encoded(&self, messages: &[u8]) -> Result<()> {
         let kernel = NetlinkAddr::new(0, 0);
-        let sent = sendto(self.fd.as_raw_fd(), &message, &kernel, MsgFlags::empty());
+        let sent = sendto(self.fd.as_raw_fd(), messages, &kernel, MsgFlags::empty());
         sent.map(|_| ()).map_err(self.failed("ask"))
+    }
+
+    /// So many acknowledgements, in the order of what was asked.
+    pub(super) fn acknowledgements(&self, count: usize) -> Result<Vec<Result<(), Errno>>> {
+        let mut buffer = vec![0; ROOM];
+        let mut all = Vec::with_capacity(count);
+        while all.len() < count {
+            let received = recv(self.fd.as_raw_fd(), &mut buffer, MsgFlags::empty());
+            let mut rest = &buffer[..received.map_err(self.failed("read"))?];
+            while let Some((kind, payload, next)) = message(rest) {
+                if kind == ERROR {
+                    all.push(acknowledged(payload));
+                }
+                rest = next;
+            }
+        }
+        Ok(all)
     }
 
     /// Takes messages until the last one, which is DONE or an acknowledgement.
@@ -81,10 +96,23 @@ impl Socket {
         }
     }
 
-    fn failed(&self, operation: &'static str) -> impl Fn(Errno) -> Error + use<> {
+    pub(super) fn failed(&self, operation: &'static str) -> impl Fn(Errno) -> Error + use<> {
         let subject = self.subject;
         move |errno| Error::new(operation, subject, errno)
     }
+}
+
+/// One message.
+pub(super) fn encode(kind: u16, flags: u16, payload: &[u8]) -> Result<Vec<u8>, Errno> {
+    let length = u32::try_from(HEADER + payload.len()).map_err(|_| Errno::EMSGSIZE)?;
+    let mut message = Vec::with_capacity(HEADER + payload.len());
+    message.extend(length.to_ne_bytes());
+    message.extend(kind.to_ne_bytes());
+    message.extend(flags.to_ne_bytes());
+    // Sequence and port: one conversation a socket, so neither tells anything.
+    message.extend([0; 8]);
+    message.extend(payload);
+    Ok(message)
 }
 
 /// The error of an NLMSG_ERROR: a negative errno, or 0.

@@ -21,7 +21,7 @@ use std::{fmt, io};
 
 use serde::{Deserialize, Serialize};
 
-pub(crate) use self::tool::program_directories;
+pub(crate) use self::tool::{Program, program_directories};
 pub use self::tool::{probe, remove};
 use self::{
     tool::{Ruleset, Tool},

@@ -6,8 +6,8 @@
 mod run;
 pub(super) mod sample;
 
-pub(crate) use self::run::directories as program_directories;
-use self::{run::Program, sample::sample};
+pub(crate) use self::run::{Program, directories as program_directories};
+use self::sample::sample;
 use super::{
     Error, Kind, ROUTE_LOCALNET, Result, Step, iptables,
     nftables::{self, Existing},

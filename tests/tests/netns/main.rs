@@ -13,6 +13,7 @@ mod compare_networks;
 mod endpoints;
 mod facts;
 mod families;
+mod fault;
 mod host;
 mod kube_proxy;
 mod looking;

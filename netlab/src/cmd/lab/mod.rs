@@ -1,6 +1,7 @@
 //! `netlab lab`.
 
 mod exec;
+mod fault;
 mod sketch;
 mod up;
 
@@ -25,6 +26,7 @@ pub fn run(verb: Lab, color: bool) -> anyhow::Result<Outcome> {
         Lab::Down(args) => take_down(&args.name),
         Lab::Manifest(args) => manifest(&args),
         Lab::Exec(args) => exec::run(args),
+        Lab::Fault(verb) => fault::run(verb),
         Lab::Supervise(args) => {
             // On one thread, as the supervisor needs it.
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;

@@ -38,6 +38,14 @@ pub(super) fn draw(status: &Status, color: bool) -> String {
     for sentence in &status.not_honoured {
         let _ = writeln!(text, "note: {sentence}");
     }
+    if !status.faults.is_empty() {
+        let clear = match options.name.as_str() {
+            "lab" => String::new(),
+            name => format!(" --name {name}"),
+        };
+        let faults = status.faults.join(", ");
+        let _ = writeln!(text, "faults: {faults}; netlab lab fault clear{clear} undoes them");
+    }
     for problem in &status.problems {
         let (on, off) = if color { ("\x1b[31m", "\x1b[0m") } else { ("", "") };
         let _ = writeln!(text, "{on}problem{off}: {problem}");

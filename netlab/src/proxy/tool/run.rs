@@ -22,18 +22,24 @@ pub(crate) fn directories() -> Vec<PathBuf> {
 
 /// A program that is installed.
 #[derive(Clone, Debug)]
-pub(super) struct Program {
+pub(crate) struct Program {
     path: PathBuf,
 }
 
 impl Program {
-    pub(super) fn find(name: &str) -> Option<Self> {
+    /// None where it is not installed.
+    pub(crate) fn find(name: &str) -> Option<Self> {
         let mut candidates = directories().into_iter().map(|directory| directory.join(name));
         candidates.find(|path| path.is_file()).map(|path| Self { path })
     }
 
+    /// Its file.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Runs it, and returns what it printed.
-    pub(super) async fn run(&self, netns: &Netns, args: &[&str], input: &str) -> Result<String> {
+    pub(crate) async fn run(&self, netns: &Netns, args: &[&str], input: &str) -> Result<String> {
         let program = self.name();
         let failed = |source| Error::Run { program: program.clone(), source };
         let mut command = netns.command(&self.path);

@@ -1,0 +1,143 @@
+//! Clearing faults.
+
+use std::collections::BTreeSet;
+
+use super::{
+    FaultError, Request, inject,
+    journal::{self, Injected},
+};
+use crate::{
+    lab::{LabDir, LabName, lock::Lock},
+    netlink,
+};
+
+/// What was cleared.
+#[derive(Clone, Debug, Default)]
+pub struct Cleared {
+    /// Faults that are not in the lab any more, the last injected first.
+    pub faults: Vec<Injected>,
+    /// Others that lay above, and had to be taken off and put back.
+    pub put_back: Vec<Injected>,
+}
+
+/// Clears the faults of this name, or all.
+///
+/// # Errors
+///
+/// [`FaultError::NotInjected`] where there is none of this name; [`FaultError::Left`] where
+/// something could not be undone: the rest is, and the faults are forgotten.
+pub async fn clear(lab: &LabName, name: Option<&str>) -> Result<Cleared, FaultError> {
+    let dir = LabDir::new(lab);
+    let missing = netlink::missing_privileges()?;
+    if !missing.is_empty() {
+        return Err(FaultError::Privileges(missing));
+    }
+    let Some(record) = dir.record()? else { return Err(FaultError::NoLab(lab.clone())) };
+    let topology = dir.topology()?.ok_or_else(|| FaultError::NoLab(lab.clone()))?;
+    let mut cleared = Cleared::default();
+    {
+        let _lock = Lock::take(lab).await?;
+        let mut all = journal::read(&dir)?;
+        let is_doomed = |fault: &Injected| name.is_none_or(|name| fault.name == name);
+        if let Some(name) = name.filter(|_| !all.iter().any(is_doomed)) {
+            return Err(FaultError::NotInjected(name.to_owned()));
+        }
+        let mut left = Vec::new();
+        for fault in in_the_way(&all, is_doomed) {
+            left.extend(take_back(&dir, &mut all, &fault).await?);
+            if is_doomed(&fault) {
+                cleared.faults.push(fault)
+            } else {
+                cleared.put_back.insert(0, fault)
+            }
+        }
+        inject::settle(&dir, &topology, &record.options).await?;
+        if !left.is_empty() {
+            return Err(FaultError::Left(left));
+        }
+    }
+    for fault in &cleared.put_back {
+        let of = |what: &Option<String>| what.clone();
+        let request = Request {
+            node: of(&fault.node),
+            pod: of(&fault.pod),
+            service: Some(fault.service.clone()),
+            ..Request::new(lab.clone(), &fault.name)
+        };
+        inject(&request).await?;
+    }
+    Ok(cleared)
+}
+
+/// Those that are to go, and those above them that touch the same, the last injected first.
+fn in_the_way(all: &[Injected], is_doomed: impl Fn(&Injected) -> bool) -> Vec<Injected> {
+    let mut touched = BTreeSet::new();
+    let mut chosen = Vec::new();
+    for fault in all {
+        let subjects: Vec<_> = fault.undo.iter().map(super::undo::Undo::subject).collect();
+        if is_doomed(fault) || subjects.iter().any(|subject| touched.contains(subject)) {
+            touched.extend(subjects);
+            chosen.insert(0, fault.clone());
+        }
+    }
+    chosen
+}
+
+/// Undoes a fault and forgets it. Returns what could not be undone, a sentence each.
+pub(super) async fn take_back(
+    dir: &LabDir,
+    all: &mut Vec<Injected>,
+    fault: &Injected,
+) -> Result<Vec<String>, FaultError> {
+    let mut left = Vec::new();
+    for undo in fault.undo.iter().rev() {
+        if let Err(error) = undo.take(dir).await {
+            let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}"));
+            left.push(format!("{}: {error}{}", fault.name, cause.unwrap_or_default()));
+        }
+    }
+    all.retain(|other| other.name != fault.name || other.node != fault.node);
+    journal::write(dir, all)?;
+    Ok(left)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lab::fault::undo::Undo;
+
+    fn fault(name: &str, keys: &[&str]) -> Injected {
+        let undo = keys.iter().map(|key| Undo::Sysctl {
+            netns: "lab-node-1".to_owned(),
+            key: (*key).to_owned(),
+            value: "1".to_owned(),
+        });
+        Injected {
+            name: name.to_owned(),
+            node: None,
+            pod: None,
+            service: "default/web".to_owned(),
+            done: Vec::new(),
+            undo: undo.collect(),
+        }
+    }
+
+    #[test]
+    fn only_later_faults_that_touch_the_same_are_in_the_way() {
+        let all = [
+            fault("a", &["x"]),
+            fault("b", &["x", "y"]),
+            fault("c", &["z"]),
+            fault("d", &["y"]),
+            fault("e", &["w"]),
+        ];
+        let names = |doomed: &str| -> Vec<String> {
+            let way = in_the_way(&all, |fault| fault.name == doomed);
+            way.into_iter().map(|fault| fault.name).collect()
+        };
+        assert_eq!(names("a"), ["d", "b", "a"]);
+        assert_eq!(names("b"), ["d", "b"]);
+        assert_eq!(names("c"), ["c"]);
+        assert_eq!(names("nobody"), [""; 0]);
+    }
+}
