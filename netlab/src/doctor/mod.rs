@@ -15,3 +15,4 @@
 
 pub mod facts;
 pub mod finding;
+pub mod path;
