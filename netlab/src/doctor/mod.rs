@@ -15,4 +15,5 @@
 
 pub mod facts;
 pub mod finding;
+pub mod path;
 pub mod probe;

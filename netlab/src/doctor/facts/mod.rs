@@ -15,6 +15,8 @@
 pub mod conntrack;
 pub mod counters;
 pub mod datapath;
+#[cfg(test)]
+pub mod fixture;
 mod gather;
 pub mod host;
 pub mod iptables;

@@ -1,0 +1,56 @@
+//! Packets for the host itself.
+
+use super::{
+    Stage,
+    packet::Packet,
+    sockets,
+    walk::{End, Walker},
+};
+use crate::doctor::{facts::HostFacts, finding::Code};
+
+impl<'f> Walker<'f> {
+    /// A packet that is the host's: out of its tunnel, or to its socket.
+    pub fn deliver(&mut self, host: &'f HostFacts, packet: Packet) -> End<'f> {
+        if packet.is_tunnel() {
+            return self.decapsulate(host, packet);
+        }
+        if packet.answers {
+            self.hop(host, None, Stage::Listen, &packet, format!("{} has its answer", host.name));
+            return End::At(host, packet);
+        }
+        self.listen(host, packet)
+    }
+
+    fn listen(&mut self, host: &'f HostFacts, packet: Packet) -> End<'f> {
+        self.hop(
+            host,
+            None,
+            Stage::Listen,
+            &packet,
+            format!("to the socket at {}", packet.destination),
+        );
+        // It is still addressed to the node: nobody has translated it.
+        if packet.destination == self.case.dialled && self.case.backend.is_some() {
+            let is_held = self.hops.iter().flat_map(|hop| &hop.findings);
+            let is_held = is_held.into_iter().any(|of| of.code == Code::PortHeld);
+            if !is_held && !self.is_blind_for_rules(host) {
+                let cause = format!("nothing on {} translates {}", host.name, packet.destination);
+                self.untranslated(host, cause);
+            }
+            return End::Lost;
+        }
+        if self.case.backend.is_none() {
+            return End::Lost;
+        }
+        if let Some(finding) = sockets::missing(self.facts, host, &packet, &self.case) {
+            self.find(finding);
+        }
+        End::At(host, packet)
+    }
+
+    fn is_blind_for_rules(&self, host: &HostFacts) -> bool {
+        use crate::doctor::facts::Source;
+        let sources = [Source::Nft, Source::IptablesNft, Source::IptablesLegacy, Source::Datapath];
+        sources.into_iter().any(|source| self.facts.is_blind(&host.name, source))
+    }
+}

@@ -1,0 +1,282 @@
+//! The expected path: from facts and objects, hop by hop, what must become of the first packet to
+//! a node port, and of its answer.
+//!
+//! Order: out of the client, over the wire, into the node: programs at the interface, netfilter's
+//! ingress and prerouting, translation, reverse-path filtering, routing, forwarding,
+//! postrouting; then the neighbor and the wire, or VXLAN and the way of its datagram; at the pod
+//! its listener; and the same back.
+//!
+//! Law: a finding needs a fact that contradicts the passage. Where nobody could look, the packet
+//! passes. After an obstacle the walk goes on as if there were none, where it is known where the
+//! packet should have gone, so that several causes are named.
+
+mod bypass;
+mod case;
+mod deliver;
+mod fib;
+mod forwarding;
+pub mod hairpin;
+mod l2;
+mod mtu;
+mod neighbor;
+mod netfilter;
+mod packet;
+mod route;
+mod sockets;
+mod stop;
+#[cfg(test)]
+mod tests;
+mod translate;
+mod vxlan;
+mod walk;
+
+use std::net::{IpAddr, SocketAddr};
+
+use serde::Serialize;
+
+pub use self::case::{Backend, Case, cases};
+use self::{
+    packet::Packet,
+    walk::{End, Walker},
+};
+use super::{
+    facts::{Facts, HostFacts, Subject},
+    finding::Finding,
+};
+use crate::spec::Spec;
+
+/// A source port that stands for whichever the client takes.
+const CLIENT_PORT: u16 = 40000;
+
+/// What must become of one connection's first packet and its answer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Path {
+    /// Of which connection.
+    pub case: Case,
+    /// From the client to the listener.
+    pub hops: Vec<Hop>,
+    /// From the listener to the client; empty where no packet can have got there.
+    pub reply: Vec<Hop>,
+    /// Both ways could be followed to their ends, obstacles or not.
+    pub followed: bool,
+}
+
+/// A step of a packet.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Hop {
+    /// Where.
+    pub host: String,
+    /// By which link, where it is one.
+    pub interface: Option<String>,
+    /// What happens.
+    pub stage: Stage,
+    /// The packet when it does.
+    pub packet: Tuple,
+    /// The same in a line of words.
+    pub words: String,
+    /// The facts let it happen.
+    pub passes: bool,
+    /// What is in the way, or may be.
+    pub findings: Vec<Finding>,
+}
+
+/// What happens at a hop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Stage {
+    /// A host sends a packet of its own.
+    Leave,
+    /// It comes in by a link.
+    Arrive,
+    /// A program of netlab's datapath deals with it.
+    Program,
+    /// A hook of netfilter: ingress.
+    Ingress,
+    /// Before routing.
+    Prerouting,
+    /// For the host itself.
+    Input,
+    /// For another.
+    Forward,
+    /// Of the host itself.
+    Output,
+    /// After routing.
+    Postrouting,
+    /// Addresses or ports are changed.
+    Translate,
+    /// A route is looked up.
+    Route,
+    /// A bridge passes a frame on.
+    Bridge,
+    /// The Ethernet address of the next hop.
+    Neighbor,
+    /// Into a VXLAN datagram.
+    Encapsulate,
+    /// Out of one.
+    Decapsulate,
+    /// Nothing of the way between is known, or it is cut; the walk goes on where it should lead.
+    Resume,
+    /// A socket takes it.
+    Listen,
+}
+
+/// Addresses of a packet.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Tuple {
+    /// Source; of ICMP, port 0.
+    pub source: SocketAddr,
+    /// Destination.
+    pub destination: SocketAddr,
+    /// IP protocol number.
+    pub protocol: u8,
+    /// Time to live, or hop limit.
+    pub ttl: u8,
+    /// Of a VXLAN datagram: what it carries.
+    pub inner: Option<Box<Tuple>>,
+}
+
+impl Path {
+    /// All that is in the way, in the order of the path.
+    pub fn findings(&self) -> impl Iterator<Item = &Finding> {
+        self.hops.iter().chain(&self.reply).flat_map(|hop| &hop.findings)
+    }
+
+    /// Nothing that was seen is in the way.
+    #[must_use]
+    pub fn passes(&self) -> bool {
+        self.hops.iter().chain(&self.reply).all(|hop| hop.passes)
+    }
+}
+
+impl Tuple {
+    fn of(packet: &Packet) -> Self {
+        Self {
+            source: packet.source,
+            destination: packet.destination,
+            protocol: packet.protocol,
+            ttl: packet.ttl,
+            inner: packet.inner.as_ref().map(|inner| Box::new(Self::of(&inner.packet))),
+        }
+    }
+}
+
+/// All that is in the way of a subject.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Judgement {
+    /// The way of each case.
+    pub paths: Vec<Path>,
+    /// Each cause once, the worst first, then in the order they are met.
+    pub findings: Vec<Found>,
+}
+
+/// A cause, and whom it hits.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Found {
+    /// The cause, in the words of the first case.
+    pub finding: Finding,
+    /// Positions of those paths that it is on; none where it hits pods that dial their own node.
+    pub paths: Vec<usize>,
+}
+
+/// Walks all cases of a subject, and says each cause once.
+#[must_use]
+pub fn judge(facts: &Facts, spec: &Spec, subject: &Subject) -> Judgement {
+    let cases = cases(facts, spec, subject);
+    let paths: Vec<Path> = cases.iter().map(|case| expected(facts, spec, case)).collect();
+    let mut findings: Vec<Found> = Vec::new();
+    for (at, path) in paths.iter().enumerate() {
+        for finding in path.findings() {
+            match findings.iter_mut().find(|of| is_same(&of.finding, finding)) {
+                Some(known) if known.paths.last() == Some(&at) => {}
+                Some(known) => known.paths.push(at),
+                None => findings.push(Found { finding: finding.clone(), paths: vec![at] }),
+            }
+        }
+    }
+    let of_pods = hairpin::findings(facts, spec).into_iter();
+    findings.extend(of_pods.map(|finding| Found { finding, paths: Vec::new() }));
+    findings.sort_by_key(|of| of.finding.severity);
+    Judgement { paths, findings }
+}
+
+/// Packets of different addresses meet the same cause, where the same mends it.
+fn is_same(one: &Finding, other: &Finding) -> bool {
+    let has_command = one.fixes.iter().any(|fix| !fix.command.is_empty());
+    one.code == other.code
+        && one.host == other.host
+        && if has_command { one.fixes == other.fixes } else { one.cause == other.cause }
+}
+
+/// Walks one connection's first packet and its answer.
+#[must_use]
+pub fn expected(facts: &Facts, spec: &Spec, case: &Case) -> Path {
+    let mut walker = Walker::new(facts, spec, case);
+    let end = begin(&mut walker, facts, case);
+    walker.blame_suspects(&end);
+    let mut hops = walker.turn();
+    let mut followed = false;
+    if let End::At(host, packet) = end {
+        let ttl = default_ttl(host, packet.is_v4());
+        let end = walker.send(host, packet.answer(ttl));
+        walker.blame_suspects(&end);
+        followed = matches!(end, End::At(..) | End::Beyond);
+        bypass::judge(&mut walker, &hops, &end);
+        mtu::judge(&mut walker, &mut hops);
+    }
+    Path { case: case.clone(), hops, reply: walker.turn(), followed }
+}
+
+fn begin<'f>(walker: &mut Walker<'f>, facts: &'f Facts, case: &Case) -> End<'f> {
+    let number = case.protocol.number();
+    if let Some(client) = facts.host(&case.client) {
+        let Some(source) = own_address(client, case.dialled.ip()) else { return End::Beyond };
+        let source = SocketAddr::new(source, CLIENT_PORT);
+        return walker.send(
+            client,
+            Packet::new(source, case.dialled, number, default_ttl(client, case.dialled.is_ipv4())),
+        );
+    }
+    let (Some(node), Some(source)) = (facts.host(&case.node), case.source) else {
+        return End::Beyond;
+    };
+    // Somebody outside of what was looked at: by the link that has the address dialled.
+    let Some(link) = node.link_with(case.dialled.ip()) else { return End::Beyond };
+    let source = SocketAddr::new(source, CLIENT_PORT);
+    walker.receive(node, link.index, Packet::new(source, case.dialled, number, packet::DEFAULT_TTL))
+}
+
+fn default_ttl(host: &HostFacts, v4: bool) -> u8 {
+    if !v4 {
+        // IPv6 has a switch of its own, of each link.
+        return packet::DEFAULT_TTL;
+    }
+    let ttl = host.sysctl_number("ipv4/ip_default_ttl").and_then(|ttl| u8::try_from(ttl).ok());
+    ttl.unwrap_or(packet::DEFAULT_TTL)
+}
+
+/// The address that a host sends from: on the link that leads there, of the family.
+fn own_address(host: &HostFacts, to: IpAddr) -> Option<IpAddr> {
+    let any = SocketAddr::new(to, 0);
+    let unknown = SocketAddr::new(if to.is_ipv4() { [0; 4].into() } else { [0; 16].into() }, 0);
+    let query = fib::Query {
+        destination: any,
+        source: unknown,
+        input: None,
+        mark: 0,
+        protocol: packet::TCP,
+    };
+    let device = match fib::lookup(host, &query) {
+        fib::Lookup::Found { route, hop, .. } => match (route.source, hop) {
+            (Some(source), _) => return Some(source),
+            (None, Some(hop)) => Some(hop.device),
+            _ => None,
+        },
+        _ => None,
+    };
+    let is_fit = |own: &&super::facts::route::Address| {
+        own.net.addr().is_ipv4() == to.is_ipv4() && own.scope == "global"
+    };
+    let all = || host.addresses.iter().filter(is_fit);
+    let on = all().find(|own| Some(own.device) == device).or_else(|| all().next());
+    on.map(|own| own.net.addr())
+}

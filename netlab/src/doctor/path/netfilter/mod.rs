@@ -1,0 +1,262 @@
+//! What netfilter's rules make of one packet at one hook: chains of nftables and of both of
+//! iptables' stores, in the order of their priorities.
+//!
+//! Law: a rule that cannot be evaluated is passed over, and whatever is dropped after one that
+//! might have accepted is not sure.
+
+mod iptables;
+mod nft;
+mod value;
+
+use std::net::{IpAddr, SocketAddr};
+
+use super::packet::Packet;
+use crate::doctor::facts::{HostFacts, iptables::Variant};
+
+/// Where a packet is met.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Hook {
+    Ingress,
+    Prerouting,
+    Input,
+    Forward,
+    Output,
+    Postrouting,
+    /// What a bridge forwards: nftables' family bridge alone.
+    Bridge,
+}
+
+/// The packet with what rules can ask about it.
+#[derive(Clone, Debug)]
+pub(super) struct View<'v> {
+    pub host: &'v HostFacts,
+    pub packet: Packet,
+    pub input: Option<&'v str>,
+    pub output: Option<&'v str>,
+    /// conntrack's word: `new`, `established`, `invalid`, `untracked`.
+    pub state: &'static str,
+    /// Its connection has been given another destination here.
+    pub translated: bool,
+    /// The endpoint that a random choice should fall on.
+    pub wish: Option<SocketAddr>,
+}
+
+/// What a NAT rule asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Nat {
+    Destination(SocketAddr),
+    Source(SocketAddr),
+    Masquerade,
+    /// To the host itself.
+    Redirect(Option<u16>),
+}
+
+/// A rule, or a chain's policy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Place {
+    /// `table inet filter chain forward`, or `iptables -t filter FORWARD`.
+    pub chain: String,
+    /// As the tool prints it, with its handle or number; a policy in words.
+    pub rule: String,
+    /// What takes it away.
+    pub mend: Vec<String>,
+    pub mend_words: &'static str,
+    /// The store that it was read in.
+    pub store: crate::doctor::facts::Source,
+}
+
+/// A packet that goes no further.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Stop {
+    pub place: Place,
+    pub rejects: bool,
+    /// Only what goes to or comes from single addresses is met, as by a policy for a pod.
+    pub narrow: bool,
+    /// Nothing that could not be evaluated came before.
+    pub sure: bool,
+}
+
+/// What became of the packet at a hook.
+#[derive(Clone, Debug)]
+pub(super) struct Passage {
+    pub packet: Packet,
+    /// What would have stopped it; it has been shown to what comes after all the same.
+    pub stops: Vec<Stop>,
+    pub nat: Option<Nat>,
+    /// The rule that sends the packet to the host itself.
+    pub redirect: Option<Place>,
+    /// A rule that took bits off the mark.
+    pub unmarked: Option<Place>,
+    /// A rule that spoils the UDP checksum.
+    pub spoilt: Option<Place>,
+}
+
+/// How one chain ends.
+#[derive(Clone, Debug)]
+enum Flow {
+    /// The next rule, or the next chain.
+    Next,
+    /// Back to where it was jumped from.
+    Return,
+    Accept,
+    Stop(Box<Stop>),
+}
+
+/// What evaluation gathers on its way.
+#[derive(Clone, Debug)]
+struct Run<'v> {
+    view: View<'v>,
+    nat: Option<Nat>,
+    redirect: Option<Place>,
+    unmarked: Option<Place>,
+    spoilt: Option<Place>,
+    /// All that was evaluated could be.
+    sure: bool,
+    /// How many rules have named the packet's own single address, of those that led here.
+    narrow: usize,
+    depth: usize,
+}
+
+/// Deeper than any rule set may be nested (NFT_JUMP_STACK_SIZE is 16).
+const DEEPEST: usize = 32;
+
+impl Hook {
+    const fn nft(self) -> &'static str {
+        match self {
+            Self::Ingress => "ingress",
+            Self::Prerouting => "prerouting",
+            Self::Input => "input",
+            Self::Forward | Self::Bridge => "forward",
+            Self::Output => "output",
+            Self::Postrouting => "postrouting",
+        }
+    }
+}
+
+impl Run<'_> {
+    fn mark(&mut self, mark: u32, place: impl FnOnce() -> Place) {
+        if self.view.packet.mark & !mark != 0 {
+            self.unmarked = Some(place());
+        }
+        self.view.packet.mark = mark;
+    }
+
+    fn is_own_address(&self, address: IpAddr) -> bool {
+        let packet = &self.view.packet;
+        [packet.source.ip(), packet.destination.ip()].contains(&address)
+    }
+}
+
+/// One chain at a hook.
+enum Base<'f> {
+    Nft(&'f crate::doctor::facts::nft::Table, &'f crate::doctor::facts::nft::Chain),
+    Iptables(
+        &'f crate::doctor::facts::iptables::Store,
+        &'f crate::doctor::facts::iptables::Table,
+        &'static str,
+    ),
+}
+
+/// Asks all rules of a hook.
+pub(super) fn pass(hook: Hook, view: View<'_>) -> Passage {
+    let host = view.host;
+    let mut run = Run {
+        view,
+        nat: None,
+        redirect: None,
+        unmarked: None,
+        spoilt: None,
+        sure: true,
+        narrow: 0,
+        depth: 0,
+    };
+    let mut stops = Vec::new();
+    for base in bases(host, hook, &run.view) {
+        run.narrow = 0;
+        run.depth = 0;
+        run.sure &= !is_anywhere(&base);
+        let is_nat = match &base {
+            Base::Nft(_, chain) => chain.hook.as_ref().is_some_and(|hook| hook.kind == "nat"),
+            Base::Iptables(_, table, _) => table.name == "nat",
+        };
+        // Only the first packet of a connection is shown to NAT rules, and one answer is enough.
+        if is_nat && (run.view.state != "new" || run.nat.is_some()) {
+            continue;
+        }
+        let flow = match base {
+            Base::Nft(table, chain) => nft::base(table, chain, &mut run),
+            Base::Iptables(store, table, chain) => iptables::base(store, table, chain, &mut run),
+        };
+        if let Flow::Stop(found) = flow {
+            stops.push(*found);
+        }
+    }
+    Passage {
+        packet: run.view.packet,
+        stops,
+        nat: run.nat,
+        redirect: run.redirect,
+        unmarked: run.unmarked,
+        spoilt: run.spoilt,
+    }
+}
+
+fn bases<'f>(host: &'f HostFacts, hook: Hook, view: &View<'_>) -> Vec<Base<'f>> {
+    let v4 = view.packet.is_v4();
+    let mut found: Vec<(i32, Base<'f>)> = Vec::new();
+    if let Some(ruleset) = &host.nft {
+        for table in ruleset.tables.iter().filter(|table| !table.dormant) {
+            if !is_asked(&table.family, hook, v4)
+                || is_of_iptables(host, &table.family, &table.name)
+            {
+                continue;
+            }
+            for chain in &table.chains {
+                let Some(at) = chain.hook.as_ref().filter(|at| at.hook == hook.nft()) else {
+                    continue;
+                };
+                // Older nft does not say which devices a chain is at: then it may be at any.
+                let is_here = hook != Hook::Ingress
+                    || at.devices.is_empty()
+                    || view.input.is_some_and(|input| at.devices.iter().any(|dev| dev == input));
+                if is_here {
+                    found.push((at.priority, Base::Nft(table, chain)));
+                }
+            }
+        }
+    }
+    if !matches!(hook, Hook::Ingress | Hook::Bridge) {
+        for store in host.iptables.iter().filter(|store| store.v4 == v4) {
+            for table in &store.tables {
+                if let Some((priority, chain)) = iptables::place(&table.name, hook) {
+                    found.push((priority, Base::Iptables(store, table, chain)));
+                }
+            }
+        }
+    }
+    found.sort_by_key(|(priority, _)| *priority);
+    found.into_iter().map(|(_, base)| base).collect()
+}
+
+/// Whether it is not known at which devices a chain of ingress is.
+fn is_anywhere(base: &Base<'_>) -> bool {
+    let Base::Nft(_, chain) = base else { return false };
+    chain.hook.as_ref().is_some_and(|at| at.hook == "ingress" && at.devices.is_empty())
+}
+
+fn is_asked(family: &str, hook: Hook, v4: bool) -> bool {
+    match hook {
+        Hook::Bridge => family == "bridge",
+        Hook::Ingress => family == "netdev" || family == "inet",
+        _ => family == "inet" || family == if v4 { "ip" } else { "ip6" },
+    }
+}
+
+/// Tables that iptables-nft keeps its rules in are read through its own store.
+fn is_of_iptables(host: &HostFacts, family: &str, table: &str) -> bool {
+    host.iptables.iter().any(|store| {
+        store.variant == Variant::Nft
+            && family == if store.v4 { "ip" } else { "ip6" }
+            && store.table(table).is_some()
+    })
+}

@@ -1,0 +1,282 @@
+//! Chains of nftables, statement by statement (nft(8)).
+
+use std::net::SocketAddr;
+
+use serde_json::Value;
+
+use super::{
+    DEEPEST, Flow, Nat, Place, Run, Stop,
+    value::{Datum, is_in, number, value},
+};
+use crate::doctor::facts::{
+    Source,
+    nft::{Chain, Rule, Table},
+};
+
+pub(super) fn base(table: &Table, chain: &Chain, run: &mut Run<'_>) -> Flow {
+    match walk(table, chain, run) {
+        Flow::Next | Flow::Return => {}
+        end => return end,
+    }
+    let policy = chain.hook.as_ref().map_or("accept", |hook| hook.policy.as_str());
+    if policy != "drop" {
+        return Flow::Accept;
+    }
+    let (family, name) = (&table.family, &table.name);
+    let command = format!("chain {family} {name} {} {{ policy accept ; }}", chain.name);
+    let mend = ["nft", "add"].into_iter().map(str::to_owned);
+    let place = Place {
+        chain: place_of(table, chain),
+        rule: "policy drop".into(),
+        mend: mend.chain(command.split(' ').map(str::to_owned)).collect(),
+        mend_words: "Let the chain accept what no rule of it decides about.",
+        store: Source::Nft,
+    };
+    Flow::Stop(Box::new(Stop { place, rejects: false, narrow: false, sure: run.sure }))
+}
+
+fn place_of(table: &Table, chain: &Chain) -> String {
+    format!("table {} {} chain {}", table.family, table.name, chain.name)
+}
+
+fn place(table: &Table, chain: &Chain, rule: &Rule) -> Place {
+    let handle = rule.handle.to_string();
+    let words =
+        ["nft", "delete", "rule", &table.family, &table.name, &chain.name, "handle", &handle];
+    Place {
+        chain: place_of(table, chain),
+        rule: format!("{} # handle {handle}", rule.text),
+        mend: words.into_iter().map(str::to_owned).collect(),
+        mend_words: "Delete the rule.",
+        store: Source::Nft,
+    }
+}
+
+fn walk(table: &Table, chain: &Chain, run: &mut Run<'_>) -> Flow {
+    if run.depth >= DEEPEST {
+        return Flow::Next;
+    }
+    run.depth += 1;
+    let narrow = run.narrow;
+    let mut flow = Flow::Next;
+    for rule in &chain.rules {
+        run.narrow = narrow;
+        flow = statements(table, chain, rule, run);
+        if !matches!(flow, Flow::Next) {
+            break;
+        }
+    }
+    run.depth -= 1;
+    flow
+}
+
+fn statements(table: &Table, chain: &Chain, rule: &Rule, run: &mut Run<'_>) -> Flow {
+    for statement in &rule.statements {
+        match step(table, chain, rule, statement, run) {
+            Step::On => {}
+            Step::NextRule => return Flow::Next,
+            Step::End(flow) => return flow,
+            Step::Unknown => {
+                if may_accept(rule) {
+                    run.sure = false;
+                }
+                return Flow::Next;
+            }
+        }
+    }
+    Flow::Next
+}
+
+/// Whether the rest of a rule may let a packet through that later rules would not.
+fn may_accept(rule: &Rule) -> bool {
+    let quiet = ["drop", "reject", "counter", "log", "comment"];
+    let verdict = rule.statements.last().and_then(Value::as_object).and_then(|of| of.keys().next());
+    !verdict.is_some_and(|verdict| quiet.contains(&verdict.as_str()))
+}
+
+enum Step {
+    /// The next statement.
+    On,
+    /// The rule is not met, or ends without a verdict.
+    NextRule,
+    End(Flow),
+    Unknown,
+}
+
+fn step(table: &Table, chain: &Chain, rule: &Rule, statement: &Value, run: &mut Run<'_>) -> Step {
+    let Some((name, of)) = statement.as_object().and_then(|of| of.iter().next()) else {
+        return Step::Unknown;
+    };
+    match name.as_str() {
+        "match" => matched(table, of, run),
+        "counter" | "log" | "comment" | "limit" | "quota" | "notrack" | "meter" | "ct helper"
+        | "ct timeout" | "ct count" | "set" => Step::On,
+        "accept" => Step::End(Flow::Accept),
+        "return" => Step::End(Flow::Return),
+        "continue" => Step::NextRule,
+        "drop" | "reject" => Step::End(Flow::Stop(Box::new(Stop {
+            place: place(table, chain, rule),
+            rejects: name == "reject",
+            narrow: run.narrow > 0,
+            sure: run.sure,
+        }))),
+        "jump" | "goto" => go(table, name, of, run),
+        "vmap" => vmap(table, chain, rule, of, run),
+        "mangle" => {
+            mangle(of, run, || place(table, chain, rule));
+            Step::On
+        }
+        "dnat" => translated(of, run, Nat::Destination),
+        "snat" => translated(of, run, Nat::Source),
+        "masquerade" => end_with(run, Nat::Masquerade),
+        "redirect" => {
+            run.redirect = Some(place(table, chain, rule));
+            let port = of.get("port").and_then(Value::as_u64);
+            end_with(run, Nat::Redirect(port.and_then(|port| u16::try_from(port).ok())))
+        }
+        _ => Step::Unknown,
+    }
+}
+
+fn matched(table: &Table, of: &Value, run: &mut Run<'_>) -> Step {
+    let (Some(left), Some(right)) = (of.get("left"), of.get("right")) else {
+        return Step::Unknown;
+    };
+    let Some(datum) = value(left, &run.view) else { return Step::Unknown };
+    let operator = of.get("op").and_then(Value::as_str).unwrap_or("==");
+    let met = match operator {
+        "==" | "in" => is_in(&datum, right, table, &run.view),
+        "!=" => is_in(&datum, right, table, &run.view).map(|met| !met),
+        _ => compared(&datum, operator, right, run),
+    };
+    match met {
+        Some(true) => {
+            if let (Datum::Address(address), false) = (&datum, operator == "!=") {
+                let is_single = right.get("prefix").is_none() && right.get("range").is_none();
+                if is_single && run.is_own_address(*address) {
+                    run.narrow += 1;
+                }
+            }
+            Step::On
+        }
+        Some(false) => Step::NextRule,
+        None => Step::Unknown,
+    }
+}
+
+fn compared(datum: &Datum, operator: &str, right: &Value, run: &Run<'_>) -> Option<bool> {
+    let (Datum::Number(own), other) = (datum, number(right, &run.view)?) else { return None };
+    Some(match operator {
+        "<" => *own < other,
+        "<=" => *own <= other,
+        ">" => *own > other,
+        ">=" => *own >= other,
+        _ => return None,
+    })
+}
+
+fn go(table: &Table, how: &str, of: &Value, run: &mut Run<'_>) -> Step {
+    let target = of.get("target").and_then(Value::as_str);
+    let Some(chain) = target.and_then(|name| table.chain(name)) else { return Step::Unknown };
+    match (walk(table, chain, run), how) {
+        (Flow::Next | Flow::Return, "jump") => Step::On,
+        // The chain that it was left from is not returned to.
+        (Flow::Next | Flow::Return, _) => Step::End(Flow::Return),
+        (end, _) => Step::End(end),
+    }
+}
+
+fn vmap(table: &Table, chain: &Chain, rule: &Rule, of: &Value, run: &mut Run<'_>) -> Step {
+    let (Some(key), Some(data)) = (of.get("key"), of.get("data")) else { return Step::Unknown };
+    let elements: &[Value] = match data.as_str().and_then(|name| name.strip_prefix('@')) {
+        Some(name) => match table.set(name) {
+            Some(set) => &set.elements,
+            None => return Step::Unknown,
+        },
+        None => match data.get("set").and_then(Value::as_array) {
+            Some(elements) => elements,
+            None => return Step::Unknown,
+        },
+    };
+    let verdicts = elements.iter().filter_map(|element| Some((element.get(0)?, element.get(1)?)));
+    if key.get("numgen").is_some() || key.get("jhash").is_some() || key.get("symhash").is_some() {
+        return drawn(table, chain, rule, verdicts.map(|(_, verdict)| verdict).collect(), run);
+    }
+    let Some(datum) = value(key, &run.view) else { return Step::Unknown };
+    for (key, verdict) in verdicts {
+        if is_in(&datum, key, table, &run.view) == Some(true) {
+            return step(table, chain, rule, verdict, run);
+        }
+    }
+    Step::NextRule
+}
+
+/// A random choice falls where it is wished to, and where it cannot, on the first.
+fn drawn(
+    table: &Table,
+    chain: &Chain,
+    rule: &Rule,
+    verdicts: Vec<&Value>,
+    run: &mut Run<'_>,
+) -> Step {
+    let mut first = None;
+    for verdict in verdicts {
+        let mut tried = run.clone();
+        let end = step(table, chain, rule, verdict, &mut tried);
+        let is_wished =
+            tried.view.wish.is_some_and(|wish| tried.nat == Some(Nat::Destination(wish)));
+        if is_wished {
+            *run = tried;
+            return end;
+        }
+        first.get_or_insert((tried, end));
+    }
+    match first {
+        Some((tried, end)) => {
+            *run = tried;
+            end
+        }
+        None => Step::NextRule,
+    }
+}
+
+fn mangle(of: &Value, run: &mut Run<'_>, place: impl FnOnce() -> Place) {
+    let (Some(key), Some(to)) = (of.get("key"), of.get("value")) else { return };
+    if key.pointer("/meta/key").and_then(Value::as_str) == Some("mark") {
+        let mark = number(to, &run.view).and_then(|mark| u32::try_from(mark).ok());
+        match mark {
+            Some(mark) => run.mark(mark, place),
+            None => run.sure = false,
+        }
+    } else if is_udp_checksum(key) && run.view.packet.protocol == crate::doctor::path::packet::UDP {
+        run.spoilt = Some(place());
+    }
+}
+
+/// By name, or as the bits of the transport header where RFC 768 has it.
+fn is_udp_checksum(key: &Value) -> bool {
+    let Some(payload) = key.get("payload") else { return false };
+    let text = |name: &str| payload.get(name).and_then(Value::as_str);
+    let bits = |name: &str| payload.get(name).and_then(Value::as_u64);
+    (text("protocol") == Some("udp") && text("field") == Some("checksum"))
+        || (text("base") == Some("th") && bits("offset") == Some(48) && bits("len") == Some(16))
+}
+
+fn translated(of: &Value, run: &mut Run<'_>, nat: fn(SocketAddr) -> Nat) -> Step {
+    let is_source = nat(run.view.packet.source) == Nat::Source(run.view.packet.source);
+    let own = if is_source { run.view.packet.source } else { run.view.packet.destination };
+    let address = match of.get("addr") {
+        Some(address) => match value(address, &run.view) {
+            Some(Datum::Address(address)) => address,
+            _ => return Step::Unknown,
+        },
+        None => own.ip(),
+    };
+    let port = of.get("port").and_then(Value::as_u64).and_then(|port| u16::try_from(port).ok());
+    end_with(run, nat(SocketAddr::new(address, port.unwrap_or(own.port()))))
+}
+
+fn end_with(run: &mut Run<'_>, nat: Nat) -> Step {
+    run.nat = Some(nat);
+    Step::End(Flow::Accept)
+}

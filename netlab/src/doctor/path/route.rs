@@ -1,0 +1,414 @@
+//! Where a packet goes next, and whether that is where the objects say.
+
+use std::net::IpAddr;
+
+use super::{
+    Stage, fib,
+    fib::{Lookup, Query},
+    packet::Packet,
+    walk::{End, Suspect, Walker},
+};
+use crate::{
+    doctor::{
+        facts::{
+            HostFacts, Role, Source,
+            route::{Route, RouteKind, Rule},
+        },
+        finding::{Code, Confidence, Finding},
+    },
+    spec::model::Node,
+};
+
+/// Where a packet goes next.
+pub(super) enum Way<'f> {
+    /// It is the host's.
+    Own,
+    /// Out of a link, to a neighbor.
+    Out { device: u32, next: IpAddr },
+    /// That was it, or the walk has gone on elsewhere.
+    End(End<'f>),
+}
+
+impl<'f> Walker<'f> {
+    /// Looks up the route of a packet that came in by a link, or is the host's own.
+    pub fn way(&mut self, host: &'f HostFacts, input: Option<u32>, packet: &Packet) -> Way<'f> {
+        if self.facts.is_blind(&host.name, Source::Routes) {
+            return Way::End(End::Beyond);
+        }
+        let input = input.and_then(|input| host.link_at(input)).map(|link| link.name.as_str());
+        let query = Query::of(packet, input);
+        let found = fib::lookup(host, &query);
+        let to = packet.destination.ip();
+        let (route, hop) = match found {
+            Lookup::Found { route, hop, .. } if route.kind == RouteKind::Local => {
+                let _ = hop;
+                self.hop(host, input, Stage::Route, packet, format!("{to} is {}'s own", host.name));
+                return Way::Own;
+            }
+            Lookup::Found { route, hop: Some(hop), .. } if route.kind == RouteKind::Unicast => {
+                (route, hop)
+            }
+            other => return self.no_way(host, input, packet, other),
+        };
+        let words = fib::words(host, route);
+        self.hop(host, input, Stage::Route, packet, format!("{to}: {words}"));
+        let next = hop.gateway.unwrap_or(to);
+        if let Some(rule) = found.by_policy() {
+            let plain = fib::lookup_plain(host, &query);
+            if !is_same(&plain, hop.device, next, to) {
+                return self.by_policy(host, packet, rule, route, (hop.device, next));
+            }
+        }
+        if let Some(finding) = self.wrong(host, packet, route, hop.gateway, hop.device) {
+            self.find(finding);
+            return Way::End(self.resume(host, packet.clone()));
+        }
+        Way::Out { device: hop.device, next }
+    }
+
+    /// No route, or one that refuses.
+    fn no_way(
+        &mut self,
+        host: &'f HostFacts,
+        input: Option<&str>,
+        packet: &Packet,
+        found: Lookup<'f>,
+    ) -> Way<'f> {
+        let to = packet.destination.ip();
+        self.hop(host, input, Stage::Route, packet, format!("{to}: there is no way"));
+        let finding = match found {
+            Lookup::Refused(rule) => refused_by_rule(host, to, rule),
+            Lookup::Found { route, .. } => self.refused(host, to, route, found.by_policy()),
+            Lookup::Nowhere => self.nowhere(host, to),
+        };
+        self.find(finding);
+        Way::End(self.resume(host, packet.clone()))
+    }
+
+    fn refused(&self, host: &HostFacts, to: IpAddr, route: &Route, rule: Option<&Rule>) -> Finding {
+        let words = fib::words(host, route);
+        let code = match (&host.role, rule) {
+            (_, Some(_)) => Code::PolicyRouting,
+            (Role::Pod { .. }, None) => Code::PodRouteWrong,
+            _ => Code::RouteMissing,
+        };
+        let cause = format!("{} refuses packets to {to}: its route is {words}", host.name);
+        let mut finding =
+            Finding::broken(code, Some(&host.name), cause).shown(Source::Routes, words.clone());
+        if let Some(rule) = rule {
+            finding = finding.shown(Source::Rules, fib::rule_words(rule));
+        }
+        let command = format!("ip route del {words}");
+        finding = finding.mended(command.split(' '), "Delete the route.");
+        self.with_route(finding, host, to)
+    }
+
+    fn nowhere(&self, host: &HostFacts, to: IpAddr) -> Finding {
+        if let Some(link) = self.link_that_is_down(host, to) {
+            return link;
+        }
+        let is_pod = matches!(host.role, Role::Pod { .. });
+        let code = if is_pod { Code::PodRouteWrong } else { Code::RouteMissing };
+        let cause = match self.node_of(to) {
+            Some(node) if !is_pod => {
+                format!(
+                    "{} has no route to {to}, which is in the pod network of {}",
+                    host.name, node.name
+                )
+            }
+            _ => format!("{} has no route to {to}", host.name),
+        };
+        let finding = Finding::broken(code, Some(&host.name), cause)
+            .shown(Source::Routes, format!("nothing in any table for {to}"));
+        self.with_route(finding, host, to)
+    }
+
+    /// A link that is down has no routes, so its network is nowhere.
+    fn link_that_is_down(&self, host: &HostFacts, to: IpAddr) -> Option<Finding> {
+        let own = host.addresses.iter().find(|own| {
+            own.net.contains(&to) && host.link_at(own.device).is_some_and(|link| !link.up)
+        });
+        // IPv6 loses its addresses with the link, so the objects have to say.
+        let bridge = || {
+            let node = self.node_of(to)?;
+            let is_here = self.facts.node(&node.name).is_some_and(|of| of.name == host.name);
+            host.links.iter().find(|link| is_here && link.is_bridge() && !link.up)
+        };
+        let link = own.and_then(|own| host.link_at(own.device)).or_else(bridge)?;
+        Some(down(host, &link.name))
+    }
+
+    /// Adds the command that makes the route as it should be.
+    fn with_route(&self, finding: Finding, host: &HostFacts, to: IpAddr) -> Finding {
+        match self.right_route(host, to) {
+            Some(line) => {
+                let command = format!("ip route replace {line}");
+                finding.mended(command.split(' '), "Make the route.")
+            }
+            None => finding,
+        }
+    }
+
+    /// The route that a host should have to an address, as `ip route replace` takes it.
+    fn right_route(&self, host: &HostFacts, to: IpAddr) -> Option<String> {
+        if let Role::Pod { .. } = host.role {
+            let (gateway, device) = self.pods_gateway(host, to.is_ipv4())?;
+            return Some(format!("default via {gateway} dev {device}"));
+        }
+        let node = self.node_of(to)?;
+        let net = node.pod_cidrs.iter().find(|net| net.contains(&to))?;
+        let vtep = host.links.iter().find(|link| {
+            let has_family = |local: IpAddr| local.is_ipv4() == to.is_ipv4();
+            link.vxlan().and_then(|vxlan| vxlan.local).is_some_and(has_family)
+        });
+        if let Some(vtep) = vtep {
+            return Some(format!("{net} via {} dev {} onlink", net.network(), vtep.name));
+        }
+        let gateway = node.addresses.iter().find(|own| own.is_ipv4() == to.is_ipv4())?;
+        let own = host.addresses.iter().find(|own| {
+            own.net.contains(gateway) && own.net.prefix_len() < own.net.max_prefix_len()
+        })?;
+        Some(format!("{net} via {gateway} dev {}", host.link_name(own.device)))
+    }
+
+    /// The address of the bridge that a pod's link is a port of, and the pod's link.
+    fn pods_gateway(&self, pod: &HostFacts, v4: bool) -> Option<(IpAddr, String)> {
+        let (link, node, port) = self.facts.pod_port(pod)?;
+        let own = |own: &&crate::doctor::facts::route::Address| {
+            own.net.addr().is_ipv4() == v4 && own.scope == "global"
+        };
+        let bridge = port.master;
+        let network = pod.addresses.iter().filter(own).find(|own| own.device == link.index)?.net;
+        let is_net = |own: &&crate::doctor::facts::route::Address| {
+            own.net.prefix_len() < own.net.max_prefix_len()
+        };
+        let mut all = node.addresses.iter().filter(own).filter(is_net);
+        let on_bridge = all
+            .clone()
+            .find(|own| Some(own.device) == bridge)
+            .or_else(|| all.find(|own| network.contains(&own.net.addr())))?;
+        Some((on_bridge.net.addr(), link.name.clone()))
+    }
+
+    /// Another way than the kernel's own rules would have it.
+    fn by_policy(
+        &mut self,
+        host: &'f HostFacts,
+        packet: &Packet,
+        rule: &Rule,
+        route: &Route,
+        (device, next): (u32, IpAddr),
+    ) -> Way<'f> {
+        let to = packet.destination.ip();
+        let words = fib::words(host, route);
+        let cause = format!(
+            "a rule of policy routing on {} sends packets from {} to {to} another way: {words}",
+            host.name,
+            packet.source.ip()
+        );
+        let command = format!("ip rule del pref {}", rule.priority);
+        let finding = Finding::broken(Code::PolicyRouting, Some(&host.name), cause)
+            .shown(Source::Rules, fib::rule_words(rule))
+            .shown(Source::Routes, words)
+            .mended(command.split(' '), "Delete the rule.");
+        let is_nobodys = self.facts.lab.is_some() && self.facts.owners(next).next().is_none();
+        if is_nobodys {
+            self.find(finding);
+            return Way::End(self.resume(host, packet.clone()));
+        }
+        // A way of its own may be meant: it is one's fault only if the packet does not arrive.
+        self.suspects.push(Suspect { hop: self.hops.len() - 1, finding });
+        Way::Out { device, next }
+    }
+
+    /// What is wrong about a route to a pod, by what the objects say about where the pod is.
+    fn wrong(
+        &self,
+        host: &HostFacts,
+        packet: &Packet,
+        route: &Route,
+        gateway: Option<IpAddr>,
+        device: u32,
+    ) -> Option<Finding> {
+        let to = packet.destination.ip();
+        if let Role::Pod { .. } = host.role {
+            return self.wrong_in_pod(host, route, gateway?, to.is_ipv4());
+        }
+        let Role::Node { .. } = host.role else { return None };
+        let node = self.node_of(to)?;
+        let target = self.facts.node(&node.name)?;
+        let words = fib::words(host, route);
+        let base = |code, cause: String| {
+            let finding =
+                Finding::broken(code, Some(&host.name), cause).shown(Source::Routes, words.clone());
+            self.with_route(finding, host, to)
+        };
+        if target.name == host.name {
+            let gateway = gateway?;
+            let cause = format!(
+                "{} sends packets for its own pod network ({to}) to {gateway}: {words}",
+                host.name
+            );
+            let is_back = self.facts.owners(gateway).any(|(owner, _)| {
+                matches!(owner.role, Role::Node { .. }) && owner.name != host.name
+            });
+            // The other node sends them back, until their TTL is used up.
+            let code = if is_back { Code::TtlExpired } else { Code::RouteWrong };
+            let command = format!("ip route del {words}");
+            return Some(
+                Finding::broken(code, Some(&host.name), cause)
+                    .shown(Source::Routes, words.clone())
+                    .mended(command.split(' '), "Delete the route."),
+            );
+        }
+        if route.destination.prefix_len() == 0 {
+            let is_net = node.pod_cidrs.iter().any(|net| net.contains(&to));
+            let cause = format!(
+                "{} has no route to {to}, which is in the pod network of {}: it goes to the \
+                 default gateway",
+                host.name, node.name
+            );
+            // A router that knows the pod networks is a way, too.
+            return is_net
+                .then(|| base(Code::RouteMissing, cause).confidence(self.likely_in_a_lab()));
+        }
+        let gateway = gateway?;
+        let owner = self.facts.owners(gateway).map(|(owner, _)| owner).find(|owner| {
+            host.link_at(device).is_some_and(|link| link.vxlan().is_some())
+                || !matches!(owner.role, Role::Fabric)
+                || owner.name == target.name
+        });
+        let owner = match owner {
+            Some(owner) if owner.name == target.name => return None,
+            Some(owner) => format!("which is {}", owner.name),
+            None if self.facts.owners(gateway).next().is_some() => return None,
+            None if self.facts.lab.is_none() => return None,
+            None => "which is nobody".to_owned(),
+        };
+        let cause = format!(
+            "{}'s route to the pods of {} ({to}) leads to {gateway}, {owner}",
+            host.name, node.name
+        );
+        Some(base(Code::RouteWrong, cause))
+    }
+
+    /// The bridge that a pod's link is a port of is down, and IPv6 loses its addresses with it.
+    pub fn bridge_down(&self, pod: &HostFacts) -> Option<Finding> {
+        let (_, node, port) = self.facts.pod_port(pod)?;
+        let bridge = node.link_at(port.master?)?;
+        (!bridge.up).then(|| down(node, &bridge.name))
+    }
+
+    fn wrong_in_pod(
+        &self,
+        pod: &HostFacts,
+        route: &Route,
+        gateway: IpAddr,
+        v4: bool,
+    ) -> Option<Finding> {
+        let (_, node, _) = self.facts.pod_port(pod)?;
+        if node.has_address(gateway) {
+            return None;
+        }
+        if let Some(finding) = self.bridge_down(pod) {
+            return Some(finding);
+        }
+        let (right, device) = self.pods_gateway(pod, v4)?;
+        let words = fib::words(pod, route);
+        let cause = format!(
+            "{}'s gateway {gateway} is not its node {}, whose address there is {right}",
+            pod.name, node.name
+        );
+        let command = format!("ip route replace default via {right} dev {device}");
+        Some(
+            Finding::broken(Code::PodRouteWrong, Some(&pod.name), cause)
+                .shown(Source::Routes, words)
+                .mended(command.split(' '), "Make the node the pod's gateway."),
+        )
+    }
+
+    fn likely_in_a_lab(&self) -> Confidence {
+        if self.facts.lab.is_some() { Confidence::Certain } else { Confidence::Possible }
+    }
+
+    /// The node that an address of a pod, or of a pod network, belongs to.
+    pub fn node_of(&self, address: IpAddr) -> Option<&'f Node> {
+        let pod = self.spec.pods.iter().find(|pod| pod.addresses.contains(&address));
+        let by_pod = pod.and_then(|pod| self.spec.nodes.iter().find(|node| node.name == pod.node));
+        let by_net = || {
+            let holds = |node: &&Node| node.pod_cidrs.iter().any(|net| net.contains(&address));
+            self.spec.nodes.iter().find(holds)
+        };
+        by_pod.or_else(by_net)
+    }
+
+    /// Goes on as if the packet had got where it should go from here.
+    pub fn resume(&mut self, from: &HostFacts, packet: Packet) -> End<'f> {
+        let to = packet.destination.ip();
+        let place = match from.role {
+            // A pod's packets go to its node, whatever they are.
+            Role::Pod { .. } => self.facts.pod_port(from).and_then(|(_, node, port)| {
+                Some((node, node.link_at(port.master.unwrap_or(port.index))?.index))
+            }),
+            _ => self.entry(from, to),
+        };
+        let Some((host, link)) = place else { return End::Lost };
+        let words = format!("as if it had arrived at {}", host.name);
+        let name = host.link_name(link);
+        self.hop(host, Some(&name), Stage::Resume, &packet, words);
+        self.receive(host, link, packet)
+    }
+
+    /// The host that should get a packet next, and by which link.
+    fn entry(&self, from: &HostFacts, to: IpAddr) -> Option<(&'f HostFacts, u32)> {
+        let owner = self.facts.owners(to).next();
+        let node = self.node_of(to).and_then(|node| self.facts.node(&node.name));
+        match (node, owner) {
+            (Some(node), _) if node.name != from.name => {
+                let v4 = to.is_ipv4();
+                let tunnel = node.links.iter().find(|link| {
+                    let local = link.vxlan().and_then(|vxlan| vxlan.local);
+                    local.is_some_and(|local| local.is_ipv4() == v4)
+                });
+                let uplink = || {
+                    let spec = self
+                        .spec
+                        .nodes
+                        .iter()
+                        .find(|of| of.addresses.iter().any(|own| node.has_address(*own)))?;
+                    node.link_with(*spec.addresses.iter().find(|own| own.is_ipv4() == v4)?)
+                };
+                let link = tunnel.or_else(uplink)?;
+                Some((node, link.index))
+            }
+            (_, Some((owner, link))) => Some((owner, link.index)),
+            _ => None,
+        }
+    }
+}
+
+/// A link that is administratively down.
+pub(super) fn down(host: &HostFacts, link: &str) -> Finding {
+    let cause = format!("{link} on {} is down", host.name);
+    let command = ["ip", "link", "set", "dev", link, "up"];
+    Finding::broken(Code::LinkDown, Some(&host.name), cause)
+        .shown(Source::Links, format!("{link}: state DOWN"))
+        .mended(command, "Bring the link up.")
+}
+
+fn refused_by_rule(host: &HostFacts, to: IpAddr, rule: &Rule) -> Finding {
+    let cause = format!("a rule of policy routing on {} refuses packets to {to}", host.name);
+    let command = format!("ip rule del pref {}", rule.priority);
+    Finding::broken(Code::PolicyRouting, Some(&host.name), cause)
+        .shown(Source::Rules, fib::rule_words(rule))
+        .mended(command.split(' '), "Delete the rule.")
+}
+
+fn is_same(plain: &Lookup<'_>, device: u32, next: IpAddr, to: IpAddr) -> bool {
+    match plain {
+        Lookup::Found { hop: Some(hop), .. } => {
+            hop.device == device && hop.gateway.unwrap_or(to) == next
+        }
+        _ => false,
+    }
+}

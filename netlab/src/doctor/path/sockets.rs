@@ -1,0 +1,110 @@
+//! Whether a socket takes the packet.
+
+use std::net::{IpAddr, SocketAddr};
+
+use super::{
+    Case,
+    netfilter::Place,
+    packet::{Packet, TCP},
+};
+use crate::doctor::{
+    facts::{Facts, HostFacts, Source},
+    finding::{Code, Finding},
+};
+
+/// What is wrong where no socket takes it; None where one does, or nobody could look.
+pub(super) fn missing(
+    facts: &Facts,
+    host: &HostFacts,
+    packet: &Packet,
+    case: &Case,
+) -> Option<Finding> {
+    if facts.is_blind(&host.name, Source::Sockets) {
+        return None;
+    }
+    let sockets = sockets(host, packet.protocol);
+    let to = packet.destination;
+    if sockets.iter().any(|(address, v6_only)| takes(*address, *v6_only, to)) {
+        return None;
+    }
+    let protocol = if packet.protocol == TCP { "TCP" } else { "UDP" };
+    let name = case.backend.as_ref().and_then(|backend| backend.pod.as_deref());
+    let name = name.unwrap_or(&host.name);
+    let own_port = sockets.iter().filter(|(address, _)| address.port() == to.port());
+    let on_loopback: Vec<_> =
+        own_port.clone().filter(|(address, _)| address.ip().to_canonical().is_loopback()).collect();
+    if let Some((address, _)) = on_loopback.first() {
+        let cause = format!(
+            "the program in pod {name} listens on {address} alone, where nobody else reaches it"
+        );
+        let finding = Finding::broken(Code::ListensOnLoopback, Some(&host.name), cause)
+            .shown(Source::Sockets, format!("{protocol} LISTEN {address}"));
+        let words = format!(
+            "Let the program listen on 0.0.0.0:{} (or [::]:{0}), not on {}.",
+            to.port(),
+            address.ip()
+        );
+        return Some(finding.mended([""; 0], words));
+    }
+    let cause = format!("nothing in pod {name} listens on {protocol} {to}");
+    let mut finding = Finding::broken(Code::NothingListens, Some(&host.name), cause);
+    if sockets.is_empty() {
+        finding = finding.shown(Source::Sockets, format!("there is no {protocol} socket at all"));
+    }
+    for (address, _) in sockets.iter().take(4) {
+        finding = finding.shown(Source::Sockets, format!("{protocol} LISTEN {address}"));
+    }
+    let others: Vec<String> =
+        sockets.iter().map(|(address, _)| address.port().to_string()).collect();
+    let words = match others.first() {
+        Some(port) => format!(
+            "Set the Service's targetPort to {port}, or let the program listen on {}.",
+            to.port()
+        ),
+        None => format!("Start the program that should listen on {}.", to.port()),
+    };
+    Some(finding.mended([""; 0], words))
+}
+
+/// A rule that sends what was dialled to a program of the node itself.
+pub(super) fn held(host: &HostFacts, packet: &Packet, place: &Place) -> Finding {
+    let to = packet.destination;
+    let owner = if packet.protocol == TCP {
+        let mut own = host.listeners.iter().filter(|of| takes(of.address, of.v6_only, to));
+        own.find_map(|of| of.owner.clone())
+    } else {
+        let mut own = host.udp.iter().filter(|of| takes(of.address, of.v6_only, to));
+        own.find_map(|of| of.owner.clone())
+    };
+    let program = owner.map_or_else(
+        || "the node itself".to_owned(),
+        |owner| format!("{} (process {})", owner.command, owner.pid),
+    );
+    let cause = format!(
+        "a rule on {} gives {to} to {program} instead of the Service: {}",
+        host.name, place.chain
+    );
+    Finding::broken(Code::PortHeld, Some(&host.name), cause)
+        .shown(place.store, format!("{}: {}", place.chain, place.rule))
+        .mended(place.mend.clone(), place.mend_words)
+}
+
+/// Bound addresses, and whether a socket takes IPv6 alone.
+fn sockets(host: &HostFacts, protocol: u8) -> Vec<(SocketAddr, bool)> {
+    if protocol == TCP {
+        return host.listeners.iter().map(|socket| (socket.address, socket.v6_only)).collect();
+    }
+    let open = host.udp.iter().filter(|socket| socket.peer.is_none());
+    open.map(|socket| (socket.address, socket.v6_only)).collect()
+}
+
+fn takes(own: SocketAddr, v6_only: bool, to: SocketAddr) -> bool {
+    if own.port() != to.port() {
+        return false;
+    }
+    match (own.ip(), to.ip()) {
+        (IpAddr::V6(own), IpAddr::V4(_)) if own.is_unspecified() => !v6_only,
+        (own, to) if own.is_unspecified() => own.is_ipv4() == to.is_ipv4(),
+        (own, to) => own.to_canonical() == to,
+    }
+}

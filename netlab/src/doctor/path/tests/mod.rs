@@ -1,0 +1,213 @@
+//! Healthy labs, and each obstacle beside them.
+
+mod nodes;
+mod overlay;
+mod pods;
+mod rules;
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+
+use super::*;
+use crate::{
+    doctor::{
+        facts::{
+            Role, Subject,
+            fixture::{self, host},
+            nft::{Chain, Hook, Rule, Ruleset, Table},
+        },
+        finding::{Code, Confidence},
+    },
+    lab::{Mode, Proxy},
+};
+
+/// All cases; kube-proxy's recorded rules are of IPv4 alone.
+fn walked(facts: &Facts) -> Vec<Path> {
+    let spec = facts.spec().unwrap();
+    let is_ebpf = facts.lab.as_ref().is_none_or(|lab| lab.proxy == Proxy::Ebpf);
+    let cases = cases(facts, &spec, &Subject::everything()).into_iter();
+    let cases = cases.filter(|case| is_ebpf || case.dialled.is_ipv4());
+    cases.map(|case| expected(facts, &spec, &case)).collect()
+}
+
+/// Codes of all findings, with their hosts, of all cases.
+fn codes(facts: &Facts) -> BTreeSet<(Code, String)> {
+    let paths = walked(facts);
+    let findings = paths.iter().flat_map(Path::findings);
+    findings.map(|of| (of.code, of.host.clone().unwrap_or_default())).collect()
+}
+
+/// The one finding's code and host, of those of the first case that has any.
+fn only(facts: &Facts) -> (Code, String) {
+    let found = codes(facts);
+    assert_eq!(found.len(), 1, "{found:?}");
+    found.into_iter().next().unwrap()
+}
+
+/// The first finding with this code.
+fn first(facts: &Facts, code: Code) -> Finding {
+    let paths = walked(facts);
+    let mut findings = paths.iter().flat_map(Path::findings);
+    findings.find(|of| of.code == code).unwrap_or_else(|| panic!("no {code}")).clone()
+}
+
+/// The command of the first mend.
+fn mend(finding: &Finding) -> String {
+    finding.fixes[0].command.join(" ")
+}
+
+fn on(name: &str) -> impl Fn(Code) -> (Code, String) {
+    move |code| (code, name.to_owned())
+}
+
+/// One chain of rules in a table of its own, as `nft -j` has them.
+fn chain(host: &mut HostFacts, family: &str, hook: &str, priority: i32, rules: &[Value]) {
+    let rules = rules.iter().zip(5..).map(|(statements, handle)| Rule {
+        handle,
+        text: "as it was read".into(),
+        statements: statements.as_array().unwrap().clone(),
+        ..Rule::default()
+    });
+    let kind = "filter".into();
+    let at = Hook { hook: hook.into(), kind, priority, policy: "accept".into(), devices: vec![] };
+    let chain =
+        Chain { name: hook.into(), hook: Some(at), rules: rules.collect(), ..Chain::default() };
+    let table = Table {
+        family: family.into(),
+        name: "fault".into(),
+        chains: vec![chain],
+        ..Table::default()
+    };
+    host.nft.get_or_insert_with(Ruleset::default).tables.push(table);
+}
+
+/// `PROTOCOL FIELD == VALUE`.
+fn matches(protocol: &str, field: &str, value: impl Into<Value>) -> Value {
+    let left = json!({"payload": {"protocol": protocol, "field": field}});
+    json!({"match": {"op": "==", "left": left, "right": value.into()}})
+}
+
+fn show(path: &Path) -> String {
+    let line = |hop: &Hop| {
+        let Tuple { source, destination, ttl, .. } = &hop.packet;
+        let codes: Vec<_> = hop.findings.iter().map(|of| of.cause.as_str()).collect();
+        format!(
+            "{} {:?} {source} > {destination} ttl {ttl}: {} {codes:?}",
+            hop.host, hop.stage, hop.words
+        )
+    };
+    let lines: Vec<_> = path.hops.iter().chain(&path.reply).map(line).collect();
+    lines.join("\n")
+}
+
+#[test]
+fn in_a_healthy_lab_every_backend_is_reached_through_every_node_and_nothing_is_found() {
+    let routed = [Proxy::Ebpf].map(|proxy| fixture::routed(Mode::Vxlan, proxy));
+    for facts in fixture::all().into_iter().chain(routed) {
+        let lab = facts.lab.clone().unwrap();
+        let families = if lab.proxy == Proxy::Ebpf { 2 } else { 1 };
+        let paths = walked(&facts);
+        assert_eq!(paths.len(), families * 2 * (4 + 2), "{lab:?}");
+        for path in &paths {
+            assert!(path.followed && path.passes(), "{lab:?}\n{}", show(path));
+            assert_eq!(path.findings().count(), 0, "{lab:?}\n{}", show(path));
+            let end = path.hops.last().unwrap();
+            assert_eq!(end.stage, Stage::Listen);
+            let pod = path.case.backend.as_ref().unwrap();
+            assert_eq!(end.packet.destination, pod.address, "{lab:?}\n{}", show(path));
+            let back = path.reply.last().unwrap();
+            assert_eq!((back.host.as_str(), back.packet.source), ("client", path.case.dialled));
+        }
+    }
+}
+
+#[test]
+fn with_vxlan_a_remote_backend_is_reached_through_the_tunnel_and_a_local_one_is_not() {
+    for proxy in [Proxy::Ebpf, Proxy::Nftables] {
+        for path in walked(&fixture::lab(Mode::Vxlan, proxy)) {
+            let local = path.case.backend.as_ref().unwrap().node.as_ref() == Some(&path.case.node);
+            for way in [&path.hops, &path.reply] {
+                let tunnelled = way.iter().any(|hop| hop.stage == Stage::Encapsulate);
+                assert_eq!(tunnelled, !local, "{}", show(&path));
+            }
+        }
+    }
+}
+
+#[test]
+fn netlabs_programs_send_to_remote_backends_past_the_stack() {
+    let facts = fixture::lab(Mode::HostGw, Proxy::Ebpf);
+    for path in walked(&facts) {
+        let node = &path.case.node;
+        let local = path.case.backend.as_ref().unwrap().node.as_ref() == Some(node);
+        let forwards = path.hops.iter().any(|hop| hop.stage == Stage::Forward && hop.host == *node);
+        assert_eq!(forwards, local, "{}", show(&path));
+    }
+}
+
+#[test]
+fn an_address_that_is_asked_about_is_the_only_one_looked_at() {
+    let facts = fixture::lab(Mode::HostGw, Proxy::Ebpf);
+    let spec = facts.spec().unwrap();
+    let address = "172.18.0.3".parse().unwrap();
+    let subject = Subject::dialled("172.18.0.3:30080", address, 30080, &spec);
+    let cases = cases(&facts, &spec, &subject);
+    assert_eq!(cases.len(), 4);
+    assert!(cases.iter().all(|case| case.node == "node-2" && case.client == "client"));
+}
+
+#[test]
+fn what_nobody_could_look_at_is_not_held_against_the_packet() {
+    use crate::doctor::facts::{Gap, Source};
+    let mut facts = fixture::lab(Mode::HostGw, Proxy::Nftables);
+    host(&mut facts, "node-1").nft = None;
+    host(&mut facts, "web-1").listeners.clear();
+    let gap = |host: &str, source| Gap {
+        host: Some(host.into()),
+        source,
+        reason: "it is not installed".into(),
+        hides: "Rules.".into(),
+    };
+    facts.gaps = vec![gap("node-1", Source::Nft), gap("web-1", Source::Sockets)];
+    let found: Vec<_> = codes(&facts).into_iter().filter(|(_, host)| host != "node-2").collect();
+    assert_eq!(found, []);
+}
+
+#[test]
+fn without_a_client_among_the_facts_the_walk_begins_at_the_node() {
+    let mut facts = fixture::lab(Mode::HostGw, Proxy::Ebpf);
+    facts.hosts.retain(|host| !matches!(host.role, Role::Client | Role::Fabric));
+    facts.lab = None;
+    let spec = facts.spec().unwrap();
+    let mut cases = cases(&facts, &spec, &Subject::everything());
+    for case in &mut cases {
+        assert_eq!(case.client, "");
+        let v4 = case.dialled.is_ipv4();
+        case.source =
+            Some(if v4 { "172.18.255.10" } else { "fd00:172:18::ff:10" }.parse().unwrap());
+        let path = expected(&facts, &spec, case);
+        assert_eq!(path.findings().count(), 0, "{}", show(&path));
+        assert!(!path.hops.is_empty());
+    }
+}
+
+#[test]
+#[ignore = "prints what is found in the facts of files in $FACTS"]
+fn recorded_facts() {
+    let Ok(dir) = std::env::var("FACTS") else { return };
+    let mut files: Vec<_> = std::fs::read_dir(dir).unwrap().map(|f| f.unwrap().path()).collect();
+    files.sort();
+    for file in files.iter().filter(|file| file.extension().is_some_and(|e| e == "json")) {
+        let facts = Facts::read(&std::fs::read_to_string(file).unwrap()).unwrap();
+        let name = file.file_stem().unwrap().to_string_lossy();
+        let Ok(spec) = facts.spec() else { continue };
+        let judged = judge(&facts, &spec, &Subject::everything());
+        let ways = judged.paths.len();
+        println!("{name}");
+        for Found { finding, paths } in judged.findings {
+            let mends: Vec<_> = finding.fixes.iter().map(|fix| fix.command.join(" ")).collect();
+            println!("    {} {}/{ways} {} {mends:?}", finding.code, paths.len(), finding.cause);
+        }
+    }
+}

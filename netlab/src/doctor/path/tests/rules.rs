@@ -1,0 +1,242 @@
+//! Netfilter: what drops, and what masquerades no more.
+
+use super::*;
+use crate::doctor::facts::{
+    Source,
+    iptables::{Chain as OldChain, Rule as OldRule, Store, Table as OldTable, Variant},
+    program::{Attach, Owner, Program},
+};
+
+fn each(mut test: impl FnMut(Facts)) {
+    for facts in fixture::all() {
+        test(facts);
+    }
+}
+
+fn kube_proxy(mut test: impl FnMut(Facts)) {
+    each(|facts| {
+        if facts.lab.as_ref().unwrap().proxy != Proxy::Ebpf {
+            test(facts);
+        }
+    });
+}
+
+fn pod_network() -> Value {
+    matches("ip", "daddr", json!({"prefix": {"addr": "10.244.1.0", "len": 24}}))
+}
+
+#[test]
+fn a_rule_that_drops_what_is_forwarded_to_the_pods_is_found_with_its_handle() {
+    each(|mut facts| {
+        chain(
+            host(&mut facts, "node-1"),
+            "inet",
+            "forward",
+            0,
+            &[json!([pod_network(), {"drop": null}])],
+        );
+        assert_eq!(only(&facts), on("node-1")(Code::ForwardDropped));
+        let found = first(&facts, Code::ForwardDropped);
+        assert_eq!(mend(&found), "nft delete rule inet fault forward handle 5");
+        assert_eq!(found.evidence[0].source, Source::Nft);
+    });
+}
+
+#[test]
+fn a_rule_about_other_packets_is_not_in_the_way() {
+    each(|mut facts| {
+        let rules = [
+            json!([matches("ip", "daddr", "192.0.2.1"), {"drop": null}]),
+            json!([matches("tcp", "dport", 9), {"drop": null}]),
+            json!([{"match": {"op": "in", "left": {"ct": {"key": "state"}}, "right": "invalid"}}, {"drop": null}]),
+            json!([matches("ip6", "daddr", "2001:db8::1"), {"drop": null}]),
+            json!([{"match": {"op": "==", "left": {"meta": {"key": "iifname"}}, "right": "wg*"}}, {"drop": null}]),
+        ];
+        for hook in ["forward", "prerouting", "input", "output", "postrouting"] {
+            chain(host(&mut facts, "node-1"), "inet", hook, 0, &rules);
+        }
+        assert_eq!(codes(&facts), BTreeSet::new());
+    });
+}
+
+#[test]
+fn what_cannot_be_evaluated_passes_and_makes_what_follows_less_sure() {
+    each(|mut facts| {
+        let unknown =
+            json!({"match": {"op": "==", "left": {"osf": {"key": "name"}}, "right": "Linux"}});
+        let rules = [json!([unknown, {"drop": null}])];
+        chain(host(&mut facts, "node-1"), "inet", "forward", 0, &rules);
+        assert_eq!(codes(&facts), BTreeSet::new());
+        let rules = [json!([unknown, {"accept": null}]), json!([pod_network(), {"drop": null}])];
+        chain(host(&mut facts, "node-1"), "inet", "forward", 1, &rules);
+        assert_eq!(first(&facts, Code::ForwardDropped).confidence, Confidence::Likely);
+    });
+}
+
+#[test]
+fn a_policy_for_a_single_pod_is_told_from_a_rule_for_all() {
+    each(|mut facts| {
+        let new = json!({"match": {"op": "in", "left": {"ct": {"key": "state"}}, "right": "new"}});
+        let jump = json!([matches("ip", "daddr", "10.244.1.2"), new, {"jump": {"target": "pod"}}]);
+        chain(host(&mut facts, "node-1"), "inet", "forward", 0, &[jump]);
+        let tables = &mut host(&mut facts, "node-1").nft.as_mut().unwrap().tables;
+        let rejects = json!([{"reject": {"type": "icmp", "expr": "admin-prohibited"}}]);
+        let rule =
+            Rule { handle: 9, statements: rejects.as_array().unwrap().clone(), ..Rule::default() };
+        let pod = Chain { name: "pod".into(), rules: vec![rule], ..Chain::default() };
+        tables.last_mut().unwrap().chains.push(pod);
+        assert_eq!(only(&facts), on("node-1")(Code::PolicyDropped));
+        let found = first(&facts, Code::PolicyDropped);
+        assert!(found.cause.contains("rejects"), "{}", found.cause);
+        assert_eq!(mend(&found), "nft delete rule inet fault pod handle 9");
+    });
+}
+
+#[test]
+fn rules_before_translation_are_met_with_kube_proxy_and_not_with_netlabs_programs() {
+    each(|mut facts| {
+        let rule = json!([matches("tcp", "dport", 30080), {"drop": null}]);
+        let node = host(&mut facts, "node-1");
+        chain(node, "inet", "prerouting", -300, std::slice::from_ref(&rule));
+        chain(node, "netdev", "ingress", 0, &[rule]);
+        let tables = &mut node.nft.as_mut().unwrap().tables;
+        tables.last_mut().unwrap().chains[0].hook.as_mut().unwrap().devices = vec!["eth0".into()];
+        let found = codes(&facts);
+        if facts.lab.as_ref().unwrap().proxy == Proxy::Ebpf {
+            assert_eq!(found, BTreeSet::new());
+        } else {
+            assert_eq!(found, [on("node-1")(Code::InputDropped)].into());
+        }
+    });
+}
+
+/// A store of its own with one rule, or none and a policy.
+fn store(facts: &mut Facts, variant: Variant, chain: &str, policy: &str, rule: Option<&str>) {
+    let rules = rule.map(|text| OldRule {
+        number: 1,
+        text: text.into(),
+        arguments: text.split(' ').map(str::to_owned).collect(),
+        target: text.rsplit(' ').next().map(str::to_owned),
+        ..OldRule::default()
+    });
+    let chain = OldChain {
+        name: chain.into(),
+        policy: Some(policy.into()),
+        rules: rules.into_iter().collect(),
+        ..OldChain::default()
+    };
+    let table = OldTable { name: "filter".into(), chains: vec![chain], ..OldTable::default() };
+    let store = Store { variant, v4: true, tables: vec![table] };
+    host(facts, "node-1").iptables.insert(0, store);
+}
+
+#[test]
+fn the_policy_of_forward_is_found_in_iptables_own_words() {
+    each(|mut facts| {
+        let mut fine = facts.clone();
+        store(&mut fine, Variant::Legacy, "FORWARD", "ACCEPT", None);
+        assert_eq!(codes(&fine), BTreeSet::new());
+        store(&mut facts, Variant::Legacy, "FORWARD", "DROP", None);
+        assert_eq!(only(&facts), on("node-1")(Code::ForwardDropped));
+        let found = first(&facts, Code::ForwardDropped);
+        assert_eq!(mend(&found), "iptables-legacy -w -t filter -P FORWARD ACCEPT");
+        assert_eq!(found.evidence[0].source, Source::IptablesLegacy);
+    });
+}
+
+#[test]
+fn a_rule_in_the_legacy_store_is_found_by_its_number() {
+    each(|mut facts| {
+        let rule = Some("-d 10.244.1.0/24 -j DROP");
+        store(&mut facts, Variant::Legacy, "FORWARD", "ACCEPT", rule);
+        assert_eq!(only(&facts), on("node-1")(Code::ForwardDropped));
+        let found = first(&facts, Code::ForwardDropped);
+        assert_eq!(mend(&found), "iptables-legacy -w -t filter -D FORWARD 1");
+    });
+}
+
+#[test]
+fn a_rule_against_vxlan_in_the_legacy_store_is_found_with_vxlan_only() {
+    each(|mut facts| {
+        let mode = facts.lab.as_ref().unwrap().mode;
+        store(
+            &mut facts,
+            Variant::Legacy,
+            "INPUT",
+            "ACCEPT",
+            Some("-p udp -m udp --dport 8472 -j DROP"),
+        );
+        let found = codes(&facts);
+        match mode {
+            Mode::Vxlan => assert_eq!(found, [on("node-1")(Code::VxlanFiltered)].into()),
+            Mode::HostGw => assert_eq!(found, BTreeSet::new()),
+        }
+    });
+}
+
+#[test]
+fn a_mark_that_is_cleared_leaves_the_answer_to_go_past_the_entry() {
+    kube_proxy(|mut facts| {
+        let rule = json!([{"mangle": {"key": {"meta": {"key": "mark"}}, "value": 0}}]);
+        chain(host(&mut facts, "node-1"), "inet", "forward", -150, &[rule]);
+        let paths = walked(&facts);
+        for path in &paths {
+            let remote = path.case.backend.as_ref().unwrap().node.as_deref() == Some("node-2");
+            let found: Vec<_> = path.findings().map(|of| of.code).collect();
+            let bypassed = path.case.node == "node-1" && remote;
+            assert_eq!(
+                found,
+                [Code::ReplyBypassesEntry][..usize::from(bypassed)],
+                "{}",
+                show(path)
+            );
+        }
+        let found = first(&facts, Code::ReplyBypassesEntry);
+        assert_eq!(mend(&found), "nft delete rule inet fault forward handle 5");
+    });
+}
+
+#[test]
+fn a_strangers_program_is_a_risk_and_a_capture_is_none() {
+    each(|mut facts| {
+        let program = |owner| Program {
+            interface: "eth0".into(),
+            attach: Attach::TcxIngress,
+            id: 77,
+            name: "filter_port".into(),
+            tag: "0".into(),
+            owner,
+        };
+        host(&mut facts, "node-1").programs.push(program(Owner::Capture));
+        assert_eq!(codes(&facts), BTreeSet::new());
+        host(&mut facts, "node-1").programs.push(program(Owner::Foreign));
+        assert_eq!(only(&facts), on("node-1")(Code::ForeignProgram));
+        assert!(walked(&facts).iter().all(Path::passes));
+    });
+}
+
+#[test]
+fn a_node_whose_rules_are_gone_is_said_to_translate_nothing() {
+    kube_proxy(|mut facts| {
+        let node = host(&mut facts, "node-1");
+        (node.nft, node.iptables) = (None, vec![]);
+        assert_eq!(only(&facts), on("node-1")(Code::ProxyStale));
+    });
+}
+
+#[test]
+fn two_causes_on_one_path_are_both_found() {
+    each(|mut facts| {
+        chain(
+            host(&mut facts, "node-1"),
+            "inet",
+            "forward",
+            0,
+            &[json!([pod_network(), {"drop": null}])],
+        );
+        host(&mut facts, "web-1").listeners.clear();
+        let found = codes(&facts);
+        let both = [on("node-1")(Code::ForwardDropped), on("web-1")(Code::NothingListens)];
+        assert_eq!(found, both.into());
+    });
+}
