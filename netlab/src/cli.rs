@@ -103,8 +103,8 @@ Examples:
     /// 95% intervals, and only where they are clear.
     #[command(after_help = compare::EXAMPLES)]
     Compare(CompareArgs),
-    /// Observe what a node port depends on, on all hosts.
-    #[command(hide = true)]
+    /// Say why a node port cannot be reached.
+    #[command(hide = true, after_help = doctor::EXAMPLES)]
     Doctor(DoctorArgs),
     /// The server that plays a pod's application.
     #[command(hide = true)]

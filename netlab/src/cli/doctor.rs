@@ -3,9 +3,22 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use netlab::lab::LabName;
+use netlab::{doctor::finding::Code, lab::LabName};
 
 use super::DEFAULT_LAB;
+
+/// Shown after the help.
+pub const EXAMPLES: &str = "\
+Examples:
+  netlab doctor                              all node ports of the lab
+  netlab doctor web                          one Service
+  netlab doctor 172.18.0.2:30080             one address and port
+  netlab doctor --no-probe                   send nothing: judge what is there
+  netlab doctor web -o json | jq '.findings[0]'
+  netlab doctor --save-facts facts.json      to be judged elsewhere,
+  netlab doctor --facts facts.json           without privilege
+  netlab doctor --explain forward-dropped    what a finding means
+Exit code: 0 all is well, 1 findings, 2 the doctor itself failed.";
 
 /// Flags of `doctor`.
 #[derive(Debug, Args)]
@@ -22,7 +35,19 @@ pub struct DoctorArgs {
     /// Kubernetes objects of this host's cluster, as files or directories; repeatable.
     #[arg(short, long = "file", value_name = "FILE", requires = "here")]
     pub files: Vec<PathBuf>,
-    /// Write what was observed into this file; - for stdout.
-    #[arg(long, value_name = "FILE")]
-    pub save_facts: PathBuf,
+    /// Send no probes.
+    #[arg(long)]
+    pub no_probe: bool,
+    /// Write what was observed into this file and judge nothing; - for stdout.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["facts", "no_probe"])]
+    pub save_facts: Option<PathBuf>,
+    /// Judge facts of this file; nothing is looked at, and nothing sent.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["subject", "name", "here", "files"])]
+    pub facts: Option<PathBuf>,
+    /// Say what a finding means, and end.
+    #[arg(long, value_name = "CODE", exclusive = true)]
+    pub explain: Option<Code>,
+    /// Format.
+    #[arg(short, long, default_value = "table")]
+    pub output: super::Output,
 }

@@ -41,7 +41,7 @@ pub fn run(cli: Cli) -> anyhow::Result<Outcome> {
         Verb::Capture(args) => capture::run(&args, use_color(cli.color)),
         Verb::Compare(args) => compare::run(args),
         Verb::Dial(args) => dial::run(&args),
-        Verb::Doctor(args) => doctor::run(&args),
+        Verb::Doctor(args) => doctor::run(&args, use_color(cli.color)),
         Verb::Echo(args) => echo::run(args),
         Verb::Completions { shell } => pages::completions(shell),
         Verb::Man { directory } => pages::man(&directory),

@@ -13,6 +13,8 @@
 //! Law: only the gathering of facts and the probe touch the kernel. What judges is a function of
 //! facts.
 
+pub mod check;
+pub mod diagnosis;
 pub mod facts;
 pub mod finding;
 pub mod path;

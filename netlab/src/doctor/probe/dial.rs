@@ -1,6 +1,7 @@
 //! One probe: a plain client in a host's namespace.
 
 use std::{
+    fmt,
     io::{self, Read as _, Write as _},
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, UdpSocket},
     time::{Duration, Instant},
@@ -80,6 +81,24 @@ impl Outcome {
     #[must_use]
     pub const fn is_answer(&self) -> bool {
         matches!(self, Self::Answered { .. } | Self::Somebody(_))
+    }
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Answered { pod, .. } => write!(f, "{pod} answers"),
+            Self::Somebody(said) if said.is_empty() => f.write_str("somebody accepts"),
+            Self::Somebody(said) => write!(f, "somebody answers: {said}"),
+            Self::Stalled { sent, echoed } => {
+                write!(f, "it stalls: of {sent} bytes {echoed} come back")
+            }
+            Self::Refused => f.write_str("refused"),
+            Self::Reset => f.write_str("reset"),
+            Self::Unreachable(why) => f.write_str(why),
+            Self::Silence => f.write_str("no answer"),
+            Self::Failed(why) => write!(f, "the probe failed: {why}"),
+        }
     }
 }
 

@@ -5,5 +5,7 @@
 //! about, and there are few of them.
 
 mod dial;
+mod ways;
 
 pub use dial::{Attempt, Outcome, Probe, dial};
+pub use ways::{Way, probe};

@@ -1,0 +1,138 @@
+//! Rows 4 to 6: a Service without endpoints, without ready ones, or without one on the node that
+//! is dialled.
+
+use std::collections::BTreeMap;
+
+use super::{asked, nodes};
+use crate::{
+    doctor::{
+        facts::{Facts, Source},
+        finding::{Code, Finding, Severity},
+    },
+    spec::{
+        Spec,
+        model::{Pod, Service, ServicePort, TrafficPolicy},
+    },
+};
+
+pub(super) fn check(facts: &Facts, spec: &Spec) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for (service, port, node_port) in asked(facts, spec) {
+        if port.endpoints.is_empty() {
+            findings.push(none(service, spec));
+        } else if port.usable_endpoints().is_empty() {
+            findings.push(none_ready(service, port));
+        } else if service.external_policy == TrafficPolicy::Local {
+            findings.extend(without_local(facts, service, port, node_port));
+        }
+    }
+    // Each of a Service's ports has told the same.
+    findings.dedup();
+    findings
+}
+
+/// Row 4.
+fn none(service: &Service, spec: &Spec) -> Finding {
+    let name = &service.name;
+    if service.selector.is_empty() {
+        let cause = format!("Service {name} has no selector, and no EndpointSlice names endpoints");
+        return Finding::broken(Code::NoEndpoints, None, cause);
+    }
+    let selector = labels(&service.selector);
+    let cause = format!("Service {name} has no endpoints: no pod has the labels {selector}");
+    let finding = Finding::broken(Code::NoEndpoints, None, cause)
+        .shown(Source::Objects, format!("Service {name}: selector {selector}"));
+    let Some(pod) = nearest(service, spec) else { return finding };
+    let wanted: BTreeMap<_, _> =
+        service.selector.keys().filter_map(|key| pod.labels.get_key_value(key)).collect();
+    let finding =
+        finding.shown(Source::Objects, format!("Pod {}: labels {}", pod.name, labels(&pod.labels)));
+    if wanted.len() < service.selector.len() {
+        return finding;
+    }
+    let patch = serde_json::json!({"spec": {"selector": wanted}}).to_string();
+    finding.mended(
+        ["kubectl", "-n", &name.namespace, "patch", "service", &name.name, "-p", &patch],
+        format!("Select the pods that are nearest, as {}", pod.name),
+    )
+}
+
+/// The pod in the Service's namespace that has most of the labels, or the same keys at least.
+fn nearest<'s>(service: &Service, spec: &'s Spec) -> Option<&'s Pod> {
+    let likeness = |pod: &Pod| {
+        let same = |(key, value): &(&String, &String)| pod.labels.get(*key) == Some(*value);
+        let has = |key: &&String| pod.labels.contains_key(*key);
+        let selector = &service.selector;
+        2 * selector.iter().filter(same).count()
+            + selector.keys().filter(has).count()
+            + usize::from(pod.labels.values().any(|value| value == &service.name.name))
+    };
+    let pods = spec.pods.iter().filter(|pod| pod.name.namespace == service.name.namespace);
+    pods.max_by_key(|pod| likeness(pod)).filter(|pod| likeness(pod) > 0)
+}
+
+fn labels(labels: &BTreeMap<String, String>) -> String {
+    let pairs: Vec<_> = labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
+    pairs.join(",")
+}
+
+/// Row 5.
+fn none_ready(service: &Service, port: &ServicePort) -> Finding {
+    let name = &service.name;
+    let count = port.endpoints.len();
+    let cause = format!("none of the {count} endpoints of Service {name} is ready");
+    let mut finding = Finding::broken(Code::NoneReady, None, cause);
+    for endpoint in &port.endpoints {
+        let pod = endpoint.pod.as_ref().map_or_else(String::new, |pod| format!(" (pod {pod})"));
+        let state = if endpoint.terminating { "terminating" } else { "not ready" };
+        let text = format!("endpoint {}:{}{pod}: {state}", endpoint.address, endpoint.port.get());
+        finding = finding.shown(Source::Objects, text);
+    }
+    let pods = ["kubectl", "-n", &name.namespace, "describe", "pods", "-l"];
+    let selector = labels(&service.selector);
+    finding.mended(
+        pods.into_iter().chain([selector.as_str()]),
+        "See which readiness probe fails, and mend the pods",
+    )
+}
+
+/// Row 6: of each node without an endpoint of its own. netlab's programs do not honour the policy,
+/// so nodes that they serve are left out.
+fn without_local(
+    facts: &Facts,
+    service: &Service,
+    port: &ServicePort,
+    node_port: u16,
+) -> Vec<Finding> {
+    let name = &service.name;
+    let usable = port.usable_endpoints();
+    let with: Vec<_> = usable.iter().filter_map(|endpoint| endpoint.node.as_deref()).collect();
+    let without =
+        nodes(facts).filter(|(host, node)| host.datapath.is_none() && !with.contains(node));
+    let find = |(host, node): (_, &str)| {
+        let host: &crate::doctor::facts::HostFacts = host;
+        let cause = format!(
+            "externalTrafficPolicy of Service {name} is Local, and {node} has no ready endpoint \
+             of it, so node port {node_port} is dropped there"
+        );
+        let places = if with.is_empty() { "nowhere".to_owned() } else { with.join(", ") };
+        Finding::broken(Code::NoLocalEndpoint, Some(&host.name), cause)
+            .severity(Severity::Impaired)
+            .shown(Source::Objects, format!("Service {name}: externalTrafficPolicy: Local"))
+            .shown(Source::Objects, format!("ready endpoints run on: {places}"))
+            .mended(
+                [
+                    "kubectl",
+                    "-n",
+                    &name.namespace,
+                    "patch",
+                    "service",
+                    &name.name,
+                    "-p",
+                    r#"{"spec":{"externalTrafficPolicy":"Cluster"}}"#,
+                ],
+                "Let every node answer, or dial one that has a pod",
+            )
+    };
+    without.map(find).collect()
+}

@@ -1,0 +1,118 @@
+//! Rows 24 and 27: sockets of the node on the node port, and listeners whose queue is full.
+
+use std::net::{IpAddr, SocketAddr};
+
+use super::{asked, nodes};
+use crate::{
+    doctor::{
+        facts::{Facts, HostFacts, Role, Source, socket::Owner},
+        finding::{Code, Finding, Severity},
+    },
+    spec::{Spec, model::Protocol},
+};
+
+pub(super) fn check(facts: &Facts, spec: &Spec) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for (host, _) in nodes(facts) {
+        findings.extend(ephemeral(facts, spec, host));
+        findings.extend(held(facts, spec, host));
+    }
+    for host in facts.hosts.iter().filter(|host| matches!(host.role, Role::Pod { .. })) {
+        findings.extend(full(facts, spec, host));
+    }
+    findings
+}
+
+/// Row 24: somebody else has the port. Translation comes first where it is programmed, so it is
+/// the node itself, and whoever is not translated, that meet the other program.
+fn held(facts: &Facts, spec: &Spec, host: &HostFacts) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for (service, port, node_port) in asked(facts, spec) {
+        let tcp = host.listeners.iter().map(|socket| (socket.address, &socket.owner));
+        let udp = host.udp.iter().filter(|socket| socket.peer.is_none());
+        let udp = udp.map(|socket| (socket.address, &socket.owner));
+        let sockets: Vec<(SocketAddr, &Option<Owner>)> = match port.protocol {
+            Protocol::Tcp => tcp.collect(),
+            Protocol::Udp => udp.collect(),
+        };
+        let is_there = |of: &&(SocketAddr, &Option<Owner>)| {
+            of.0.port() == node_port && !is_loopback(of.0.ip())
+        };
+        let Some((address, owner)) = sockets.iter().find(is_there) else { continue };
+        let Some(owner) = owner else { continue };
+        let cause = format!(
+            "process {} ({}) of {} holds {} port {node_port}, the node port of Service {}",
+            owner.command, owner.pid, host.name, port.protocol, service.name
+        );
+        findings.push(
+            Finding::broken(Code::PortHeld, Some(&host.name), cause)
+                .severity(Severity::Risk)
+                .shown(Source::Sockets, format!("{} listens on {address}", owner.command))
+                .mended(Vec::<String>::new(), "Have the program use another port, or the Service"),
+        );
+    }
+    findings
+}
+
+fn is_loopback(address: IpAddr) -> bool {
+    address.is_loopback()
+}
+
+/// Row 24: the kernel may give the node port to any local socket.
+fn ephemeral(facts: &Facts, spec: &Spec, host: &HostFacts) -> Option<Finding> {
+    let range = host.sysctl("ipv4/ip_local_port_range")?;
+    let mut ends = range.split_whitespace().map(str::parse::<u16>);
+    let (Some(Ok(low)), Some(Ok(high))) = (ends.next(), ends.next()) else { return None };
+    let reserved = host.sysctl("ipv4/ip_local_reserved_ports").unwrap_or_default();
+    let is_reserved = |port: u16| {
+        reserved.split(',').any(|part| {
+            let (from, to) = part.split_once('-').unwrap_or((part, part));
+            matches!((from.trim().parse(), to.trim().parse()), (Ok(from), Ok(to)) if (from..=to).contains(&port))
+        })
+    };
+    let (service, _, node_port) = asked(facts, spec)
+        .into_iter()
+        .find(|(_, _, port)| (low..=high).contains(port) && !is_reserved(*port))?;
+    let cause = format!(
+        "node port {node_port} of Service {} is among the ports that {} gives to local sockets",
+        service.name, host.name
+    );
+    let reserve = format!("net.ipv4.ip_local_reserved_ports={node_port}");
+    Some(
+        Finding::broken(Code::PortEphemeral, Some(&host.name), cause)
+            .severity(Severity::Risk)
+            .shown(Source::Sysctls, format!("net.ipv4.ip_local_port_range = {low} {high}"))
+            .mended(["sysctl", "-w", &reserve], "Keep the port from local sockets"),
+    )
+}
+
+/// Row 27.
+fn full(facts: &Facts, spec: &Spec, host: &HostFacts) -> Vec<Finding> {
+    let is_target = |address: SocketAddr| {
+        asked(facts, spec).iter().any(|(_, port, _)| {
+            port.protocol == Protocol::Tcp
+                && port.endpoints.iter().any(|endpoint| {
+                    endpoint.port.get() == address.port() && host.has_address(endpoint.address)
+                })
+        })
+    };
+    // The kernel takes one more than was asked for.
+    let full = host.listeners.iter().filter(|of| of.accept_queue > of.backlog);
+    let find = |of: &crate::doctor::facts::socket::TcpListener| {
+        let owner = of.owner.as_ref().map_or("the program", |owner| owner.command.as_str());
+        let cause = format!(
+            "{owner} in {} does not accept: {} connections wait, and its queue takes {}",
+            host.name, of.accept_queue, of.backlog
+        );
+        Finding::broken(Code::BacklogFull, Some(&host.name), cause)
+            .shown(
+                Source::Sockets,
+                format!("{} Recv-Q {} Send-Q {}", of.address, of.accept_queue, of.backlog),
+            )
+            .mended(
+                Vec::<String>::new(),
+                "Find out why the program does not accept, and restart it",
+            )
+    };
+    full.filter(|of| is_target(of.address)).map(find).collect()
+}

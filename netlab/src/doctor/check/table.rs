@@ -1,0 +1,123 @@
+//! Rows 10 to 12: connection tables that are full, ports to masquerade with that are all taken,
+//! and UDP flows that go to a pod of the past.
+
+use std::net::SocketAddr;
+
+use super::{asked, nodes};
+use crate::{
+    doctor::{
+        facts::{Facts, HostFacts, Source},
+        finding::{Code, Finding, Severity},
+    },
+    spec::{Spec, model::Protocol},
+};
+
+pub(super) fn check(facts: &Facts, spec: &Spec) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for (host, _) in nodes(facts) {
+        findings.extend(full(host));
+        findings.extend(exhausted(host));
+        findings.extend(stale(facts, spec, host));
+    }
+    findings
+}
+
+/// Row 10. netlab's own table forgets the oldest instead, and is never full.
+fn full(host: &HostFacts) -> Option<Finding> {
+    let table = host.conntrack.as_ref().filter(|table| table.max > 0)?;
+    let key = "net.netfilter.nf_conntrack_max";
+    // The kernel refuses beyond the limit; a little less is full again with the next client.
+    (table.count * 100 >= table.max * 99).then(|| {
+        let cause = format!(
+            "the conntrack table of {} is full: {} of {} entries, so new connections are dropped",
+            host.name, table.count, table.max
+        );
+        let more = format!("{key}={}", table.max.saturating_mul(2));
+        Finding::broken(Code::ConntrackFull, Some(&host.name), cause)
+            .shown(Source::Conntrack, format!("nf_conntrack_count = {}", table.count))
+            .shown(Source::Conntrack, format!("nf_conntrack_max = {}", table.max))
+            .mended(["sysctl", "-w", &more], "Make room; then find out who opens so many")
+    })
+}
+
+/// Row 11, of netlab's programs.
+fn exhausted(host: &HostFacts) -> Vec<Finding> {
+    let Some(datapath) = &host.datapath else { return Vec::new() };
+    let (low, high) = datapath.config.snat_ports;
+    let ports = usize::from(high.saturating_sub(low)) + 1;
+    let taken = datapath.conntrack.port_use.iter().filter(|of| of.ports >= ports);
+    let find = |of: &crate::doctor::facts::datapath::PortUse| {
+        let cause = format!(
+            "all {ports} ports with which {} masquerades towards {} are taken, so new connections \
+             to it are dropped",
+            host.name, of.backend
+        );
+        Finding::broken(Code::SnatPortsExhausted, Some(&host.name), cause)
+            .severity(Severity::Broken)
+            .shown(
+                Source::Datapath,
+                format!(
+                    "ports {low}-{high} of {} to {}: {} taken",
+                    of.masquerade, of.backend, of.ports
+                ),
+            )
+            .mended(
+                Vec::<String>::new(),
+                "Start the agent with a wider --snat-ports, or spread the load over more backends",
+            )
+    };
+    taken.map(find).collect()
+}
+
+/// Row 12: UDP flows from a client to a node port that are translated to no endpoint.
+fn stale(facts: &Facts, spec: &Spec, host: &HostFacts) -> Vec<Finding> {
+    const UDP: u8 = 17;
+    let mut findings = Vec::new();
+    for (service, port, node_port) in asked(facts, spec) {
+        if port.protocol != Protocol::Udp {
+            continue;
+        }
+        let is_endpoint = |backend: SocketAddr| {
+            port.endpoints.iter().any(|endpoint| {
+                (endpoint.address, endpoint.port.get()) == (backend.ip(), backend.port())
+            })
+        };
+        let of_kernel = host.conntrack.iter().flat_map(|table| &table.connections);
+        let of_kernel = of_kernel
+            .filter(|connection| connection.protocol == UDP)
+            .map(|connection| (connection.original.0, connection.original.1, connection.reply.0));
+        let of_netlab = host.datapath.iter().flat_map(|datapath| &datapath.conntrack.connections);
+        let of_netlab = of_netlab
+            .filter(|connection| connection.protocol == UDP)
+            .map(|connection| (connection.client, connection.frontend, connection.backend));
+        for (client, dialled, backend) in of_kernel.chain(of_netlab) {
+            let is_ours = dialled.port() == node_port && host.has_address(dialled.ip());
+            // One that was never translated is answered by the node itself, or by nobody.
+            if !is_ours || backend == dialled || is_endpoint(backend) {
+                continue;
+            }
+            let cause = format!(
+                "{} still translates UDP from {client} to {backend}, which is no endpoint of \
+                 Service {} any more",
+                host.name, service.name
+            );
+            let (address, node_port) = (dialled.ip().to_string(), node_port.to_string());
+            let command =
+                ["conntrack", "-D", "-p", "udp", "--orig-dst", &address, "--dport", &node_port];
+            findings.push(
+                Finding::broken(Code::StaleUdpState, Some(&host.name), cause)
+                    .severity(Severity::Impaired)
+                    .shown(
+                        Source::Conntrack,
+                        format!("udp {client} > {dialled}, answers from {backend}"),
+                    )
+                    .mended(
+                        command,
+                        "Forget these flows, so that the next datagram is translated anew",
+                    ),
+            );
+            break;
+        }
+    }
+    findings
+}

@@ -1,0 +1,207 @@
+//! Each check on a healthy lab, where it finds nothing, and on one where its cause was put in.
+
+use super::{super::facts::conntrack, *};
+use crate::{
+    agent::status::AgentStatus,
+    doctor::{
+        facts::{Agent, Manifest, Subject, fixture, socket::Owner, socket::TcpListener},
+        finding::{Code, Severity},
+    },
+    lab::{Mode, Proxy},
+};
+
+fn found(facts: &Facts) -> Vec<Finding> {
+    all(facts, &facts.spec().unwrap())
+}
+
+/// The only finding.
+fn only(facts: &Facts) -> Finding {
+    let found = found(facts);
+    assert_eq!(found.len(), 1, "{found:#?}");
+    found.into_iter().next().unwrap()
+}
+
+fn codes(facts: &Facts) -> Vec<Code> {
+    found(facts).iter().map(|finding| finding.code).collect()
+}
+
+fn lab() -> Facts {
+    fixture::lab(Mode::Vxlan, Proxy::Nftables)
+}
+
+/// The lab with other words in its objects.
+fn edited(from: &str, to: &str) -> Facts {
+    let mut facts = lab();
+    let edit =
+        |Manifest { origin, text }: Manifest| Manifest { origin, text: text.replace(from, to) };
+    let before = facts.manifests.clone();
+    facts.manifests = facts.manifests.into_iter().map(edit).collect();
+    assert_ne!(facts.manifests, before, "{from:?} is in the objects");
+    facts
+}
+
+#[test]
+fn healthy_labs_have_no_findings() {
+    for facts in fixture::all() {
+        assert_eq!(found(&facts), [], "{:?}", facts.lab);
+    }
+}
+
+#[test]
+fn a_selector_that_matches_nothing_names_the_nearest_labels() {
+    let finding = only(&edited("selector:\n    app: web", "selector:\n    app: wbe"));
+    assert_eq!(finding.code, Code::NoEndpoints);
+    assert!(finding.cause.contains("app=wbe"), "{}", finding.cause);
+    assert!(
+        finding.fixes[0].command.iter().any(|word| word.contains(r#""app":"web""#)),
+        "{finding:?}"
+    );
+}
+
+#[test]
+fn a_local_policy_is_told_of_nodes_without_endpoints_alone() {
+    let mut facts = edited("type: NodePort", "type: NodePort\n  externalTrafficPolicy: Local");
+    // Both nodes have pods of both Services.
+    assert_eq!(found(&facts), []);
+    for manifest in &mut facts.manifests {
+        let documents = manifest.text.split("---\n");
+        let stay: Vec<_> = documents.filter(|text| !text.contains("nodeName: node-2")).collect();
+        manifest.text = stay.join("---\n");
+    }
+    let found = found(&facts);
+    assert!(!found.is_empty());
+    for finding in found {
+        assert_eq!(
+            (finding.code, finding.host.as_deref()),
+            (Code::NoLocalEndpoint, Some("node-2"))
+        );
+    }
+}
+
+#[test]
+fn a_full_table_is_told_and_a_busy_one_is_not() {
+    let with = |count| {
+        let mut facts = lab();
+        let table = conntrack::Conntrack { count, max: 1000, ..Default::default() };
+        fixture::host(&mut facts, "node-1").conntrack = Some(table);
+        facts
+    };
+    assert_eq!(codes(&with(900)), []);
+    assert_eq!(codes(&with(1000)), [Code::ConntrackFull]);
+}
+
+#[test]
+fn udp_flows_to_pods_of_the_past_are_told() {
+    let with = |backend: &str, node_port| {
+        let mut facts = lab();
+        let node = fixture::host(&mut facts, "node-1");
+        let client = "172.18.255.10:4000".parse().unwrap();
+        let dialled = std::net::SocketAddr::new("172.18.0.2".parse().unwrap(), node_port);
+        let connection = conntrack::Connection {
+            protocol: 17,
+            original: (client, dialled),
+            reply: (backend.parse().unwrap(), client),
+            state: None,
+            replied: true,
+            assured: false,
+            expires_in: 30,
+            mark: 0,
+        };
+        let table = node.conntrack.get_or_insert_default();
+        table.max = 1000;
+        table.connections.push(connection);
+        facts
+    };
+    assert_eq!(codes(&with("10.244.7.7:5353", 30053)), [Code::StaleUdpState]);
+    assert_eq!(codes(&with("10.244.7.7:5353", 9999)), [], "none of ours");
+    assert_eq!(codes(&with("172.18.0.2:30053", 30053)), [], "never translated");
+}
+
+#[test]
+fn a_family_that_the_service_lacks_is_told_only_where_it_is_dialled() {
+    let asked = |facts: &mut Facts, dialled: &str| {
+        facts.subject = Subject { asked: dialled.into(), ..Subject::everything() };
+    };
+    let mut facts = lab();
+    asked(&mut facts, "[fd00:18::2]:30080");
+    assert_eq!(codes(&facts), []);
+    // Only the addresses of IPv4 are left.
+    for manifest in &mut facts.manifests {
+        let lines = manifest.text.lines();
+        let is_v6 = |line: &&str| {
+            let line = line.trim_start_matches([' ', '-']).trim_start_matches("ip: ");
+            line.parse::<std::net::Ipv6Addr>().is_ok() || line.starts_with("fd")
+        };
+        manifest.text = lines.filter(|line| !is_v6(line)).map(|line| format!("{line}\n")).collect();
+    }
+    let codes = codes(&facts);
+    assert!(codes.contains(&Code::FamilyMissing), "{codes:?}");
+    asked(&mut facts, "172.18.0.2:30080");
+    assert!(!self::codes(&facts).contains(&Code::FamilyMissing));
+}
+
+#[test]
+fn two_pods_with_one_address_are_told() {
+    let mut facts = lab();
+    let other = facts.host("web-1").unwrap().addresses.clone();
+    fixture::host(&mut facts, "web-2").addresses = other;
+    let found = found(&facts);
+    assert!(found.iter().any(|finding| finding.code == Code::DuplicatePodAddress), "{found:?}");
+}
+
+#[test]
+fn an_agent_that_is_gone_matters_more_where_its_programs_are_gone_with_it() {
+    let with = |proxy: &str, alive, current| {
+        let mut facts = lab();
+        let status = AgentStatus { proxy: proxy.into(), pid: 7, ..AgentStatus::default() };
+        let agent = Agent { status: Some(status), alive, stopped: false, current: Some(current) };
+        fixture::host(&mut facts, "node-1").agent = Some(agent);
+        facts
+    };
+    assert_eq!(codes(&with("nftables", true, true)), []);
+    assert_eq!(only(&with("nftables", false, true)).severity, Severity::Risk);
+    assert_eq!(only(&with("ebpf", false, true)).severity, Severity::Broken);
+    assert_eq!(only(&with("nftables", true, false)).code, Code::ProxyStale);
+}
+
+#[test]
+fn a_node_port_that_somebody_holds_or_may_get_is_a_risk() {
+    let mut facts = lab();
+    let node = fixture::host(&mut facts, "node-1");
+    let owner = Some(Owner { pid: 9, command: "nginx".into() });
+    node.listeners.push(TcpListener {
+        address: "0.0.0.0:30080".parse().unwrap(),
+        v6_only: false,
+        device: None,
+        accept_queue: 0,
+        backlog: 128,
+        inode: 1,
+        owner,
+    });
+    let finding = only(&facts);
+    assert_eq!((finding.code, finding.severity), (Code::PortHeld, Severity::Risk));
+    let with = |reserved: &str| {
+        let mut facts = lab();
+        let sysctls = &mut fixture::host(&mut facts, "node-1").sysctls;
+        sysctls.insert("ipv4/ip_local_port_range".into(), "30000\t60999".into());
+        sysctls.insert("ipv4/ip_local_reserved_ports".into(), reserved.into());
+        codes(&facts)
+    };
+    assert_eq!(with(""), [Code::PortEphemeral]);
+    assert_eq!(with("30000-32767"), []);
+}
+
+#[test]
+fn a_listener_whose_queue_is_full_is_told_of_endpoints_alone() {
+    let with = |name: &str, waiting| {
+        let mut facts = lab();
+        let pod = fixture::host(&mut facts, name);
+        for listener in &mut pod.listeners {
+            (listener.accept_queue, listener.backlog) = (waiting, 4);
+        }
+        codes(&facts)
+    };
+    assert_eq!(with("web-1", 4), []);
+    assert_eq!(with("web-1", 5), [Code::BacklogFull]);
+    assert_eq!(with("client", 5), []);
+}
