@@ -193,6 +193,42 @@ fn without_a_client_among_the_facts_the_walk_begins_at_the_node() {
 }
 
 #[test]
+fn in_healthy_labs_as_they_were_recorded_nothing_is_found() {
+    let recorded = [
+        include_str!("../../facts/fixture/recorded/host-gw.ebpf.json"),
+        include_str!("../../facts/fixture/recorded/host-gw.nftables.json"),
+        include_str!("../../facts/fixture/recorded/vxlan.ebpf.json"),
+        include_str!("../../facts/fixture/recorded/vxlan.nftables.json"),
+    ];
+    for text in recorded {
+        let facts = Facts::read(text).unwrap();
+        let spec = facts.spec().unwrap();
+        let judged = judge(&facts, &spec, &Subject::everything());
+        assert_eq!(judged.paths.len(), 2 * 2 * (4 + 2));
+        assert_eq!(judged.findings, [], "{:?}", facts.lab);
+        for path in &judged.paths {
+            assert!(path.followed && path.passes(), "{}", show(path));
+            let back = path.reply.last().unwrap();
+            assert_eq!((back.host.as_str(), back.packet.source), ("client", path.case.dialled));
+        }
+    }
+}
+
+#[test]
+fn a_cause_is_said_once_with_all_paths_that_it_is_on() {
+    let mut facts = fixture::lab(Mode::HostGw, Proxy::Ebpf);
+    for pod in ["web-1", "web-2", "web-3", "web-4"] {
+        host(&mut facts, pod).listeners[0].address.set_port(9090);
+    }
+    let spec = facts.spec().unwrap();
+    let judged = judge(&facts, &spec, &Subject::everything());
+    assert_eq!(judged.findings.len(), 1, "{:?}", judged.findings);
+    let found = &judged.findings[0];
+    assert_eq!((found.finding.code, found.paths.len()), (Code::NothingListens, 2 * 2 * 4));
+    assert!(found.finding.cause.contains("nor in 3 others"), "{}", found.finding.cause);
+}
+
+#[test]
 #[ignore = "prints what is found in the facts of files in $FACTS"]
 fn recorded_facts() {
     let Ok(dir) = std::env::var("FACTS") else { return };
