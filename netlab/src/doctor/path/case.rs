@@ -51,8 +51,8 @@ impl Backend {
 }
 
 /// Every node with every endpoint of what the subject is about, from the lab's client; of an
-/// address that was asked about, that one alone. Node ports without a backend have one case a
-/// node.
+/// address that was asked about, that one alone, with TCP where no Service has it. Node ports
+/// without a backend have one case a node.
 #[must_use]
 pub fn cases(facts: &Facts, spec: &Spec, subject: &Subject) -> Vec<Case> {
     let asked: Option<SocketAddr> = subject.asked.parse().ok();
@@ -92,7 +92,22 @@ pub fn cases(facts: &Facts, spec: &Spec, subject: &Subject) -> Vec<Case> {
             }
         }
     }
+    if let (Some(asked), true) = (asked, found.is_empty()) {
+        found.extend(plain(facts, spec, asked, client));
+    }
     found
+}
+
+/// An address that no Service has: a host's own port, or one that its rules give to another.
+fn plain(facts: &Facts, spec: &Spec, dialled: SocketAddr, client: String) -> Option<Case> {
+    let is_node_port =
+        |port: &ServicePort| port.node_port.is_some_and(|port| port.get() == dialled.port());
+    if spec.services.iter().flat_map(|service| &service.ports).any(is_node_port) {
+        return None;
+    }
+    let (host, _) = facts.owners(dialled.ip()).next()?;
+    let (node, protocol) = (host.name.clone(), Protocol::Tcp);
+    Some(Case { client, source: None, dialled, protocol, node, backend: None })
 }
 
 /// A family that the Service does not have is another check's.

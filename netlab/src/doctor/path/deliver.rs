@@ -39,13 +39,20 @@ impl<'f> Walker<'f> {
             }
             return End::Lost;
         }
-        if self.case.backend.is_none() {
+        if self.case.backend.is_none() && self.is_node_port() {
             return End::Lost;
         }
         if let Some(finding) = sockets::missing(self.facts, host, &packet, &self.case) {
             self.find(finding);
         }
         End::At(host, packet)
+    }
+
+    /// A Service has it, so a socket of the node's own is not meant.
+    fn is_node_port(&self) -> bool {
+        let mut ports = self.spec.services.iter().flat_map(|service| &service.ports);
+        let dialled = self.case.dialled.port();
+        ports.any(|port| port.node_port.is_some_and(|port| port.get() == dialled))
     }
 
     fn is_blind_for_rules(&self, host: &HostFacts) -> bool {

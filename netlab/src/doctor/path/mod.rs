@@ -17,7 +17,9 @@ mod fib;
 mod forwarding;
 pub mod hairpin;
 mod l2;
+mod mend;
 mod mtu;
+mod nat;
 mod neighbor;
 mod netfilter;
 mod packet;
@@ -41,7 +43,7 @@ use self::{
 };
 use super::{
     facts::{Facts, HostFacts, Subject},
-    finding::Finding,
+    finding::{Code, Finding},
 };
 use crate::spec::Spec;
 
@@ -193,6 +195,7 @@ pub fn judge(facts: &Facts, spec: &Spec, subject: &Subject) -> Judgement {
             }
         }
     }
+    merge_silent_pods(&mut findings);
     let of_pods = hairpin::findings(facts, spec).into_iter();
     findings.extend(of_pods.map(|finding| Found { finding, paths: Vec::new() }));
     findings.sort_by_key(|of| of.finding.severity);
@@ -201,10 +204,41 @@ pub fn judge(facts: &Facts, spec: &Spec, subject: &Subject) -> Judgement {
 
 /// Packets of different addresses meet the same cause, where the same mends it.
 fn is_same(one: &Finding, other: &Finding) -> bool {
-    let has_command = one.fixes.iter().any(|fix| !fix.command.is_empty());
-    one.code == other.code
-        && one.host == other.host
-        && if has_command { one.fixes == other.fixes } else { one.cause == other.cause }
+    let same =
+        if one.fixes.is_empty() { one.cause == other.cause } else { one.fixes == other.fixes };
+    one.code == other.code && one.host == other.host && same
+}
+
+/// Where nothing listens in several pods, and the same would mend all, it is one cause: the port
+/// of the Service, or what the pods were made of.
+fn merge_silent_pods(findings: &mut Vec<Found>) {
+    let words = |of: &Found| of.finding.fixes.first().map(|fix| fix.words.clone());
+    let mut at = 0;
+    while at < findings.len() {
+        let first = findings[at].clone();
+        at += 1;
+        if first.finding.code != Code::NothingListens {
+            continue;
+        }
+        let is_like =
+            |of: &Found| of.finding.code == first.finding.code && words(of) == words(&first);
+        let (like, others): (Vec<_>, Vec<_>) =
+            findings.split_off(at).into_iter().partition(is_like);
+        findings.extend(others);
+        if like.is_empty() {
+            continue;
+        }
+        let pods = like.len() + 1;
+        let one = &mut findings[at - 1];
+        one.finding.cause =
+            format!("{}, nor in {} others of its Service", one.finding.cause, pods - 1);
+        for of in like {
+            one.finding.evidence.extend(of.finding.evidence);
+            one.paths.extend(of.paths);
+        }
+        one.paths.sort_unstable();
+        one.paths.dedup();
+    }
 }
 
 /// Walks one connection's first packet and its answer.

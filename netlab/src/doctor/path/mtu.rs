@@ -11,6 +11,8 @@ use crate::doctor::{
     finding::{Code, Finding},
 };
 
+const WIDEN: &str = "Make the link as wide as the others.";
+
 /// Octets that VXLAN adds (RFC 7348, section 5): inner Ethernet 14, VXLAN 8, UDP 8, and IPv4's 20
 /// or IPv6's 40.
 const fn overhead(v4: bool) -> u32 {
@@ -66,10 +68,9 @@ fn holes(walker: &Walker<'_>, crossings: &[Crossing], size: u32) -> Vec<(usize, 
         } else if let (Some((host, peer)), true) = (peer, whole <= link.mtu) {
             found.push((crossing.hop, too_narrow(host, peer, whole)));
         } else if crossing.forwarded && !crossing.bridged && !outer && whole > link.mtu {
-            match untold(walker, host, link, &crossing.packet) {
-                Some(stop) => found.push((crossing.hop, black_hole(host, link, whole, &stop))),
-                // Told, the sender makes its packets smaller.
-                None => {}
+            // Told, the sender makes its packets smaller.
+            if let Some(stop) = untold(walker, host, link, &crossing.packet) {
+                found.push((crossing.hop, black_hole(host, link, whole, &stop)));
             }
             size = link.mtu;
         }
@@ -101,15 +102,17 @@ fn black_hole(host: &HostFacts, link: &Link, size: u32, stop: &Stop) -> Finding 
          told: {}",
         host.name, stop.place.chain
     );
-    let size = size.to_string();
-    Finding::broken(Code::MtuBlackHole, Some(&host.name), cause)
+    let finding = Finding::broken(Code::MtuBlackHole, Some(&host.name), cause)
         .shown(Source::Links, format!("{name}: mtu {mtu}"))
         .shown(stop.place.store, format!("{}: {}", stop.place.chain, stop.place.rule))
-        .mended(stop.place.mend.clone(), stop.place.mend_words)
-        .mended(
-            ["ip", "link", "set", "dev", name, "mtu", &size],
-            "Make the link as wide as the others.",
-        )
+        .mended(stop.place.mend.clone(), stop.place.mend_words);
+    // A tunnel is narrower for what it adds; a bridge should be as wide as its ports.
+    if link.vxlan().is_some() {
+        return finding;
+    }
+    let ports = host.links.iter().filter(|port| port.master == Some(link.index));
+    let wide = ports.map(|port| port.mtu).max().unwrap_or(0).max(size).to_string();
+    finding.mended(["ip", "link", "set", "dev", name, "mtu", &wide], WIDEN)
 }
 
 fn too_narrow(host: &HostFacts, link: &Link, size: u32) -> Finding {
@@ -122,8 +125,5 @@ fn too_narrow(host: &HostFacts, link: &Link, size: u32) -> Finding {
     let size = size.to_string();
     Finding::broken(Code::MtuBlackHole, Some(&host.name), cause)
         .shown(Source::Links, format!("{name}: mtu {mtu}"))
-        .mended(
-            ["ip", "link", "set", "dev", name, "mtu", &size],
-            "Make the link as wide as the others.",
-        )
+        .mended(["ip", "link", "set", "dev", name, "mtu", &size], WIDEN)
 }

@@ -99,7 +99,7 @@ impl<'f> Walker<'f> {
         self.hop(host, Some(&link.name), Stage::Neighbor, packet, words);
         let reached = l2::reached(self.facts, host, link);
         let own = owners(&reached, next);
-        if let Some((duplicate, _)) = own.get(1).filter(|_| !is_anycast(&own)) {
+        if let Some((duplicate, _)) = own.get(1) {
             let finding = self.duplicate(next, own[0].0.host, duplicate.host, host);
             self.find(finding);
         }
@@ -309,11 +309,6 @@ fn owners<'f>(reached: &[Found<'f>], address: IpAddr) -> Vec<Found<'f>> {
     }
     found.sort_by_key(|(_, cut)| cut.is_some());
     found
-}
-
-/// Addresses that the kernel itself gives to many: link-local ones of a fabric's ports.
-fn is_anycast(own: &[Found<'_>]) -> bool {
-    own.len() < 2
 }
 
 fn is_of_objects(walker: &Walker<'_>, host: &HostFacts, address: IpAddr) -> bool {

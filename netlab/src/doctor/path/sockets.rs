@@ -28,15 +28,14 @@ pub(super) fn missing(
         return None;
     }
     let protocol = if packet.protocol == TCP { "TCP" } else { "UDP" };
-    let name = case.backend.as_ref().and_then(|backend| backend.pod.as_deref());
-    let name = name.unwrap_or(&host.name);
+    let pod = case.backend.as_ref().and_then(|backend| backend.pod.as_deref());
+    let place = pod.map_or_else(|| format!("on {}", host.name), |pod| format!("in pod {pod}"));
     let own_port = sockets.iter().filter(|(address, _)| address.port() == to.port());
     let on_loopback: Vec<_> =
         own_port.clone().filter(|(address, _)| address.ip().to_canonical().is_loopback()).collect();
     if let Some((address, _)) = on_loopback.first() {
-        let cause = format!(
-            "the program in pod {name} listens on {address} alone, where nobody else reaches it"
-        );
+        let cause =
+            format!("the program {place} listens on {address} alone, where nobody else reaches it");
         let finding = Finding::broken(Code::ListensOnLoopback, Some(&host.name), cause)
             .shown(Source::Sockets, format!("{protocol} LISTEN {address}"));
         let words = format!(
@@ -46,7 +45,7 @@ pub(super) fn missing(
         );
         return Some(finding.mended([""; 0], words));
     }
-    let cause = format!("nothing in pod {name} listens on {protocol} {to}");
+    let cause = format!("nothing {place} listens on {protocol} {to}");
     let mut finding = Finding::broken(Code::NothingListens, Some(&host.name), cause);
     if sockets.is_empty() {
         finding = finding.shown(Source::Sockets, format!("there is no {protocol} socket at all"));
@@ -57,11 +56,11 @@ pub(super) fn missing(
     let others: Vec<String> =
         sockets.iter().map(|(address, _)| address.port().to_string()).collect();
     let words = match others.first() {
-        Some(port) => format!(
+        Some(port) if pod.is_some() => format!(
             "Set the Service's targetPort to {port}, or let the program listen on {}.",
             to.port()
         ),
-        None => format!("Start the program that should listen on {}.", to.port()),
+        _ => format!("Start the program that should listen on {}.", to.port()),
     };
     Some(finding.mended([""; 0], words))
 }

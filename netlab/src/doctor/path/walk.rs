@@ -4,10 +4,10 @@ use std::net::SocketAddr;
 
 use super::{
     Case, Hop, Stage, Tuple, forwarding,
-    netfilter::{self, Hook, Nat, Passage, Place, View},
+    netfilter::{self, Hook, Passage, Place, View},
     packet::Packet,
     route::Way,
-    sockets, stop,
+    stop,
     translate::{self, Programmed},
 };
 use crate::{
@@ -297,7 +297,7 @@ impl<'f> Walker<'f> {
     }
 
     /// The connection of the kernel's that an answer belongs to.
-    fn connection(&self, host: &HostFacts, packet: &Packet) -> Option<&Connection> {
+    pub fn connection(&self, host: &HostFacts, packet: &Packet) -> Option<&Connection> {
         self.connections.iter().find(|connection| {
             let (source, destination) = connection.translated;
             let is_back = packet.source == destination && packet.destination == source;
@@ -306,86 +306,6 @@ impl<'f> Walker<'f> {
                 && packet.destination == connection.original.0;
             !connection.programs && connection.host == host.name && (is_back || is_half)
         })
-    }
-
-    /// Rules before routing, conntrack and destination NAT.
-    fn prerouting(&mut self, host: &'f HostFacts, input: &str, packet: Packet) -> (Packet, bool) {
-        let view = self.view(host, packet, Some(input), None, false);
-        let Passage { mut packet, nat, redirect, .. } = self.netfilter(Hook::Prerouting, view);
-        if packet.answers {
-            if let Some(connection) = self.connection(host, &packet).cloned()
-                && connection.original != connection.translated
-            {
-                packet.destination = connection.original.0;
-                packet.back = Some(connection.original.1);
-                self.hop(host, Some(input), Stage::Translate, &packet, "translated back");
-            }
-            return (packet, false);
-        }
-        let original = (packet.source, packet.destination);
-        let translated = self.destination_nat(host, input, nat, &mut packet);
-        if let Some(place) = redirect {
-            let finding = sockets::held(host, &packet, &place);
-            self.find(finding);
-        }
-        self.connections.push(Connection {
-            host: host.name.clone(),
-            programs: false,
-            original,
-            translated: (packet.source, packet.destination),
-        });
-        (packet, translated)
-    }
-
-    fn destination_nat(
-        &mut self,
-        host: &'f HostFacts,
-        input: &str,
-        nat: Option<Nat>,
-        packet: &mut Packet,
-    ) -> bool {
-        let to = match nat {
-            Some(Nat::Destination(to)) => to,
-            Some(Nat::Redirect(port)) => {
-                let port = port.unwrap_or(packet.destination.port());
-                SocketAddr::new(packet.destination.ip(), port)
-            }
-            _ => return false,
-        };
-        let words = format!("{} becomes {to}", packet.destination);
-        packet.destination = to;
-        self.hop(host, Some(input), Stage::Translate, packet, words);
-        true
-    }
-
-    /// Rules after routing, and source NAT.
-    fn postrouting(&mut self, view: View<'f>, output: u32, next: std::net::IpAddr) -> Packet {
-        let host = view.host;
-        let out = host.link_name(output);
-        let Passage { mut packet, nat, .. } = self.netfilter(Hook::Postrouting, view);
-        if let Some(back) = packet.back.take() {
-            packet.source = back;
-            return packet;
-        }
-        let source = match nat {
-            Some(Nat::Source(source)) => source,
-            Some(Nat::Masquerade) => match masquerade(host, output, next) {
-                Some(address) => SocketAddr::new(address, packet.source.port()),
-                None => return packet,
-            },
-            _ => return packet,
-        };
-        let before = packet.source;
-        packet.source = source;
-        let own = self.connections.iter_mut().rev().find(|connection| {
-            connection.host == host.name && connection.translated == (before, packet.destination)
-        });
-        if let Some(connection) = own {
-            connection.translated.0 = source;
-        }
-        let words = format!("masqueraded: {} becomes {}", before.ip(), source.ip());
-        self.hop(host, Some(&out), Stage::Translate, &packet, words);
-        packet
     }
 
     /// The same finding, less sure where somebody could not look at what may say otherwise.
@@ -399,15 +319,4 @@ impl<'f> Walker<'f> {
             .confidence(Confidence::Likely);
         self.find(finding);
     }
-}
-
-/// The address that MASQUERADE takes: of the outgoing link, on the network of the next hop where
-/// there is one.
-fn masquerade(host: &HostFacts, output: u32, next: std::net::IpAddr) -> Option<std::net::IpAddr> {
-    let of_family = |own: &&crate::doctor::facts::route::Address| {
-        own.device == output && own.net.addr().is_ipv4() == next.is_ipv4() && own.scope == "global"
-    };
-    let mut all = host.addresses.iter().filter(of_family);
-    let first = all.clone().next();
-    all.find(|own| own.net.contains(&next)).or(first).map(|own| own.net.addr())
 }

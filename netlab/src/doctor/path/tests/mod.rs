@@ -193,6 +193,66 @@ fn without_a_client_among_the_facts_the_walk_begins_at_the_node() {
 }
 
 #[test]
+fn in_healthy_labs_as_they_were_recorded_nothing_is_found() {
+    let recorded = [
+        include_str!("../../facts/fixture/recorded/host-gw.ebpf.json"),
+        include_str!("../../facts/fixture/recorded/host-gw.nftables.json"),
+        include_str!("../../facts/fixture/recorded/vxlan.ebpf.json"),
+        include_str!("../../facts/fixture/recorded/vxlan.nftables.json"),
+    ];
+    for text in recorded {
+        let facts = Facts::read(text).unwrap();
+        let spec = facts.spec().unwrap();
+        let judged = judge(&facts, &spec, &Subject::everything());
+        assert_eq!(judged.paths.len(), 2 * 2 * (4 + 2));
+        assert_eq!(judged.findings, [], "{:?}", facts.lab);
+        for path in &judged.paths {
+            assert!(path.followed && path.passes(), "{}", show(path));
+            let back = path.reply.last().unwrap();
+            assert_eq!((back.host.as_str(), back.packet.source), ("client", path.case.dialled));
+        }
+    }
+}
+
+#[test]
+fn a_cause_is_said_once_with_all_paths_that_it_is_on() {
+    let mut facts = fixture::lab(Mode::HostGw, Proxy::Ebpf);
+    for pod in ["web-1", "web-2", "web-3", "web-4"] {
+        host(&mut facts, pod).listeners[0].address.set_port(9090);
+    }
+    let spec = facts.spec().unwrap();
+    let judged = judge(&facts, &spec, &Subject::everything());
+    assert_eq!(judged.findings.len(), 1, "{:?}", judged.findings);
+    let found = &judged.findings[0];
+    assert_eq!((found.finding.code, found.paths.len()), (Code::NothingListens, 2 * 2 * 4));
+    assert!(found.finding.cause.contains("nor in 3 others"), "{}", found.finding.cause);
+}
+
+#[test]
+fn a_port_of_no_service_is_the_hosts_own_or_where_its_rules_send_it() {
+    let mut facts = fixture::lab(Mode::HostGw, Proxy::Ebpf);
+    let dial = |facts: &Facts| {
+        let spec = facts.spec().unwrap();
+        let address = "172.18.0.2".parse().unwrap();
+        let subject = Subject::dialled("172.18.0.2:8088", address, 8088, &spec);
+        let judged = judge(facts, &spec, &subject);
+        assert_eq!(judged.paths.len(), 1);
+        let found = judged.findings.into_iter().map(|of| (of.finding.code, of.finding.host));
+        (judged.paths[0].clone(), found.collect::<Vec<_>>())
+    };
+    assert_eq!(dial(&facts).1, [(Code::NothingListens, Some("node-1".to_owned()))]);
+    let to = json!([matches("tcp", "dport", 8088), {"dnat": {"addr": "10.244.1.2", "port": 8080}}]);
+    chain(host(&mut facts, "node-1"), "ip", "prerouting", -100, &[to]);
+    let table = host(&mut facts, "node-1").nft.as_mut().unwrap().tables.last_mut().unwrap();
+    table.chains[0].hook.as_mut().unwrap().kind = "nat".into();
+    let (path, found) = dial(&facts);
+    assert_eq!(found, [], "{}", show(&path));
+    assert_eq!(path.hops.last().unwrap().host, "web-1");
+    let back = path.reply.last().unwrap();
+    assert_eq!((back.host.as_str(), back.packet.source), ("client", path.case.dialled));
+}
+
+#[test]
 #[ignore = "prints what is found in the facts of files in $FACTS"]
 fn recorded_facts() {
     let Ok(dir) = std::env::var("FACTS") else { return };
