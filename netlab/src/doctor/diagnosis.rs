@@ -4,7 +4,7 @@
 //! is not called well. A finding of the path belongs to the connections on whose way it stands,
 //! and the first on the way comes first.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use serde::Serialize;
 
@@ -12,7 +12,7 @@ use super::{
     check,
     facts::{Facts, Gap, Role},
     finding::{Code, Confidence, Finding, Severity},
-    path::{self, Case, Path},
+    path::{self, Case, Judgement, Path},
     probe::{Attempt, Outcome, Way},
 };
 use crate::spec::Spec;
@@ -65,19 +65,24 @@ impl Diagnosis {
 /// Judges facts, and what became of probes, if there were any.
 #[must_use]
 pub fn judge(facts: &Facts, spec: &Spec, attempts: &[(Way, Vec<Attempt>)]) -> Diagnosis {
-    let cases = path::cases(facts, spec, &facts.subject);
-    let paths: Vec<_> = cases.iter().map(|case| path::expected(facts, spec, case)).collect();
+    let judgement = path::judge(facts, spec, &facts.subject);
     let seen = Seen { facts, attempts };
-    let mut findings = of_paths(&paths, &seen);
-    findings.extend(check::all(facts, spec).into_iter().map(|finding| Placed { finding, at: 0 }));
-    let mut findings = folded(ranked(findings));
-    let failing = seen.failing();
-    if !failing.is_empty() && !findings.iter().any(|one| one.severity < Severity::Risk) {
-        findings.insert(0, unexplained(&failing, facts));
+    let mut findings = of_paths(&judgement, &seen);
+    let of_checks = check::all(facts, spec).into_iter();
+    findings.extend(of_checks.map(|finding| Placed { finding, at: 0 }));
+    for placed in &mut findings {
+        seen.confirm(&mut placed.finding);
     }
+    let is_broken = |placed: &Placed| placed.finding.severity < Severity::Risk;
+    let failing = seen.failing();
+    if !failing.is_empty() && !findings.iter().any(is_broken) {
+        let more = unexplained(&failing, &mut findings);
+        findings.extend(more);
+    }
+    let findings = folded(ranked(findings));
     Diagnosis {
         asked: facts.subject.asked.clone(),
-        ways: ways(&paths, &seen),
+        ways: ways(&judgement.paths, &seen),
         findings,
         gaps: facts.gaps.clone(),
     }
@@ -90,6 +95,27 @@ struct Seen<'a> {
 }
 
 impl Seen<'_> {
+    /// It was answered by whom it was for: in a lab, pods say who they are.
+    fn is_right(&self, attempt: &Attempt) -> bool {
+        match &attempt.outcome {
+            Outcome::Somebody(_) => self.facts.lab.is_none(),
+            outcome => outcome.is_answer(),
+        }
+    }
+
+    /// Makes more of what is a risk by itself, where it was seen at work.
+    fn confirm(&self, finding: &mut Finding) {
+        let is_there = |way: &Way| finding.host.as_deref() == Some(&way.node);
+        let by_stranger = |attempt: &Attempt| matches!(attempt.outcome, Outcome::Somebody(_));
+        let strangers = self
+            .failing()
+            .into_iter()
+            .any(|(way, attempts)| is_there(way) && attempts.iter().any(by_stranger));
+        if finding.code == Code::PortHeld && strangers {
+            finding.severity = Severity::Broken;
+        }
+    }
+
     fn of(&self, way: &Way) -> &[Attempt] {
         let of_way = self.attempts.iter().find(|(other, _)| other == way);
         of_way.map_or(&[], |(_, attempts)| attempts.as_slice())
@@ -110,12 +136,12 @@ impl Seen<'_> {
     /// Every attempt of the case's way was answered, and there were some.
     fn all_answered(&self, case: &Case) -> bool {
         let attempts = self.of(&Way::of(case));
-        !attempts.is_empty() && attempts.iter().all(|attempt| attempt.outcome.is_answer())
+        !attempts.is_empty() && attempts.iter().all(|attempt| self.is_right(attempt))
     }
 
     fn failing(&self) -> Vec<&(Way, Vec<Attempt>)> {
         let fails = |(_, attempts): &&(Way, Vec<Attempt>)| {
-            attempts.iter().any(|attempt| !attempt.outcome.is_answer())
+            attempts.iter().any(|attempt| !self.is_right(attempt))
         };
         self.attempts.iter().filter(fails).collect()
     }
@@ -127,25 +153,30 @@ struct Placed {
     at: usize,
 }
 
-/// Those of all paths, each once, without those that were seen not to hold.
-fn of_paths(paths: &[Path], seen: &Seen<'_>) -> Vec<Placed> {
-    let mut all: Vec<(Placed, bool)> = Vec::new();
-    for path in paths {
-        let works = seen.answered(&path.case) || seen.all_answered(&path.case);
-        let hops = path.hops.iter().chain(&path.reply).enumerate();
-        for (at, finding) in hops.flat_map(|(at, hop)| hop.findings.iter().map(move |f| (at, f))) {
-            // What breaks only some packets may be there although others are answered.
-            let refuted = works && finding.severity == Severity::Broken;
-            match all.iter_mut().find(|(placed, _)| placed.finding == *finding) {
-                Some((placed, all_refuted)) => {
-                    placed.at = placed.at.min(at);
-                    *all_refuted &= refuted;
-                }
-                None => all.push((Placed { finding: finding.clone(), at }, refuted)),
-            }
+/// Those of all paths, without those that were seen not to hold: what breaks only some packets may
+/// be there although others are answered.
+fn of_paths(judgement: &Judgement, seen: &Seen<'_>) -> Vec<Placed> {
+    let works = |at: &usize| {
+        let case = judgement.paths.get(*at).map(|path| &path.case);
+        case.is_some_and(|case| seen.answered(case) || seen.all_answered(case))
+    };
+    let placed = judgement.findings.iter().filter_map(|found| {
+        let finding = found.finding.clone();
+        let is_of_paths = !found.paths.is_empty();
+        if finding.severity == Severity::Broken && is_of_paths && found.paths.iter().all(works) {
+            return None;
         }
-    }
-    all.into_iter().filter(|(_, refuted)| !refuted).map(|(placed, _)| placed).collect()
+        let first = found.paths.first().and_then(|at| judgement.paths.get(*at));
+        let at = first.and_then(|path| place(path, &finding)).unwrap_or(usize::MAX);
+        Some(Placed { finding, at })
+    });
+    placed.collect()
+}
+
+/// At which hop a finding stands, of both ways.
+fn place(path: &Path, finding: &Finding) -> Option<usize> {
+    let is_it = |of: &Finding| of.code == finding.code && of.host == finding.host;
+    path.hops.iter().chain(&path.reply).position(|hop| hop.findings.iter().any(is_it))
 }
 
 fn ranked(mut all: Vec<Placed>) -> Vec<Finding> {
@@ -155,47 +186,66 @@ fn ranked(mut all: Vec<Placed>) -> Vec<Finding> {
     all.into_iter().map(|placed| placed.finding).collect()
 }
 
-/// Puts what follows from another finding below it.
+/// Makes one of findings of the same cause at the same host, and puts what follows from another
+/// below it.
 fn folded(all: Vec<Finding>) -> Vec<Finding> {
-    let causes: BTreeSet<(Code, Option<String>)> =
-        all.iter().map(|finding| (finding.code, finding.host.clone())).collect();
-    let cause = |effect: &Finding| {
-        let at_host = |code: Code| causes.contains(&(code, effect.host.clone()));
-        FOLLOWS
-            .iter()
-            .find(|(_, of)| *of == effect.code)
-            .map(|(cause, _)| *cause)
-            .filter(|cause| at_host(*cause))
-    };
     let mut kept: Vec<Finding> = Vec::new();
-    let mut effects = Vec::new();
     for finding in all {
-        match cause(&finding) {
-            Some(cause) => effects.push((cause, finding)),
+        let is_same = |of: &&mut Finding| of.code == finding.code && of.host == finding.host;
+        match kept.iter_mut().find(is_same) {
+            Some(known) => {
+                let is_new = |evidence: &_| !known.evidence.contains(evidence);
+                let evidence: Vec<_> = finding.evidence.into_iter().filter(is_new).collect();
+                known.evidence.extend(evidence);
+                let is_new = |fix: &_| !known.fixes.contains(fix);
+                let fixes: Vec<_> = finding.fixes.into_iter().filter(is_new).collect();
+                known.fixes.extend(fixes);
+            }
             None => kept.push(finding),
         }
     }
-    for (cause, effect) in effects {
-        let of = |finding: &&mut Finding| finding.code == cause && finding.host == effect.host;
-        match kept.iter_mut().find(of) {
-            Some(finding) => finding.consequences.push(effect),
-            None => kept.push(effect),
+    let follows = |cause: &Finding, effect: &Finding| {
+        let is_there = cause.host.is_none() || cause.host == effect.host;
+        is_there && FOLLOWS.contains(&(cause.code, effect.code))
+    };
+    let mut causes: Vec<Finding> = Vec::new();
+    let (effects, rest): (Vec<_>, Vec<_>) =
+        kept.iter().cloned().partition(|finding| kept.iter().any(|cause| follows(cause, finding)));
+    causes.extend(rest);
+    for effect in effects {
+        match causes.iter_mut().find(|cause| follows(cause, &effect)) {
+            Some(cause) => cause.consequences.push(effect),
+            None => causes.push(effect),
         }
     }
-    kept
+    causes
 }
 
-/// What brings what with it, on the same host.
-const FOLLOWS: [(Code, Code); 4] = [
+/// What brings what with it, on the same host or everywhere.
+const FOLLOWS: [(Code, Code); 8] = [
     (Code::LinkDown, Code::RouteMissing),
     (Code::LinkDown, Code::NeighborStale),
     (Code::ProxyGone, Code::ProxyStale),
     (Code::DuplicateNodeAddress, Code::NeighborStale),
+    (Code::NoEndpoints, Code::InputDropped),
+    (Code::NoneReady, Code::InputDropped),
+    (Code::NoLocalEndpoint, Code::InputDropped),
+    (Code::DuplicatePodAddress, Code::NeighborStale),
 ];
 
-/// Something fails, and nothing says why.
-fn unexplained(failing: &[&(Way, Vec<Attempt>)], facts: &Facts) -> Finding {
-    let (way, attempts) = failing[0];
+/// Something fails, and nothing that was read breaks it for sure: a program that nobody can see
+/// into is blamed, if one is in the way, or else nobody is.
+fn unexplained(failing: &[&(Way, Vec<Attempt>)], known: &mut [Placed]) -> Option<Placed> {
+    let is_suspect = |placed: &&mut Placed| {
+        placed.finding.code == Code::ForeignProgram
+            && failing.iter().any(|(way, _)| placed.finding.host.as_deref() == Some(&way.node))
+    };
+    if let Some(suspect) = known.iter_mut().find(is_suspect) {
+        suspect.finding.severity = Severity::Broken;
+        suspect.finding.confidence = Confidence::Likely;
+        return None;
+    }
+    let (way, attempts) = failing.first()?;
     let failed: Vec<_> = attempts.iter().filter(|one| !one.outcome.is_answer()).collect();
     let how = failed.first().map_or_else(String::new, |one| one.outcome.to_string());
     let cause = format!(
@@ -205,15 +255,14 @@ fn unexplained(failing: &[&(Way, Vec<Attempt>)], facts: &Facts) -> Finding {
         way.protocol,
         way.dialled
     );
-    let mut finding =
-        Finding::broken(Code::Unexplained, Some(&way.node), cause).confidence(Confidence::Possible);
-    for gap in &facts.gaps {
-        finding = finding.shown(gap.source, gap.hides.clone());
-    }
-    finding.mended(
-        ["netlab", "capture", "--drops", "--follow", "port", &way.dialled.port().to_string()],
-        "Watch a packet, and where it is dropped",
-    )
+    let port = way.dialled.port().to_string();
+    let finding = Finding::broken(Code::Unexplained, Some(&way.node), cause)
+        .confidence(Confidence::Possible)
+        .mended(
+            ["netlab", "capture", "--drops", "--follow", "port", &port],
+            "Watch a packet, and where it is dropped",
+        );
+    Some(Placed { finding, at: 0 })
 }
 
 fn ways(paths: &[Path], seen: &Seen<'_>) -> Vec<Told> {

@@ -7,7 +7,7 @@ use super::{asked, nodes};
 use crate::{
     doctor::{
         facts::{Facts, Source},
-        finding::{Code, Finding, Severity},
+        finding::{Code, Finding},
     },
     spec::{
         Spec,
@@ -117,7 +117,6 @@ fn without_local(
         );
         let places = if with.is_empty() { "nowhere".to_owned() } else { with.join(", ") };
         Finding::broken(Code::NoLocalEndpoint, Some(&host.name), cause)
-            .severity(Severity::Impaired)
             .shown(Source::Objects, format!("Service {name}: externalTrafficPolicy: Local"))
             .shown(Source::Objects, format!("ready endpoints run on: {places}"))
             .mended(
