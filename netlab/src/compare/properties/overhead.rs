@@ -197,7 +197,9 @@ pub async fn measure(cluster: &Cluster) -> Result<Overhead> {
             let row = row(family, kind.protocol(), &pairs, added);
             rows.push(row.ok_or_else(|| Error::Unseen(format!("{kind:?} over {family:?}")))?);
             if kind.protocol() == Transported::Tcp {
-                let longest = pairs.iter().max_by_key(|pair| pair.payload);
+                // The one whose way is drawn goes from the first node to the other.
+                let there = pairs.iter().filter(|pair| pair.pod.host == near.name);
+                let longest = there.max_by_key(|pair| pair.payload);
                 example = example.or_else(|| longest.map(Example::of));
             }
         }
