@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     compare::{
-        properties::too_large::Fate,
+        properties::{mtu, too_large::Fate},
         result::{Comparison, Network},
         site::TCP_PORTS,
     },
@@ -59,10 +59,9 @@ impl Way {
         let tunnel = outer(Kind::Udp).zip(outer(Kind::Vxlan)).map(|(udp, vxlan)| {
             [udp.value("destination port").to_owned(), vxlan.value("VNI").to_owned()]
         });
-        let mtus = comparison.conditions.cells.iter().filter(|(name, _)| {
-            name.strip_prefix(&mode.to_string()).is_some_and(|rest| rest.starts_with(' '))
-        });
-        let pod_mtu = mtus.map(|(_, cell)| cell.pod_mtu.to_string()).next();
+        let fits = &network.properties.mtu;
+        let between_pods = fits.iter().find(|fit| fit.way == mtu::Way::PodToPod);
+        let pod_mtu = between_pods.map(|fit| fit.mtu.measured.to_string());
         Self {
             mode,
             nodes: nodes(comparison),
