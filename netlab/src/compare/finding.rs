@@ -7,11 +7,12 @@ mod claims;
 
 use std::collections::BTreeSet;
 
-use self::claims::{Claims, VXLAN, join, list};
+use self::claims::{Claims, VXLAN, join};
 use super::{
     options::Proxy,
     plan::Cell,
     result::{Network, Series, Step, Verdict, first_proxy},
+    wording::list,
     workload::Workload,
 };
 use crate::lab::{Family, Mode};

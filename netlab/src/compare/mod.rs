@@ -60,6 +60,13 @@ use crate::{
 /// What is going on, for whoever watches.
 #[derive(Clone, Copy, Debug)]
 pub enum Event {
+    /// Nothing was refused: building begins.
+    Begun {
+        /// Processes that ran or wanted to, averaged over the minute before.
+        load: f64,
+        /// CPUs for this process.
+        cores: usize,
+    },
     /// A lab is about to be built, to look at a pod network without a clock; others of them may
     /// be looked at meanwhile.
     Inspecting {
@@ -196,11 +203,15 @@ pub fn run(
     mut watch: impl FnMut(Event),
 ) -> Result<Comparison, CompareError> {
     options.check()?;
-    check_privileges()?;
+    let missing = netlink::missing_privileges()?;
+    if !missing.is_empty() {
+        return Err(CompareError::Privileges(missing));
+    }
     let mut builder = tokio::runtime::Builder::new_multi_thread();
     let runtime = builder.worker_threads(2).enable_all().build().map_err(CompareError::Runtime)?;
     runtime.block_on(probe::all(options))?;
     let machine = machine::describe();
+    watch(Event::Begun { load: machine.load, cores: machine.cores });
     let networks = networks::measure(&runtime, options, stop, &mut watch)?;
     let mut sites = Sites::new(&runtime, options)?;
     let cells = plan::cells(options);
@@ -230,14 +241,4 @@ pub fn run(
         scaling,
         networks,
     })
-}
-
-/// Refuses a process that cannot build labs.
-///
-/// # Errors
-///
-/// [`CompareError::Privileges`].
-pub fn check_privileges() -> Result<(), CompareError> {
-    let missing = netlink::missing_privileges()?;
-    if missing.is_empty() { Ok(()) } else { Err(CompareError::Privileges(missing)) }
 }

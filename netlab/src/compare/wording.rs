@@ -23,6 +23,16 @@ pub const fn workload(workload: Workload) -> &'static str {
     }
 }
 
+/// `a`, `a and b`, `a, b and c`.
+#[must_use]
+pub fn list(parts: &[String]) -> String {
+    match parts {
+        [] => String::new(),
+        [one] => one.clone(),
+        [all @ .., last] => format!("{} and {last}", all.join(", ")),
+    }
+}
+
 /// Three digits or so.
 #[must_use]
 pub fn number(value: f64) -> String {

@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use super::{
     check,
-    facts::{Facts, Gap, Role},
+    facts::{Facts, Gap},
     finding::{Code, Confidence, Finding, Severity},
     path::{self, Case, Judgement, Path},
     probe::{Attempt, Outcome, Way},
@@ -124,9 +124,7 @@ impl Seen<'_> {
     /// The case's own backend was seen to answer.
     fn answered(&self, case: &Case) -> bool {
         let Some(backend) = &case.backend else { return false };
-        let host = self.facts.hosts.iter().find(
-            |host| matches!(&host.role, Role::Pod { pod, .. } if Some(pod) == backend.pod.as_ref()),
-        );
+        let host = backend.pod.as_deref().and_then(|pod| self.facts.pod(pod));
         self.of(&Way::of(case)).iter().any(|attempt| match &attempt.outcome {
             Outcome::Answered { pod, .. } => host.is_some_and(|host| host.name == *pod),
             _ => false,

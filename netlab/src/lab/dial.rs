@@ -13,7 +13,7 @@ use tokio::{
     time::timeout,
 };
 
-use super::echo::MAX_DATAGRAM;
+use super::echo::{Identity, MAX_DATAGRAM};
 
 /// Who answered, and how.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -171,17 +171,11 @@ fn micros_since(start: Instant) -> u64 {
     u64::try_from(start.elapsed().as_micros()).unwrap_or(u64::MAX)
 }
 
-/// Reads the server's line: `pod=NAME node=NAME client=ADDRESS:PORT`.
+/// Reads the server's line.
 fn answer(line: &str, from: SocketAddr, micros: u64, echoed: usize) -> Result<Answer, DialError> {
-    let value = |key: &str| {
-        line.split_whitespace().find_map(|word| word.strip_prefix(key)?.strip_prefix('='))
-    };
-    let parsed = || {
-        let seen_as = value("client")?.parse().ok()?;
-        let (pod, node) = (value("pod")?.to_owned(), value("node")?.to_owned());
-        Some(Answer { from, pod, node, seen_as, micros, echoed })
-    };
-    parsed().ok_or_else(|| DialError::Stranger(line.trim_end().to_owned()))
+    let (Identity { pod, node }, seen_as) = Identity::of_greeting(line)
+        .ok_or_else(|| DialError::Stranger(line.trim_end().to_owned()))?;
+    Ok(Answer { from, pod, node, seen_as, micros, echoed })
 }
 
 #[cfg(test)]

@@ -62,6 +62,16 @@ impl Identity {
         let client = SocketAddr::new(client.ip().to_canonical(), client.port());
         format!("pod={} node={} client={client}\n", self.pod, self.node)
     }
+
+    /// Who has greeted, and how the client is seen; None of any other line.
+    #[must_use]
+    pub fn of_greeting(line: &str) -> Option<(Self, SocketAddr)> {
+        let value = |key: &str| {
+            line.split_whitespace().find_map(|word| word.strip_prefix(key)?.strip_prefix('='))
+        };
+        let identity = Self { pod: value("pod")?.to_owned(), node: value("node")?.to_owned() };
+        Some((identity, value("client")?.parse().ok()?))
+    }
 }
 
 /// Serves all ports until one of them breaks.

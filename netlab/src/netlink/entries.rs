@@ -267,15 +267,17 @@ impl FdbEntry {
     }
 }
 
-fn link_layer_address(message: &NeighbourMessage) -> Option<Mac> {
+/// The Ethernet address of a neighbor's or an FDB entry's message.
+pub(crate) fn link_layer_address(message: &NeighbourMessage) -> Option<Mac> {
     message.attributes.iter().find_map(|attribute| match attribute {
         NeighbourAttribute::LinkLayerAddress(bytes) => Mac::from_bytes(bytes),
         _ => None,
     })
 }
 
-/// FDB messages are of the bridge family, so their destination comes undecoded.
-fn destination(message: &NeighbourMessage) -> Option<IpAddr> {
+/// The address that such an entry is for, or leads to. FDB messages are of the bridge family, so
+/// theirs comes undecoded.
+pub(crate) fn destination(message: &NeighbourMessage) -> Option<IpAddr> {
     message.attributes.iter().find_map(|attribute| match attribute {
         NeighbourAttribute::Destination(NeighbourAddress::Inet(v4)) => Some(IpAddr::V4(*v4)),
         NeighbourAttribute::Destination(NeighbourAddress::Inet6(v6)) => Some(IpAddr::V6(*v6)),

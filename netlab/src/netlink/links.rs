@@ -306,7 +306,7 @@ impl Link {
                 LinkAttribute::Controller(index) => link.master = (*index != 0).then_some(*index),
                 LinkAttribute::Link(index) => link.peer = Some(*index),
                 LinkAttribute::LinkInfo(parts) => link.read_info(parts),
-                LinkAttribute::Xdp(parts) => link.xdp = programs(parts),
+                LinkAttribute::Xdp(parts) => link.xdp = xdp_programs(parts),
                 _ => {}
             }
         }
@@ -340,7 +340,8 @@ impl Link {
     }
 }
 
-fn programs(parts: &[LinkXdp]) -> Vec<u32> {
+/// Numbers of the XDP programs that a link's message names.
+pub(crate) fn xdp_programs(parts: &[LinkXdp]) -> Vec<u32> {
     let number = |part: &LinkXdp| match part {
         LinkXdp::ProgId(id)
         | LinkXdp::DrvProgId(id)

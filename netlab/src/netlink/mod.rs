@@ -33,7 +33,9 @@ use nix::errno::Errno;
 
 pub use connection::Connection;
 pub use entries::{Address, FdbEntry, Neighbor, NewFdbEntry};
+pub(crate) use entries::{destination, link_layer_address};
 pub use family::Family;
+pub(crate) use links::xdp_programs;
 pub use links::{Link, LinkKind, NewVxlan, VethEnd, Vxlan};
 pub use mac::{Mac, MacError};
 pub use netns::{NETNS_DIR, Netns, PRIVILEGES, missing_privileges};

@@ -56,8 +56,6 @@ fn read(path: &Path) -> anyhow::Result<Comparison> {
 
 fn measure(args: CompareArgs) -> anyhow::Result<Comparison> {
     let options = options(args)?;
-    options.check()?;
-    compare::check_privileges()?;
     let stop = Stop::default();
     ask_at_signal(&stop)?;
     let mut progress = Progress::new(&options);

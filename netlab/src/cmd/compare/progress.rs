@@ -1,6 +1,6 @@
 //! How far a comparison is, on stderr.
 
-use std::{io::IsTerminal as _, num::NonZeroUsize, thread::available_parallelism, time::Duration};
+use std::{io::IsTerminal as _, time::Duration};
 
 use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
 use netlab::compare::{
@@ -26,6 +26,10 @@ const SERVICE: Duration = Duration::from_micros(500);
 pub(super) struct Progress {
     bar: ProgressBar,
     estimate: Estimate,
+    /// What will be done, in a few words.
+    parts: String,
+    /// Scaling was asked for, and no proxy is there to do it with.
+    left_out: bool,
 }
 
 /// How long the parts take, in their order.
@@ -60,37 +64,44 @@ impl Estimate {
 }
 
 impl Progress {
-    /// Says how long it will take, and whether this is a good time for it.
+    /// Nothing is shown before the first event.
     pub fn new(options: &Options) -> Self {
         let estimate = Estimate::of(options);
-        eprintln!("netlab: {}: about {}", parts(options), HumanDuration(estimate.total()));
-        if plan::scaled(options).is_empty() && !options.scaling.is_empty() {
+        let left_out = plan::scaled(options).is_empty() && !options.scaling.is_empty();
+        Self { bar: ProgressBar::hidden(), estimate, parts: parts(options), left_out }
+    }
+
+    /// Says how long it will take, and whether this is a good time for it.
+    #[expect(clippy::cast_precision_loss, reason = "numbers of CPUs")]
+    fn announce(&mut self, load: f64, cores: usize) {
+        let total = self.estimate.total();
+        eprintln!("netlab: {}: about {}", self.parts, HumanDuration(total));
+        if self.left_out {
             eprintln!("netlab: scaling is left out: it needs a proxy that answers node ports");
         }
-        let (load, cores) = busy();
-        if load > cores / 2.0 {
+        if load > cores as f64 / 2.0 {
             eprintln!(
-                "netlab: this machine is busy (load {load:.1} on {cores:.0} cores): intervals \
-                 will be wide"
+                "netlab: this machine is busy (load {load:.1} on {cores} cores): intervals will \
+                 be wide"
             );
         }
         if !std::io::stderr().is_terminal() {
-            return Self { bar: ProgressBar::hidden(), estimate };
+            return;
         }
-        let bar = ProgressBar::new(millis(estimate.total()));
+        self.bar = ProgressBar::new(millis(total));
         let style = "{bar:24} {elapsed} of about {prefix}  {wide_msg}";
         if let Ok(style) = ProgressStyle::with_template(style) {
-            bar.set_style(style);
+            self.bar.set_style(style);
         }
-        bar.set_prefix(HumanDuration(estimate.total()).to_string());
-        bar.enable_steady_tick(Duration::from_millis(200));
-        Self { bar, estimate }
+        self.bar.set_prefix(HumanDuration(total).to_string());
+        self.bar.enable_steady_tick(Duration::from_millis(200));
     }
 
     /// Shows what is going on.
     pub fn tell(&mut self, event: Event) {
         let Estimate { networks, labs, turns, scaling } = self.estimate;
         match event {
+            Event::Begun { load, cores } => self.announce(load, cores),
             Event::Inspecting { mode, underlay, at, of } => {
                 self.show(Duration::ZERO, networks, at, of);
                 self.bar.set_message(format!("packets of {mode}, underlay {underlay}"));
@@ -138,14 +149,6 @@ fn parts(options: &Options) -> String {
         (steps > 0).then(|| format!("{steps} steps of Services, {passes} times each")),
     ];
     parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
-}
-
-/// Processes that run or want to, of the last minute, and cores; no load where nobody says.
-fn busy() -> (f64, f64) {
-    let load = std::fs::read_to_string("/proc/loadavg").ok();
-    let load = load.and_then(|text| text.split(' ').next()?.parse().ok()).unwrap_or(0.0);
-    let cores = available_parallelism().map_or(1, NonZeroUsize::get);
-    (load, f64::from(count(cores)))
 }
 
 fn millis(duration: Duration) -> u64 {

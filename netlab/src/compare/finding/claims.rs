@@ -6,6 +6,7 @@ use crate::compare::{
     result::{Measure, Measured, Ratio, Series},
     standing::Standing,
     statistics::Estimate,
+    wording::list,
     workload::Workload,
 };
 
@@ -244,16 +245,7 @@ fn subject(workload: Workload, measure: Measure) -> String {
     }
 }
 
-/// `a`, `a and b`, `a, b and c`.
-pub(super) fn list(parts: &[String]) -> String {
-    match parts {
-        [] => String::new(),
-        [one] => one.clone(),
-        [all @ .., last] => format!("{} and {last}", all.join(", ")),
-    }
-}
-
-/// The same of parts that may be lists themselves.
+/// As [`list`], of parts that may be lists themselves.
 pub(super) fn join(parts: &[String]) -> String {
     match parts {
         [all @ .., last] if !all.is_empty() => format!("{}, and {last}", all.join(", ")),

@@ -4,8 +4,8 @@ use maud::{Markup, html};
 
 use super::{
     judgement::{
-        BOUND, LOSSY, TOO_FEW, UNCLEAR, capital, change, find, list, main, network, proxies,
-        subject, with,
+        BOUND, LOSSY, TOO_FEW, UNCLEAR, capital, change, find, main, network, proxies, subject,
+        with,
     },
     plot::{
         self, Look,
@@ -20,6 +20,7 @@ use crate::{
         result::{Comparison, Measured, Ratio, Round, Series},
         standing::Standing,
         statistics::Estimate,
+        wording::list,
         workload::Workload,
     },
     lab::Mode,

@@ -121,15 +121,6 @@ pub(super) fn prose(text: &str) -> Markup {
     }
 }
 
-/// Several things in a sentence.
-pub(super) fn list(parts: &[String]) -> String {
-    match parts {
-        [] => String::new(),
-        [one] => one.clone(),
-        [all @ .., last] => format!("{} and {last}", all.join(", ")),
-    }
-}
-
 /// A sentence with a capital at its beginning.
 pub(super) fn capital(sentence: &str) -> String {
     let mut letters = sentence.chars();

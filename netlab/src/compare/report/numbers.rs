@@ -256,7 +256,6 @@ fn of(comparison: &Comparison, workload: Workload, all: &[&Series]) -> Markup {
 }
 
 /// Where the kernel spent its time, by host; nothing where that is not known.
-#[expect(clippy::cast_precision_loss, reason = "counts of one turn are far below 2^52")]
 fn hosts(all: &[&Series]) -> Markup {
     let metered =
         |series: &&&Series| series.metered.as_ref().is_some_and(|metered| metered.hosts.is_some());
@@ -272,16 +271,9 @@ fn hosts(all: &[&Series]) -> Markup {
         return html! {};
     }
     let row = |series: &&&Series| {
-        let hosts = series.metered.as_ref().and_then(|metered| {
-            let amount = match metered.work.operations {
-                0 => metered.work.bytes as f64 / (1024.0 * 1024.0),
-                operations => operations as f64,
-            };
-            Some((metered.hosts.as_ref()?, amount))
-        });
         let time = |name: &&String| {
-            let time = hosts.and_then(|(hosts, amount)| Some(hosts.get(*name)? / amount));
-            time.map_or_else(|| "–".to_owned(), |seconds| wording::time(seconds * 1e6))
+            let time = series.metered.as_ref().and_then(|metered| metered.of_host(name));
+            time.map_or_else(|| "–".to_owned(), wording::time)
         };
         [series.cell.to_string()].into_iter().chain(names.iter().map(time)).collect::<Vec<_>>()
     };

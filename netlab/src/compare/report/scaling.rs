@@ -3,7 +3,7 @@
 use maud::{Markup, html};
 
 use super::{
-    judgement::{bracketed, list, network},
+    judgement::{bracketed, network},
     latency, numbers,
     plot::{
         self, Look,
@@ -19,7 +19,7 @@ use crate::{
         properties::state::{Entries, Growth},
         result::{Comparison, Network, Step, Verdict},
         statistics::Estimate,
-        wording::{count, time},
+        wording::{count, list, time},
     },
     lab::Mode,
 };

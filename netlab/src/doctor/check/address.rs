@@ -6,7 +6,7 @@ use std::{
     net::{IpAddr, SocketAddr},
 };
 
-use super::{asked, nodes};
+use super::{Asked, asked, nodes};
 use crate::{
     doctor::{
         facts::{Facts, Role, Source},
@@ -49,11 +49,7 @@ fn excluded(facts: &Facts, spec: &Spec, dialled: SocketAddr) -> Option<Finding> 
 fn other_family(facts: &Facts, spec: &Spec, dialled: SocketAddr) -> Vec<Finding> {
     let is_v4 = dialled.ip().is_ipv4();
     let family = if is_v4 { "IPv4" } else { "IPv6" };
-    let lacks = |(service, port, _): &(
-        &crate::spec::model::Service,
-        &crate::spec::model::ServicePort,
-        u16,
-    )| {
+    let lacks = |(service, port, _): &Asked<'_>| {
         let cluster = service.cluster_addresses.iter();
         let endpoints = port.endpoints.iter().map(|endpoint| &endpoint.address);
         !port.endpoints.is_empty()
@@ -61,7 +57,7 @@ fn other_family(facts: &Facts, spec: &Spec, dialled: SocketAddr) -> Vec<Finding>
     };
     let dialled_ports =
         asked(facts, spec).into_iter().filter(|(_, _, port)| *port == dialled.port());
-    let find = |(service, ..): (&crate::spec::model::Service, _, _)| {
+    let find = |(service, ..): Asked<'_>| {
         let name = &service.name;
         let addresses: Vec<_> = service.cluster_addresses.iter().map(IpAddr::to_string).collect();
         let cause = format!("Service {name} has no {family}: {} is dialled", dialled.ip());

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use super::{asked, nodes};
 use crate::{
     doctor::{
-        facts::{Facts, Source},
+        facts::{Facts, HostFacts, Source},
         finding::{Code, Finding},
     },
     spec::{
@@ -109,8 +109,7 @@ fn without_local(
     let with: Vec<_> = usable.iter().filter_map(|endpoint| endpoint.node.as_deref()).collect();
     let without =
         nodes(facts).filter(|(host, node)| host.datapath.is_none() && !with.contains(node));
-    let find = |(host, node): (_, &str)| {
-        let host: &crate::doctor::facts::HostFacts = host;
+    let find = |(host, node): (&HostFacts, &str)| {
         let cause = format!(
             "externalTrafficPolicy of Service {name} is Local, and {node} has no ready endpoint \
              of it, so node port {node_port} is dropped there"

@@ -28,8 +28,11 @@ pub fn all(facts: &Facts, spec: &Spec) -> Vec<Finding> {
     checks.iter().flat_map(|check| check(facts, spec)).collect()
 }
 
+/// A Service port and its node port.
+type Asked<'s> = (&'s Service, &'s ServicePort, u16);
+
 /// The Service ports with a node port that the facts are about.
-fn asked<'s>(facts: &Facts, spec: &'s Spec) -> Vec<(&'s Service, &'s ServicePort, u16)> {
+fn asked<'s>(facts: &Facts, spec: &'s Spec) -> Vec<Asked<'s>> {
     let of = |service: &'s Service| {
         service.ports.iter().filter_map(move |port| Some((service, port, port.node_port?.get())))
     };

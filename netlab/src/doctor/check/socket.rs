@@ -1,11 +1,14 @@
 //! Rows 24 and 27: sockets of the node on the node port, and listeners whose queue is full.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
 use super::{asked, nodes};
 use crate::{
     doctor::{
-        facts::{Facts, HostFacts, Role, Source, socket::Owner},
+        facts::{
+            Facts, HostFacts, Role, Source,
+            socket::{Owner, TcpListener},
+        },
         finding::{Code, Finding, Severity},
     },
     spec::{Spec, model::Protocol},
@@ -36,7 +39,7 @@ fn held(facts: &Facts, spec: &Spec, host: &HostFacts) -> Vec<Finding> {
             Protocol::Udp => udp.collect(),
         };
         let is_there = |of: &&(SocketAddr, &Option<Owner>)| {
-            of.0.port() == node_port && !is_loopback(of.0.ip())
+            of.0.port() == node_port && !of.0.ip().is_loopback()
         };
         let Some((address, owner)) = sockets.iter().find(is_there) else { continue };
         let Some(owner) = owner else { continue };
@@ -52,10 +55,6 @@ fn held(facts: &Facts, spec: &Spec, host: &HostFacts) -> Vec<Finding> {
         );
     }
     findings
-}
-
-fn is_loopback(address: IpAddr) -> bool {
-    address.is_loopback()
 }
 
 /// Row 24: the kernel may give the node port to any local socket.
@@ -98,7 +97,7 @@ fn full(facts: &Facts, spec: &Spec, host: &HostFacts) -> Vec<Finding> {
     };
     // The kernel takes one more than was asked for.
     let full = host.listeners.iter().filter(|of| of.accept_queue > of.backlog);
-    let find = |of: &crate::doctor::facts::socket::TcpListener| {
+    let find = |of: &TcpListener| {
         let owner = of.owner.as_ref().map_or("the program", |owner| owner.command.as_str());
         let cause = format!(
             "{owner} in {} does not accept: {} connections wait, and its queue takes {}",

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use super::{asked, nodes};
 use crate::{
     doctor::{
-        facts::{Facts, HostFacts, Source},
+        facts::{Facts, HostFacts, Source, datapath::PortUse},
         finding::{Code, Finding, Severity},
     },
     spec::{Spec, model::Protocol},
@@ -46,14 +46,13 @@ fn exhausted(host: &HostFacts) -> Vec<Finding> {
     let (low, high) = datapath.config.snat_ports;
     let ports = usize::from(high.saturating_sub(low)) + 1;
     let taken = datapath.conntrack.port_use.iter().filter(|of| of.ports >= ports);
-    let find = |of: &crate::doctor::facts::datapath::PortUse| {
+    let find = |of: &PortUse| {
         let cause = format!(
             "all {ports} ports with which {} masquerades towards {} are taken, so new connections \
              to it are dropped",
             host.name, of.backend
         );
         Finding::broken(Code::SnatPortsExhausted, Some(&host.name), cause)
-            .severity(Severity::Broken)
             .shown(
                 Source::Datapath,
                 format!(

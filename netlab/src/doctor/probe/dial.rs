@@ -10,7 +10,7 @@ use std::{
 use nix::errno::Errno;
 use serde::{Deserialize, Serialize};
 
-use crate::{netlink::Netns, spec::model::Protocol};
+use crate::{lab::echo::Identity, netlink::Netns, spec::model::Protocol};
 
 /// How long a server that says nothing of itself is listened to: the lab's say it at once, and a
 /// stranger owes no word.
@@ -198,11 +198,10 @@ fn left(probe: &Probe, begun: Instant) -> Duration {
     probe.patience.saturating_sub(begun.elapsed()).max(Duration::from_millis(1))
 }
 
-/// Who has greeted, if it is an echo server of the lab: `pod=NAME node=NAME client=ADDRESS:PORT`.
+/// Who has greeted, if it is an echo server of the lab, and how the client is seen.
 fn greeting(said: &[u8]) -> Option<(String, SocketAddr)> {
     let line = std::str::from_utf8(said.split(|byte| *byte == b'\n').next()?).ok()?;
-    let word = |key: &str| line.split(' ').find_map(|word| word.strip_prefix(key));
-    Some((word("pod=")?.to_owned(), word("client=")?.parse().ok()?))
+    Identity::of_greeting(line).map(|(identity, seen_as)| (identity.pod, seen_as))
 }
 
 /// As people may be shown it: one line of printable characters.

@@ -1,17 +1,15 @@
 //! Links and their counters: from netlink's messages to facts.
 
-use std::collections::BTreeSet;
-
 use netlink_packet_route::link::{
     BridgePortState, BridgeStpState, InfoBridge, InfoBridgePort, InfoData, InfoKind, InfoPortData,
-    InfoVxlan, LinkAttribute, LinkFlags, LinkInfo, LinkLayerType, LinkMessage, LinkXdp, Stats64,
+    InfoVxlan, LinkAttribute, LinkFlags, LinkInfo, LinkLayerType, LinkMessage, Stats64,
 };
 
 use super::super::{
     counters::LinkCounters,
     link::{Bridge, BridgePort, Link, LinkKind, Peer, Vxlan},
 };
-use crate::netlink::{Mac, ethtool};
+use crate::netlink::{Mac, ethtool, xdp_programs};
 
 /// A link with what is needed to find its peer.
 pub(super) struct Observed {
@@ -50,7 +48,7 @@ pub(super) fn link(message: &LinkMessage) -> Observed {
             LinkAttribute::Qdisc(name) => link.qdisc.clone_from(name),
             LinkAttribute::TxQueueLen(length) => link.queue_length = Some(*length),
             LinkAttribute::LinkInfo(parts) => info(&mut link, parts),
-            LinkAttribute::Xdp(parts) => link.xdp = programs(parts),
+            LinkAttribute::Xdp(parts) => link.xdp = xdp_programs(parts),
             LinkAttribute::Stats64(stats) => counters = count(stats),
             _ => {}
         }
@@ -145,19 +143,6 @@ fn vxlan_of(parameters: &[InfoVxlan]) -> Vxlan {
         }
     }
     vxlan
-}
-
-fn programs(parts: &[LinkXdp]) -> Vec<u32> {
-    let number = |part: &LinkXdp| match part {
-        LinkXdp::ProgId(id)
-        | LinkXdp::DrvProgId(id)
-        | LinkXdp::SkbProgId(id)
-        | LinkXdp::HwProgId(id) => Some(*id),
-        _ => None,
-    };
-    // One program is told twice: as the only one, and by its mode.
-    let numbers: BTreeSet<u32> = parts.iter().filter_map(number).collect();
-    numbers.into_iter().collect()
 }
 
 fn count(stats: &Stats64) -> LinkCounters {

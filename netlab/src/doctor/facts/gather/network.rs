@@ -6,9 +6,7 @@ use ipnet::IpNet;
 use netlink_packet_route::{
     AddressFamily,
     address::{AddressAttribute, AddressFlags, AddressMessage},
-    neighbour::{
-        NeighbourAddress, NeighbourAttribute, NeighbourFlags, NeighbourMessage, NeighbourState,
-    },
+    neighbour::{NeighbourAttribute, NeighbourFlags, NeighbourMessage, NeighbourState},
     route::{
         RouteAddress, RouteAttribute, RouteFlags, RouteMessage, RouteMetric, RouteNextHopFlags,
         RouteType, RouteVia,
@@ -19,7 +17,7 @@ use netlink_packet_route::{
 use super::super::route::{
     Address, FdbEntry, Neighbor, NeighborState, NextHop, Route, RouteKind, Rule, RuleAction,
 };
-use crate::netlink::Mac;
+use crate::netlink::{destination, link_layer_address};
 
 /// RTAX_MTU of linux/rtnetlink.h: its bit in RTAX_LOCK.
 const LOCKED_MTU: u32 = 1 << 2;
@@ -228,7 +226,7 @@ pub(super) fn neighbor(message: &NeighbourMessage) -> Option<Neighbor> {
     Some(Neighbor {
         device: message.header.ifindex,
         address: destination(message)?,
-        mac: mac(message),
+        mac: link_layer_address(message),
         state,
         proxy: message.header.flags.contains(NeighbourFlags::Proxy),
     })
@@ -236,14 +234,15 @@ pub(super) fn neighbor(message: &NeighbourMessage) -> Option<Neighbor> {
 
 /// Without the groups that links listen to, which are in the same tables.
 pub(super) fn fdb(message: &NeighbourMessage) -> Option<FdbEntry> {
-    let is_group = mac(message)?.0[0] & 1 != 0;
-    if is_group && destination(message).is_none() {
+    let (mac, destination) = (link_layer_address(message)?, destination(message));
+    let is_group = mac.0[0] & 1 != 0;
+    if is_group && destination.is_none() {
         return None;
     }
     let mut entry = FdbEntry {
         device: message.header.ifindex,
-        mac: mac(message)?,
-        destination: destination(message),
+        mac,
+        destination,
         port: None,
         vni: None,
         master: None,
@@ -260,25 +259,4 @@ pub(super) fn fdb(message: &NeighbourMessage) -> Option<FdbEntry> {
         }
     }
     Some(entry)
-}
-
-fn mac(message: &NeighbourMessage) -> Option<Mac> {
-    message.attributes.iter().find_map(|attribute| match attribute {
-        NeighbourAttribute::LinkLayerAddress(bytes) => Mac::from_bytes(bytes),
-        _ => None,
-    })
-}
-
-/// FDB messages are of the bridge family, so their destination comes undecoded.
-fn destination(message: &NeighbourMessage) -> Option<IpAddr> {
-    message.attributes.iter().find_map(|attribute| match attribute {
-        NeighbourAttribute::Destination(NeighbourAddress::Inet(v4)) => Some(IpAddr::V4(*v4)),
-        NeighbourAttribute::Destination(NeighbourAddress::Inet6(v6)) => Some(IpAddr::V6(*v6)),
-        NeighbourAttribute::Destination(NeighbourAddress::Other(bytes)) => {
-            let v4 = || <[u8; 4]>::try_from(&bytes[..]).ok().map(IpAddr::from);
-            let v6 = || <[u8; 16]>::try_from(&bytes[..]).ok().map(IpAddr::from);
-            v4().or_else(v6)
-        }
-        _ => None,
-    })
 }

@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use ipnet::IpNet;
 
-use super::{DEEPEST, Flow, Hook, Nat, Place, Run, Stop, value::address_type};
+use super::{Flow, Hook, Nat, Place, Run, Stop, value::address_type};
 use crate::doctor::{
     facts::{
         Source,
@@ -94,21 +94,7 @@ fn of_rule(store: &Store, table: &Table, chain: &Chain, rule: &Rule) -> Place {
 }
 
 fn walk(store: &Store, table: &Table, chain: &Chain, run: &mut Run<'_>) -> Flow {
-    if run.depth >= DEEPEST {
-        return Flow::Next;
-    }
-    run.depth += 1;
-    let narrow = run.narrow;
-    let mut flow = Flow::Next;
-    for rule in &chain.rules {
-        run.narrow = narrow;
-        flow = apply(store, table, chain, rule, run);
-        if !matches!(flow, Flow::Next) {
-            break;
-        }
-    }
-    run.depth -= 1;
-    flow
+    run.chain(&chain.rules, |rule, run| apply(store, table, chain, rule, run))
 }
 
 fn apply(store: &Store, table: &Table, chain: &Chain, rule: &Rule, run: &mut Run<'_>) -> Flow {

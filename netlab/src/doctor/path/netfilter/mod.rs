@@ -141,6 +141,25 @@ impl Run<'_> {
         self.view.packet.mark = mark;
     }
 
+    /// Asks the rules of a chain, one after the other, until one decides.
+    fn chain<R>(&mut self, rules: &[R], mut ask: impl FnMut(&R, &mut Self) -> Flow) -> Flow {
+        if self.depth >= DEEPEST {
+            return Flow::Next;
+        }
+        self.depth += 1;
+        let narrow = self.narrow;
+        let mut flow = Flow::Next;
+        for rule in rules {
+            self.narrow = narrow;
+            flow = ask(rule, self);
+            if !matches!(flow, Flow::Next) {
+                break;
+            }
+        }
+        self.depth -= 1;
+        flow
+    }
+
     fn is_own_address(&self, address: IpAddr) -> bool {
         let packet = &self.view.packet;
         [packet.source.ip(), packet.destination.ip()].contains(&address)

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use serde_json::Value;
 
 use super::{
-    DEEPEST, Flow, Nat, Place, Run, Stop,
+    Flow, Nat, Place, Run, Stop,
     value::{Datum, is_in, number, value},
 };
 use crate::doctor::facts::{
@@ -53,21 +53,7 @@ fn place(table: &Table, chain: &Chain, rule: &Rule) -> Place {
 }
 
 fn walk(table: &Table, chain: &Chain, run: &mut Run<'_>) -> Flow {
-    if run.depth >= DEEPEST {
-        return Flow::Next;
-    }
-    run.depth += 1;
-    let narrow = run.narrow;
-    let mut flow = Flow::Next;
-    for rule in &chain.rules {
-        run.narrow = narrow;
-        flow = statements(table, chain, rule, run);
-        if !matches!(flow, Flow::Next) {
-            break;
-        }
-    }
-    run.depth -= 1;
-    flow
+    run.chain(&chain.rules, |rule, run| statements(table, chain, rule, run))
 }
 
 fn statements(table: &Table, chain: &Chain, rule: &Rule, run: &mut Run<'_>) -> Flow {
