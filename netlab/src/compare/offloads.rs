@@ -7,10 +7,7 @@ use std::collections::BTreeMap;
 
 use super::{CompareError, result::CellConditions};
 use crate::{
-    lab::{
-        Host, Role, Topology, UPLINK,
-        topology::{Link, LinkKind},
-    },
+    lab::{Host, Role, Topology, UPLINK},
     netlink::{
         Netns,
         ethtool::{self, Offload},
@@ -25,7 +22,7 @@ pub(super) fn read(topology: &Topology, hosts: &[&Host]) -> Result<Offloads, Com
     let uplinks = hosts.iter().map(|host| (*host, UPLINK));
     let fabric = topology.hosts.iter().filter(|host| host.role == Role::Fabric);
     let ports = fabric.flat_map(|fabric| fabric.links.iter().map(move |link| (fabric, link)));
-    let ports = ports.filter(|(_, link)| hosts.iter().any(|host| leads_to(link, host)));
+    let ports = ports.filter(|(_, link)| hosts.iter().any(|host| link.leads_to_uplink(&host.name)));
     let ports = ports.map(|(fabric, link)| (fabric, link.name.as_str()));
     let mut all = Offloads::new();
     for (host, link) in uplinks.chain(ports) {
@@ -39,10 +36,6 @@ pub(super) fn read(topology: &Topology, hosts: &[&Host]) -> Result<Offloads, Com
         all.insert(format!("{} {link}", host.name), on);
     }
     Ok(all)
-}
-
-fn leads_to(link: &Link, host: &Host) -> bool {
-    matches!(&link.kind, LinkKind::Veth { host: peer, link } if *peer == host.name && link == UPLINK)
 }
 
 /// The offloads of several cells, what all have in common told once.

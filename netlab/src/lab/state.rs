@@ -62,6 +62,7 @@ pub struct StateError {
 /// The directory of one lab.
 #[derive(Clone, Debug)]
 pub struct LabDir {
+    name: LabName,
     root: PathBuf,
     pins: PathBuf,
 }
@@ -71,6 +72,7 @@ impl LabDir {
     #[must_use]
     pub fn new(name: &LabName) -> Self {
         Self {
+            name: name.clone(),
             root: Path::new(RUN_DIR).join(name.as_str()),
             pins: Path::new(PIN_DIR).join(name.as_str()),
         }
@@ -93,6 +95,12 @@ impl LabDir {
             .collect();
         names.sort();
         Ok(names)
+    }
+
+    /// The lab's name.
+    #[must_use]
+    pub const fn name(&self) -> &LabName {
+        &self.name
     }
 
     /// The directory itself.

@@ -16,6 +16,7 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 use super::{
+    UPLINK,
     layout::{self, Addressing},
     options::{LabName, Mode, Options, Underlay},
 };
@@ -99,6 +100,20 @@ pub struct Link {
     pub hairpin: bool,
     /// Switches that are not left as the kernel sets them.
     pub offloads: BTreeMap<Offload, bool>,
+}
+
+impl Link {
+    /// Whether its other end is in this host.
+    #[must_use]
+    pub fn leads_to(&self, host: &str) -> bool {
+        matches!(&self.kind, LinkKind::Veth { host: peer, .. } if peer == host)
+    }
+
+    /// Whether its other end is the uplink of this host.
+    #[must_use]
+    pub fn leads_to_uplink(&self, host: &str) -> bool {
+        self.leads_to(host) && matches!(&self.kind, LinkKind::Veth { link, .. } if link == UPLINK)
+    }
 }
 
 /// What a link is.

@@ -4,10 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use super::{Error, Result, watch::Site};
 use crate::{
-    lab::{
-        Family, Host, LabDir, LabName, Options, Role, Topology, UPLINK,
-        topology::{Link, LinkKind},
-    },
+    lab::{Family, Host, LabDir, LabName, Options, Role, Topology, UPLINK},
     netlink::Netns,
     spec::{
         self, Spec,
@@ -88,8 +85,7 @@ impl Cluster {
     /// the host has sent it.
     pub(super) fn port_to(&self, host: &str) -> Result<(&Host, &str)> {
         let fabric = self.the(&Role::Fabric)?;
-        let leads = |link: &&Link| matches!(&link.kind, LinkKind::Veth { host: peer, link } if peer == host && link == UPLINK);
-        let port = fabric.links.iter().find(leads);
+        let port = fabric.links.iter().find(|link| link.leads_to_uplink(host));
         let port = port.ok_or_else(|| Error::Lacks(format!("a port towards {host}")))?;
         Ok((fabric, &port.name))
     }

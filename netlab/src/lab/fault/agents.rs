@@ -5,7 +5,7 @@ use super::{
     manifests::{edit, unready},
     site::Site,
     sockets::server,
-    step::{Plan, Step, words},
+    step::{Plan, Step},
 };
 use crate::lab::{Proxy, Role, processes::Process};
 
@@ -20,6 +20,7 @@ const AGENT: Fault = Fault {
     shows: &[Shows::Refused],
     dialled: Dialled::AtNode,
     programs: &[],
+    on_switch: false,
     plan: stopped,
 };
 
@@ -44,12 +45,10 @@ pub(super) const FAULTS: &[Fault] = &[
     },
 ];
 
-fn agent(site: &Site) -> Result<Process, super::FaultError> {
-    let name = format!("agent {}", site.node.name);
-    match site.dir.processes()?.into_iter().find(|process| process.name == name) {
-        Some(process) => Ok(process),
-        None => site.unfit(format!("{} has no agent", site.node.name)),
-    }
+/// The node's agent.
+pub(super) fn agent(site: &Site) -> Result<Process, super::FaultError> {
+    let node = &site.node.name;
+    site.process(&format!("agent {node}"), &format!("{node} has no agent"))
 }
 
 fn stopped(site: &Site) -> Plan {
@@ -65,12 +64,7 @@ fn rules_lost(site: &Site) -> Plan {
         }
         _ => vec!["iptables -t nat -F", "iptables -t nat -X", "iptables -F", "iptables -X"],
     };
-    steps.extend(lines.into_iter().map(|line| Step::Command {
-        netns: site.node.netns.clone(),
-        line: words(line),
-        input: String::new(),
-        undo: Vec::new(),
-    }));
+    steps.extend(lines.into_iter().map(|line| Step::command(&site.node, line, "")));
     Ok(steps)
 }
 

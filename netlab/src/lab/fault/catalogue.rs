@@ -33,6 +33,9 @@ pub struct Fault {
     pub dialled: Dialled,
     /// Programs that it is injected with, each one needed.
     pub programs: &'static [&'static str],
+    /// It is done to the switch, so there has to be one (`--underlay l2`).
+    #[serde(skip)]
+    pub(super) on_switch: bool,
     /// Looks, changes nothing, and says what to do.
     #[serde(skip)]
     pub(super) plan: fn(&Site) -> Plan,
@@ -162,7 +165,7 @@ impl Fault {
         if !self.proxies.contains(&options.proxy) {
             return Some(because(format!("it shows nothing with --proxy {}", options.proxy)));
         }
-        (options.underlay == Underlay::Routed && underlay::needs_switch(self.name))
+        (options.underlay == Underlay::Routed && self.on_switch)
             .then(|| "it is done to the switch, and this lab has --underlay routed".to_owned())
     }
 

@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use super::{
     FaultError, Request,
-    catalogue::{self, Dialled, Shows},
+    catalogue::{self, At, Dialled, Shows},
     limits::STALE_PORT,
     site::Site,
 };
@@ -81,9 +81,9 @@ pub fn dials(request: &Request) -> Result<Vec<Dial>, FaultError> {
         }
         Dialled::UdpFlow => vec![udp_flow(&site, here)?],
         Dialled::PodToService => {
-            let host = match fault.name {
+            let host = match fault.at {
                 // Itself, where the fault is one of the pod's own port.
-                "hairpin-off" => site.pod()?,
+                At::Pod => site.pod()?,
                 _ => site.neighbor()?,
             };
             let cluster = site.service.cluster_addresses.iter().find(|a| a.is_ipv4());
@@ -99,11 +99,7 @@ pub fn dials(request: &Request) -> Result<Vec<Dial>, FaultError> {
 }
 
 fn udp_flow(site: &Site, node: Ipv4Addr) -> Result<Dial, FaultError> {
-    let mut ports = site.spec.services.iter().flat_map(|service| &service.ports);
-    let udp = ports.find(|port| port.protocol == Protocol::Udp && port.node_port.is_some());
-    let Some(port) = udp.and_then(|port| port.node_port) else {
-        return site.unfit("the lab has no UDP Service with a node port");
-    };
+    let (_, port) = site.udp_port()?;
     Ok(Dial {
         from: "client".to_owned(),
         protocol: Protocol::Udp,

@@ -1,7 +1,7 @@
 //! Why a fault could not be injected or cleared.
 
 use crate::{
-    lab::{LabName, state::StateError, status::StatusError},
+    lab::{LabName, state::StateError},
     netlink, proxy,
     spec::SpecError,
 };
@@ -78,9 +78,6 @@ pub enum FaultError {
     /// The manifests.
     #[error(transparent)]
     Spec(#[from] SpecError),
-    /// The lab's status.
-    #[error(transparent)]
-    Status(#[from] StatusError),
     /// The kernel's network configuration.
     #[error(transparent)]
     Netlink(#[from] netlink::Error),

@@ -19,6 +19,7 @@ const FORWARD: Fault = Fault {
     shows: &[Shows::Silence],
     dialled: Dialled::Anywhere,
     programs: &["nft"],
+    on_switch: false,
     plan: forward_drop,
 };
 

@@ -3,6 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddrV4};
 
 use super::{
+    agents,
     catalogue::{At, Dialled, Fault, KUBE_PROXY, MODES, Shows},
     site::Site,
     step::{Plan, Step, words},
@@ -32,6 +33,7 @@ const PORTS: Fault = Fault {
     shows: &[Shows::Silence],
     dialled: Dialled::AtNode,
     programs: &[],
+    on_switch: false,
     plan: ports_exhausted,
 };
 
@@ -78,14 +80,10 @@ pub(super) const FAULTS: &[Fault] = &[
 ];
 
 fn ports_exhausted(site: &Site) -> Plan {
-    let name = format!("agent {}", site.node.name);
-    let processes = site.dir.processes()?;
-    let Some(agent) = processes.into_iter().find(|process| process.name == name) else {
-        return site.unfit(format!("{} has no agent", site.node.name));
-    };
+    let agent = agents::agent(site)?;
     let mut args = agent.args.clone();
     args.extend(words("--snat-ports 1024-1024"));
-    Ok(vec![Step::Process { name, after: Some(Process { args, ..agent }) }])
+    Ok(vec![Step::Process { name: agent.name.clone(), after: Some(Process { args, ..agent }) }])
 }
 
 fn range_narrow(site: &Site) -> Plan {
@@ -115,14 +113,8 @@ fn conntrack_full(site: &Site) -> Plan {
 }
 
 fn stale_udp(site: &Site) -> Plan {
-    let is_udp = |port: &&crate::spec::model::ServicePort| {
-        port.protocol == Protocol::Udp && port.node_port.is_some()
-    };
-    let mut ports = site.spec.services.iter().flat_map(|service| &service.ports);
-    let Some(port) = ports.find(is_udp) else {
-        return site.unfit("the lab has no UDP Service with a node port");
-    };
-    let (Some(node_port), Some(endpoint)) = (port.node_port, port.endpoints.first()) else {
+    let (port, node_port) = site.udp_port()?;
+    let Some(endpoint) = port.endpoints.first() else {
         return site.unfit("the UDP Service has no endpoint");
     };
     // An address of the node's pod network that no pod has: the one before the broadcast's.

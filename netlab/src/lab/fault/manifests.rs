@@ -30,6 +30,7 @@ const SELECTOR: Fault = Fault {
     shows: &[Shows::Refused],
     dialled: Dialled::Anywhere,
     programs: &[],
+    on_switch: false,
     plan: no_endpoints,
 };
 

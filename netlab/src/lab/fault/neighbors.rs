@@ -20,6 +20,7 @@ const STALE: Fault = Fault {
     shows: &[Shows::Silence],
     dialled: Dialled::Anywhere,
     programs: &["ip"],
+    on_switch: false,
     plan: stale_pod_neighbor,
 };
 
@@ -39,6 +40,7 @@ pub(super) const FAULTS: &[Fault] = &[
         imitates: "another host on the underlay has the node's address too, and spoke last",
         at: At::Node,
         shows: &[Shows::Refused, Shows::Silence],
+        on_switch: true,
         plan: duplicate_node_address,
         ..STALE
     },

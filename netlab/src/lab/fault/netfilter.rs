@@ -2,11 +2,12 @@
 
 use super::{
     catalogue::{At, Dialled, Fault, KUBE_PROXY, MODES, PROXIES, Shows},
+    overlay,
     site::Site,
     step::{Plan, Step},
     tables::{chain, nft},
 };
-use crate::lab::{Mode, UPLINK, topology::LinkKind};
+use crate::lab::{Mode, UPLINK};
 
 /// Why netlab's programs are not met by rules of the node.
 pub(super) const BEFORE: &str =
@@ -24,6 +25,7 @@ const FIREWALL: Fault = Fault {
     shows: &[Shows::Silence],
     dialled: Dialled::Anywhere,
     programs: &["nft"],
+    on_switch: false,
     plan: input_policy_drop,
 };
 
@@ -100,10 +102,7 @@ fn input_policy_drop(site: &Site) -> Plan {
 }
 
 fn input_drop_legacy(site: &Site) -> Plan {
-    let port = match site.vtep(&site.node)?.kind {
-        LinkKind::Vxlan { port, .. } => port,
-        _ => return site.unfit("there is no VXLAN device"),
-    };
+    let port = overlay::port(site)?;
     let command =
         |letter: &str| format!("iptables-legacy -w {letter} INPUT -p udp --dport {port} -j DROP");
     Ok(vec![Step::command(&site.node, &command("-I"), &command("-D"))])

@@ -26,6 +26,7 @@ const VTEP: Fault = Fault {
     shows: &[Shows::Silence],
     dialled: Dialled::Anywhere,
     programs: &["bridge"],
+    on_switch: false,
     plan: fdb_wrong_vtep,
 };
 
@@ -150,7 +151,7 @@ fn neighbor_missing(site: &Site) -> Plan {
 }
 
 /// UDP port of the node's VXLAN device.
-fn port(site: &Site) -> Result<u16, super::FaultError> {
+pub(super) fn port(site: &Site) -> Result<u16, super::FaultError> {
     match site.vtep(&site.node)?.kind {
         LinkKind::Vxlan { port, .. } => Ok(port),
         _ => site.unfit("there is no VXLAN device"),
@@ -193,8 +194,10 @@ fn as_on_a_wire(site: &Site) -> Plan {
     };
     let mut steps = vec![command(&site.node, UPLINK, "rx")];
     for port in &fabric.links {
-        let LinkKind::Veth { host, .. } = &port.kind else { continue };
-        if *host != site.node.name {
+        if !matches!(port.kind, LinkKind::Veth { .. }) {
+            continue;
+        }
+        if !port.leads_to(&site.node.name) {
             steps.push(command(fabric, &port.name, "rx"));
         } else if port.offloads.get(&Offload::TxChecksum) != Some(&false) {
             steps.push(command(fabric, &port.name, "tx"));

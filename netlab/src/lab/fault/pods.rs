@@ -18,6 +18,7 @@ const POD: Fault = Fault {
     shows: &[Shows::Silence],
     dialled: Dialled::Anywhere,
     programs: &["ip"],
+    on_switch: false,
     plan: no_default_route,
 };
 

@@ -25,6 +25,7 @@ const XDP: Fault = Fault {
     shows: &[Shows::Silence],
     dialled: Dialled::AtNode,
     programs: &[],
+    on_switch: false,
     plan: |site| foreign(site, Hook::Xdp),
 };
 

@@ -18,6 +18,7 @@ const ROUTE: Fault = Fault {
     shows: &[Shows::Silence, Shows::Unreachable],
     dialled: Dialled::Anywhere,
     programs: &["ip"],
+    on_switch: false,
     plan: missing,
 };
 

@@ -8,11 +8,12 @@ use super::{At, Fault, FaultError, Request};
 use crate::{
     lab::{
         Host, LabDir, Options, Role, Topology,
+        processes::Process,
         topology::{Link, LinkKind},
     },
     spec::{
         self, Objects, Spec,
-        model::{Protocol, Service, ServicePort},
+        model::{Port, Protocol, Service, ServicePort},
     },
 };
 
@@ -128,6 +129,27 @@ impl Site {
         })
     }
 
+    /// The first Service port of UDP with a node port, and the node port.
+    pub(super) fn udp_port(&self) -> Result<(&ServicePort, Port)> {
+        let mut ports = self.spec.services.iter().flat_map(|service| &service.ports);
+        let udp = ports.find_map(|port| {
+            Some((port, port.node_port.filter(|_| port.protocol == Protocol::Udp)?))
+        });
+        match udp {
+            Some(udp) => Ok(udp),
+            None => self.unfit("the lab has no UDP Service with a node port"),
+        }
+    }
+
+    /// One of the lab's processes, `agent NODE` or `echo POD`; `what` is missing where there is
+    /// none.
+    pub(super) fn process(&self, name: &str, what: &str) -> Result<Process> {
+        match self.dir.processes()?.into_iter().find(|process| process.name == name) {
+            Some(process) => Ok(process),
+            None => self.unfit(what),
+        }
+    }
+
     /// IPv4 address of a host's uplink.
     pub(super) fn v4(&self, host: &Host) -> Result<Ipv4Addr> {
         let uplink = host.addresses.iter().filter(|a| a.device == crate::lab::UPLINK);
@@ -186,9 +208,7 @@ impl Site {
 
     /// The node's end of a pod's link, and the node.
     pub(super) fn port_of(&self, pod: &Host) -> Result<&Link> {
-        let leads =
-            |link: &&Link| matches!(&link.kind, LinkKind::Veth { host, .. } if *host == pod.name);
-        match self.node.links.iter().find(leads) {
+        match self.node.links.iter().find(|link| link.leads_to(&pod.name)) {
             Some(link) => Ok(link),
             None => self.unfit(format!("{} is not on {}", pod.name, self.node.name)),
         }

@@ -20,6 +20,7 @@ const LISTENER: Fault = Fault {
     shows: &[Shows::Refused],
     dialled: Dialled::Anywhere,
     programs: &[],
+    on_switch: false,
     plan: listener_missing,
 };
 
@@ -63,12 +64,8 @@ pub(super) const FAULTS: &[Fault] = &[
 
 /// The echo server of a pod.
 pub(super) fn server(site: &Site, pod: &Host) -> Result<Process, super::FaultError> {
-    let processes = site.dir.processes()?;
-    let name = format!("echo {}", pod.name);
-    match processes.into_iter().find(|process| process.name == name) {
-        Some(process) => Ok(process),
-        None => site.unfit(format!("{} has no echo server", pod.name)),
-    }
+    let pod = &pod.name;
+    site.process(&format!("echo {pod}"), &format!("{pod} has no echo server"))
 }
 
 fn listener_missing(site: &Site) -> Plan {

@@ -110,7 +110,7 @@ impl Step {
             Self::Freeze { node } => format!("kill -STOP the agent of {node}"),
             Self::Speak { netns, from, to } => format!("{netns}: a datagram from {from} to {to}"),
             Self::Conntrack { netns, entries } => {
-                format!("{netns}: {} conntrack entries", entries.len())
+                format!("{netns}: {} conntrack entries", entries.count)
             }
             Self::Program(foreign) => foreign.told(),
         }
@@ -190,7 +190,7 @@ impl Step {
 /// Puts entries into the table. Real ones of the same flows, or in the way of a full table, go.
 fn make_up(entries: &conntrack::Entries) -> Result<(), netlink::Error> {
     let table = conntrack::Table::open()?;
-    if entries.len() > 1 {
+    if entries.count > 1 {
         table.clear()?
     } else {
         table.remove(entries)?
@@ -272,11 +272,8 @@ pub(super) async fn set_process(
     let report = || Report::read(dir).ok().flatten().unwrap_or_default();
     let old = report().processes.get(name).and_then(|said| said.pid);
     dir.write_processes(&processes)?;
-    let lab = dir.root().file_name().unwrap_or_default().to_string_lossy();
-    let lab = lab
-        .parse()
-        .map_err(|e: crate::lab::options::LabNameError| FaultError::Input(e.to_string()))?;
-    let running = processes::running(&lab).map_err(FaultError::io("find", "the supervisor"))?;
+    let running =
+        processes::running(dir.name()).map_err(FaultError::io("find", "the supervisor"))?;
     for process in running.iter().filter(|process| process.part == Part::Supervisor) {
         process.signal(libc::SIGHUP).map_err(FaultError::io("signal", "the supervisor"))?;
     }
@@ -300,10 +297,8 @@ fn agent(dir: &LabDir, node: &str) -> Result<u32, FaultError> {
 
 /// Signals one of the lab's processes. One that has gone is fine.
 pub(super) fn signal(dir: &LabDir, pid: u32, signal: i32) -> Result<(), FaultError> {
-    let lab = dir.root().file_name().unwrap_or_default().to_string_lossy();
-    let Ok(lab) = lab.parse() else { return Ok(()) };
     let running =
-        processes::running(&lab).map_err(FaultError::io("find", "the lab's processes"))?;
+        processes::running(dir.name()).map_err(FaultError::io("find", "the lab's processes"))?;
     for process in running {
         if u32::try_from(process.pid).is_ok_and(|id| id == pid) {
             process.signal(signal).map_err(FaultError::io("signal", format!("process {pid}")))?;

@@ -23,6 +23,7 @@ const BLACK_HOLE: Fault = Fault {
     shows: &[Shows::Stalls],
     dialled: Dialled::Bulk,
     programs: &["ip", "nft"],
+    on_switch: false,
     plan: mtu_blackhole,
 };
 
@@ -38,15 +39,11 @@ pub(super) const FAULTS: &[Fault] = &[
         shows: &[Shows::Silence, Shows::Unreachable],
         dialled: Dialled::Anywhere,
         programs: &["bridge", "ip"],
+        on_switch: true,
         plan: nodes_isolated,
         ..BLACK_HOLE
     },
 ];
-
-/// Whether a fault is done to the switch of `--underlay l2`.
-pub(super) fn needs_switch(name: &str) -> bool {
-    matches!(name, "nodes-isolated" | "duplicate-node-address")
-}
 
 fn mtu_blackhole(site: &Site) -> Plan {
     let bridge = site.node.links.iter().find(|link| link.name == POD_BRIDGE);
@@ -68,8 +65,7 @@ fn nodes_isolated(site: &Site) -> Plan {
     let (fabric, peer) = (site.fabric()?, site.peer()?);
     let mut steps = Vec::new();
     for (host, other) in [(&site.node, peer), (peer, &site.node)] {
-        let leads = |link: &&crate::lab::topology::Link| matches!(&link.kind, crate::lab::topology::LinkKind::Veth { host: to, .. } if *to == host.name);
-        let Some(port) = fabric.links.iter().find(leads) else {
+        let Some(port) = fabric.links.iter().find(|link| link.leads_to(&host.name)) else {
             return site.unfit(format!("the switch has no port to {}", host.name));
         };
         let set = |value: &str| format!("bridge link set dev {} isolated {value}", port.name);

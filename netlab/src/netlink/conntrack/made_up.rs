@@ -5,7 +5,10 @@ use std::net::{Ipv4Addr, SocketAddrV4};
 use nix::errno::Errno;
 use serde::{Deserialize, Serialize};
 
-use super::{ACK, ADDRESSES, DELETE, NESTED, ORIGINAL, PROTOCOL, REPLY, REQUEST, Table, attribute};
+use super::{
+    ACK, ADDRESSES, ASSURED, DELETE, NESTED, ORIGINAL, PROTOCOL, PROTOCOL_STATE, REPLIED, REPLY,
+    REQUEST, STATUS, TIMEOUT, Table, attribute,
+};
 use crate::netlink::{Result, raw::encode};
 
 /// IPCTNL_MSG_CT_NEW of NFNL_SUBSYS_CTNETLINK.
@@ -123,11 +126,6 @@ pub(super) fn side(protocol: u8, source: SocketAddrV4, destination: SocketAddrV4
 }
 
 impl Entries {
-    /// How many there are.
-    pub(crate) fn len(&self) -> u32 {
-        self.count
-    }
-
     /// The source of one of them.
     fn source(&self, index: u32) -> SocketAddrV4 {
         const PORTS: u32 = 60_000;
@@ -142,13 +140,10 @@ impl Entries {
 
     /// What ctnetlink is told of one. It works out the other direction's translation itself.
     fn attributes(&self, index: u32) -> Vec<u8> {
-        // CTA_STATUS, CTA_PROTOINFO, CTA_TIMEOUT, CTA_NAT_DST.
-        const STATUS: u16 = 3;
-        const PROTOCOL_STATE: u16 = 4;
-        const TIMEOUT: u16 = 7;
+        // CTA_NAT_DST.
         const NAT_DESTINATION: u16 = 13;
-        // IPS_SEEN_REPLY, IPS_ASSURED, IPS_CONFIRMED: not the first to go when room is needed.
-        const ASSURED: u32 = 2 | 4 | 8;
+        // With IPS_CONFIRMED: not the first to go when room is needed.
+        const LASTING: u32 = REPLIED | ASSURED | 1 << 3;
         const SECONDS: u32 = 3600;
         // CTA_PROTOINFO_TCP with CTA_PROTOINFO_TCP_STATE: TCP_CONNTRACK_ESTABLISHED.
         const TCP: u8 = 6;
@@ -157,7 +152,7 @@ impl Entries {
         attribute(&mut all, ORIGINAL | NESTED, &self.original(index));
         let reply = side(self.protocol, self.dialled, self.source(index));
         attribute(&mut all, REPLY | NESTED, &reply);
-        attribute(&mut all, STATUS, &ASSURED.to_be_bytes());
+        attribute(&mut all, STATUS, &LASTING.to_be_bytes());
         attribute(&mut all, TIMEOUT, &SECONDS.to_be_bytes());
         if self.protocol == TCP {
             let (mut state, mut of_tcp) = (Vec::new(), Vec::new());
