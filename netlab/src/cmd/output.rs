@@ -48,6 +48,11 @@ pub fn table(header: &[&str]) -> Table {
     table
 }
 
+/// A table's lines without the padding of their last columns, each with its newline.
+pub fn drawn(table: &Table) -> String {
+    table.lines().fold(String::new(), |text, line| text + line.trim_end() + "\n")
+}
+
 /// Text in lines of at most `width` characters where its words allow that; all lines but the
 /// first begin with `indent`.
 pub fn wrapped(text: &str, width: usize, indent: &str) -> String {

@@ -100,8 +100,7 @@ fn lone(lone: &[Lone]) -> String {
 }
 
 fn section(title: &str, table: &comfy_table::Table) -> String {
-    let lines: Vec<_> = table.lines().map(|line| line.trim_end().to_owned()).collect();
-    format!("\n{title}:\n{}\n", lines.join("\n"))
+    format!("\n{title}:\n{}", output::drawn(table))
 }
 
 const fn base(base: Base) -> &'static str {

@@ -1,5 +1,7 @@
 //! `netlab lab fault`.
 
+use std::fmt::Write as _;
+
 use netlab::lab::{
     LabDir, LabName, Options,
     fault::{self, Fault, Injected, NotShown, Request},
@@ -76,16 +78,15 @@ fn table(list: &List, options: Option<&Options>) -> String {
             fault.imitates.to_owned(),
         ]);
     }
-    let mut lines: Vec<_> = table.lines().map(|line| line.trim_end().to_owned()).collect();
-    lines.push(String::new());
+    let mut text = output::drawn(&table) + "\n";
     for not in list.not_shown {
-        lines.push(format!("row {}: not shown: {}: {}", not.row, not.what, not.reason));
+        let _ = writeln!(text, "row {}: not shown: {}: {}", not.row, not.what, not.reason);
     }
     if let Some(options) = options {
         let (name, mode, proxy) = (&options.name, options.mode, options.proxy);
-        lines.push(format!("\"not here\": shows nothing in lab {name} ({mode}, {proxy})"));
+        let _ = writeln!(text, "\"not here\": shows nothing in lab {name} ({mode}, {proxy})");
     }
-    lines.join("\n") + "\n"
+    text
 }
 
 fn inject(args: InjectArgs) -> anyhow::Result<Outcome> {

@@ -2,11 +2,12 @@
 
 use std::fmt::Write as _;
 
-use comfy_table::{ContentArrangement, Table, presets};
 use netlab::lab::{
     Proxy, Role, Underlay,
     status::{AgentReport, HostStatus, Status},
 };
+
+use crate::cmd::output;
 
 /// Draws hosts from the client inwards, then the services, then what is wrong.
 pub(super) fn draw(status: &Status, color: bool) -> String {
@@ -102,9 +103,7 @@ fn services(status: &Status) -> String {
     if status.services.is_empty() {
         return String::new();
     }
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
-    table.set_header(["SERVICE", "CLUSTER-IP", "PORT", "NODE PORT", "ENDPOINTS"]);
+    let mut table = output::table(&["SERVICE", "CLUSTER-IP", "PORT", "NODE PORT", "ENDPOINTS"]);
     for service in &status.services {
         let cluster: Vec<_> = service.cluster_addresses.iter().map(ToString::to_string).collect();
         for port in &service.ports {
@@ -126,6 +125,5 @@ fn services(status: &Status) -> String {
             ]);
         }
     }
-    let lines: Vec<_> = table.lines().map(|line| line.trim_end().to_owned()).collect();
-    format!("{}\n\n", lines.join("\n"))
+    output::drawn(&table) + "\n"
 }

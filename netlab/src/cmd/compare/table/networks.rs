@@ -37,12 +37,11 @@ pub(super) fn section(networks: &[Network]) -> String {
         let cells = networks.iter().map(cell);
         table.add_row([name].into_iter().chain(cells));
     }
-    let lines: Vec<_> = table.lines().map(|line| line.trim_end().to_owned()).collect();
     let mut text = format!(
         "networks: what a packet meets between pods of two nodes, by capture; underlay's MTU {}\n\
-         {}\n",
+         {}",
         first.properties.underlay_mtu,
-        lines.join("\n")
+        output::drawn(&table)
     );
     for network in networks {
         for failed in &network.properties.failures {
@@ -51,7 +50,7 @@ pub(super) fn section(networks: &[Network]) -> String {
         }
     }
     text.push_str("One byte too large: \"don't fragment\" set; \"else\": not set.\n");
-    if lines.iter().any(|line| line.contains(MARK)) {
+    if text.contains(MARK) {
         let _ = writeln!(text, "{MARK} stands before what it had to be, where it is not");
     }
     if let Some(remark) = networks.iter().find_map(|network| network.properties.remark()) {

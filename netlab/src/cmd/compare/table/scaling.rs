@@ -30,16 +30,15 @@ pub(super) fn section(options: &Options, steps: &[Step]) -> String {
             }
         }
     }
-    let lines: Vec<_> = table.lines().map(|line| line.trim_end().to_owned()).collect();
     format!(
         "scaling: first byte of a new connection by the number of Services, {}; turns of {} s\n\
-         {}\n{failures}\
+         {}{failures}\
          TO LEAST: ratio to the same proxy with the least Services, round by round. PROGRAM: from \
          writing the\nServices down to both nodes answering for them, coming from the row above; \
          the least: from the most.\n\n",
         first.mode,
         scaling::turn(options).as_secs_f64(),
-        lines.join("\n"),
+        output::drawn(&table),
     )
 }
 

@@ -26,10 +26,9 @@ pub(super) fn section(workload: Workload, all: &[&Series], limits: &[&Limit]) ->
     let rows = rows.chain(limits.iter().map(|limit| Row::of_limit(limit)));
     let rows: Vec<_> = rows.map(|row| row.cells(workload, ceiling)).collect();
     let table = filled(&header(workload, *main, others, first_proxy(all.iter().copied())), &rows);
-    let lines: Vec<_> = table.lines().map(|line| line.trim_end().to_owned()).collect();
     let rounds = all.iter().flat_map(|series| &series.rounds);
     let (name, frames) = (wording::workload(workload), frames(workload, rounds));
-    let mut text = format!("{workload}: {name}{frames}\n{}\n", lines.join("\n"));
+    let mut text = format!("{workload}: {name}{frames}\n{}", output::drawn(&table));
     let places = all.iter().map(|series| (series.cell.to_string(), &series.rounds));
     let limits = limits.iter().map(|limit| (limited(limit.kind).to_owned(), &limit.rounds));
     for (place, rounds) in places.chain(limits) {
