@@ -20,3 +20,5 @@ pub mod finding;
 pub mod mend;
 pub mod path;
 pub mod probe;
+pub mod reach;
+pub mod report;
