@@ -29,7 +29,8 @@ Examples:
   netlab lab up -f cluster.yaml --name mine  your own objects, in a lab of their own
   netlab lab exec client -- netlab dial tcp 172.18.0.2:30080
   netlab lab status -o json | jq .problems
-  netlab lab fault list                      break it as clusters break
+  netlab lab fault list                      break it as clusters break,
+  netlab doctor                              and hear why it does not answer
   netlab capture --node all tcp port 30080   packets, at every point of their path
   netlab show conntrack --node node-1
   netlab compare --proxies ebpf-xdp,none     what VXLAN costs, measured here
@@ -103,8 +104,12 @@ Examples:
     /// 95% intervals, and only where they are clear.
     #[command(after_help = compare::EXAMPLES)]
     Compare(CompareArgs),
-    /// Say why a node port cannot be reached.
-    #[command(hide = true, after_help = doctor::EXAMPLES)]
+    /// Say why a node port cannot be reached, and what mends it.
+    ///
+    /// Looks at all hosts of a lab, or at this one, works out hop by hop what must become of a
+    /// packet, dials, and names the place where the two part: the cause, what shows it, and the
+    /// command that mends it. Changes nothing without --fix.
+    #[command(after_help = doctor::EXAMPLES)]
     Doctor(DoctorArgs),
     /// The server that plays a pod's application.
     #[command(hide = true)]

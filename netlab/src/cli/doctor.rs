@@ -14,11 +14,16 @@ Examples:
   netlab doctor web                          one Service
   netlab doctor 172.18.0.2:30080             one address and port
   netlab doctor --no-probe                   send nothing: judge what is there
+  netlab doctor web --paths                  every packet's expected path, from end to end
+  netlab doctor --fix                        mend what it finds, asking before each command
+  netlab doctor --fix --dry-run              print these commands, and run none
   netlab doctor web -o json | jq '.findings[0]'
   netlab doctor --save-facts facts.json      to be judged elsewhere,
   netlab doctor --facts facts.json           without privilege
-  netlab doctor --explain forward-dropped    what a finding means
-Exit code: 0 all is well, 1 findings, 2 the doctor itself failed.";
+  netlab doctor --here -f objects.yaml       this host, not a lab
+  netlab doctor --explain                    all that it can find
+  netlab doctor --explain forward-dropped    what one means, and how it is mended
+Exit status: 0 all is well, 1 findings, 2 the doctor itself failed.";
 
 /// Flags of `doctor`.
 #[derive(Debug, Args)]
@@ -44,9 +49,22 @@ pub struct DoctorArgs {
     /// Judge facts of this file; nothing is looked at, and nothing sent.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["subject", "name", "here", "files"])]
     pub facts: Option<PathBuf>,
-    /// Say what a finding means, and end.
-    #[arg(long, value_name = "CODE", exclusive = true)]
-    pub explain: Option<Code>,
+    /// Show the expected path of every connection, not of one for the verdict.
+    #[arg(short = 'v', long, conflicts_with_all = ["save_facts", "fix"])]
+    pub paths: bool,
+    /// Mend: show the command of each finding, ask, run it, and look whether that has helped.
+    #[arg(long, conflicts_with_all = ["facts", "save_facts", "no_probe", "output"])]
+    pub fix: bool,
+    /// With --fix: do not ask. What is merely possible is left alone.
+    #[arg(short, long, requires = "fix", conflicts_with = "dry_run")]
+    pub yes: bool,
+    /// With --fix: print the commands, one a line, and change nothing.
+    #[arg(long, requires = "fix")]
+    pub dry_run: bool,
+    /// Say what a finding means, how the doctor knows, and how it is mended; without a code, list
+    /// all.
+    #[arg(long, value_name = "CODE", num_args = 0..=1, exclusive = true)]
+    pub explain: Option<Option<Code>>,
     /// Format.
     #[arg(short, long, default_value = "table")]
     pub output: super::Output,

@@ -53,6 +53,20 @@ pub fn drawn(table: &Table) -> String {
     table.lines().fold(String::new(), |text, line| text + line.trim_end() + "\n")
 }
 
+/// Columns for running text: 100, or as many as a narrower terminal has.
+pub fn width() -> usize {
+    const WIDEST: usize = 100;
+    const NARROWEST: usize = 40;
+    // SAFETY: all zeros are a value of this plain struct.
+    let mut size: libc::winsize = unsafe { std::mem::zeroed() };
+    // SAFETY: TIOCGWINSZ writes one winsize, into memory that lives as long as the call.
+    let outcome = unsafe { libc::ioctl(libc::STDOUT_FILENO, libc::TIOCGWINSZ, &raw mut size) };
+    match usize::from(size.ws_col) {
+        columns if outcome == 0 && columns > 0 => columns.clamp(NARROWEST, WIDEST),
+        _ => WIDEST,
+    }
+}
+
 /// Text in lines of at most `width` characters where its words allow that; all lines but the
 /// first begin with `indent`.
 pub fn wrapped(text: &str, width: usize, indent: &str) -> String {

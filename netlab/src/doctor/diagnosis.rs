@@ -12,6 +12,7 @@ use super::{
     check,
     facts::{Facts, Gap},
     finding::{Code, Confidence, Finding, Severity},
+    mend,
     path::{self, Case, Judgement, Path},
     probe::{Attempt, Outcome, Way},
 };
@@ -24,6 +25,9 @@ pub struct Diagnosis {
     pub asked: String,
     /// Each address and port that was looked at, and who answers there.
     pub ways: Vec<Told>,
+    /// The expected path of each connection.
+    #[serde(skip)]
+    pub paths: Vec<Path>,
     /// The cause first.
     pub findings: Vec<Finding>,
     /// What could not be looked at, and what that hides.
@@ -79,10 +83,12 @@ pub fn judge(facts: &Facts, spec: &Spec, attempts: &[(Way, Vec<Attempt>)]) -> Di
         let more = unexplained(&failing, &mut findings);
         findings.extend(more);
     }
-    let findings = folded(ranked(findings));
+    let mut findings = folded(ranked(findings));
+    mend::type_out(&mut findings, facts);
     Diagnosis {
         asked: facts.subject.asked.clone(),
         ways: ways(&judgement.paths, &seen),
+        paths: judgement.paths,
         findings,
         gaps: facts.gaps.clone(),
     }
@@ -256,7 +262,7 @@ fn unexplained(failing: &[&(Way, Vec<Attempt>)], known: &mut [Placed]) -> Option
     let port = way.dialled.port().to_string();
     let finding = Finding::broken(Code::Unexplained, Some(&way.node), cause)
         .confidence(Confidence::Possible)
-        .mended(
+        .looked_into(
             ["netlab", "capture", "--drops", "--follow", "port", &port],
             "Watch a packet, and where it is dropped",
         );

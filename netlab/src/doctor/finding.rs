@@ -4,6 +4,7 @@
 //! confidence. Codes are stable: they are in scripts and in docs/findings.md.
 
 mod code;
+pub mod page;
 
 use std::fmt;
 
@@ -13,10 +14,15 @@ pub use self::code::Code;
 use super::facts::Source;
 
 /// Why something fails, or will.
+///
+/// In JSON it stands by itself: whoever has the one finding needs nothing else of the diagnosis.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Finding {
     /// Which cause.
     pub code: Code,
+    /// The code's row of the catalogue; 0 for what is in no row.
+    #[serde(default)]
+    pub row: u8,
     /// How much it matters.
     pub severity: Severity,
     /// How sure that is.
@@ -70,14 +76,21 @@ pub struct Evidence {
     pub text: String,
 }
 
-/// A command that mends.
+/// What is to be done about a finding.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fix {
     /// Where it is to be run; None where it does not matter.
     pub host: Option<String>,
-    /// The command and its arguments, as execve takes them; empty where the mend is no command,
-    /// and the words alone say it.
+    /// The command and its arguments, as execve takes them; empty where there is none, and the
+    /// words alone say it.
     pub command: Vec<String>,
+    /// The command as it is typed into a shell of the machine that was looked at; empty until
+    /// [`mend::type_out`](super::mend::type_out) has said it.
+    #[serde(default)]
+    pub typed: String,
+    /// The command mends; false where it only looks, or where there is none.
+    #[serde(default)]
+    pub mends: bool,
     /// What it does, in an imperative sentence.
     pub words: String,
 }
@@ -88,6 +101,7 @@ impl Finding {
     pub fn broken(code: Code, host: Option<&str>, cause: impl Into<String>) -> Self {
         Self {
             code,
+            row: code.row(),
             severity: Severity::Broken,
             confidence: Confidence::Certain,
             cause: cause.into(),
@@ -112,21 +126,54 @@ impl Finding {
 
     /// The same with one more thing that shows it, read on the finding's own host.
     #[must_use]
-    pub fn shown(mut self, source: Source, text: impl Into<String>) -> Self {
-        let evidence = Evidence { host: self.host.clone(), source, text: text.into() };
-        self.evidence.push(evidence);
-        self
+    pub fn shown(self, source: Source, text: impl Into<String>) -> Self {
+        let host = self.host.clone();
+        self.with_evidence(host, source, text.into())
+    }
+
+    /// The same with one more thing that shows it, read on another host.
+    #[must_use]
+    pub fn shown_at(self, host: &str, source: Source, text: impl Into<String>) -> Self {
+        self.with_evidence(Some(host.to_owned()), source, text.into())
     }
 
     /// The same with one more mend, a command to run on the finding's own host.
     #[must_use]
     pub fn mended<A: Into<String>>(
-        mut self,
+        self,
+        command: impl IntoIterator<Item = A>,
+        words: impl Into<String>,
+    ) -> Self {
+        let command: Vec<String> = command.into_iter().map(Into::into).collect();
+        let mends = !command.is_empty();
+        self.with_fix(command, mends, words.into())
+    }
+
+    /// The same with a command that mends nothing, and shows where to look on.
+    #[must_use]
+    pub fn looked_into<A: Into<String>>(
+        self,
         command: impl IntoIterator<Item = A>,
         words: impl Into<String>,
     ) -> Self {
         let command = command.into_iter().map(Into::into).collect();
-        self.fixes.push(Fix { host: self.host.clone(), command, words: words.into() });
+        self.with_fix(command, false, words.into())
+    }
+
+    /// The same with one more mend that is no command, because nobody but a person can know it.
+    #[must_use]
+    pub fn advised(self, words: impl Into<String>) -> Self {
+        self.with_fix(Vec::new(), false, words.into())
+    }
+
+    fn with_evidence(mut self, host: Option<String>, source: Source, text: String) -> Self {
+        self.evidence.push(Evidence { host, source, text });
+        self
+    }
+
+    fn with_fix(mut self, command: Vec<String>, mends: bool, words: String) -> Self {
+        let host = self.host.clone();
+        self.fixes.push(Fix { host, command, typed: String::new(), mends, words });
         self
     }
 }

@@ -17,5 +17,8 @@ pub mod check;
 pub mod diagnosis;
 pub mod facts;
 pub mod finding;
+pub mod mend;
 pub mod path;
 pub mod probe;
+pub mod reach;
+pub mod report;

@@ -1,20 +1,36 @@
 //! `netlab doctor`.
 
+mod expected;
+mod explain;
+mod fix;
+mod healthy;
+mod matrix;
+mod observed;
+mod paint;
 mod report;
+mod verdict;
 
-use std::{fs, io::IsTerminal as _, net::SocketAddr, path::Path, time::Instant};
+use std::{
+    fs,
+    io::IsTerminal as _,
+    net::SocketAddr,
+    path::Path,
+    time::{Duration, Instant},
+};
 
 use anyhow::Context as _;
 use netlab::{
     capture::service,
     doctor::{
-        diagnosis,
+        diagnosis::{self, Diagnosis},
         facts::{self, Facts, Here, Role, Scope, Subject},
         path, probe,
+        report::Report,
     },
-    spec::{Spec, read_str},
+    spec::Spec,
 };
 
+use self::paint::Paint;
 use super::{Outcome, output};
 use crate::cli::{DoctorArgs, Output};
 
@@ -24,29 +40,68 @@ use crate::cli::{DoctorArgs, Output};
 ///
 /// Where there is nothing to look into, or the facts cannot be read or written.
 pub fn run(args: &DoctorArgs, color: bool) -> anyhow::Result<Outcome> {
-    if let Some(code) = args.explain {
-        return output::print(&report::explained(code));
+    let paint = Paint(color);
+    match args.explain {
+        Some(Some(code)) => return output::print(&explain::page(code, paint)),
+        Some(None) => return output::print(&explain::list()),
+        None => {}
     }
-    let begun = Instant::now();
-    let facts = match &args.facts {
-        Some(file) => read(file)?,
-        None => gather(args)?,
-    };
+    if args.fix {
+        return fix::run(args, paint);
+    }
     if let Some(file) = &args.save_facts {
-        return write(&facts, file);
+        return write(&gather(args)?, file);
+    }
+    let diagnosed = Diagnosed::of(args)?;
+    let report = diagnosed.report(args.paths);
+    match args.output {
+        Output::Table => output::print(&report::draw(&report, paint)),
+        Output::Json => output::print_json(&report),
+        Output::Yaml => output::print_yaml(&report),
+    }?;
+    Ok(if diagnosed.diagnosis.is_healthy() { Outcome::Fine } else { Outcome::Findings })
+}
+
+/// One run: what was observed, and what follows from it.
+struct Diagnosed {
+    facts: Facts,
+    spec: Spec,
+    diagnosis: Diagnosis,
+    /// When it began.
+    begun: Instant,
+    took: Duration,
+}
+
+impl Diagnosed {
+    /// Looks, probes unless that is not wanted, and judges.
+    fn of(args: &DoctorArgs) -> anyhow::Result<Self> {
+        let begun = Instant::now();
+        let facts = match &args.facts {
+            Some(file) => read(file)?,
+            None => gather(args)?,
+        };
+        let outcome = judged(&facts, args.facts.is_none() && !args.no_probe);
+        if outcome.is_err() {
+            eprint!("{}", report::gaps(&facts.gaps, Paint(false)));
+        }
+        let (spec, diagnosis) = outcome?;
+        Ok(Self { facts, spec, diagnosis, begun, took: begun.elapsed() })
+    }
+
+    fn report(&self, all_paths: bool) -> Report<'_> {
+        let Self { facts, spec, diagnosis, took, .. } = self;
+        Report { facts, spec, diagnosis, took: *took, all_paths }
+    }
+}
+
+fn judged(facts: &Facts, probes: bool) -> anyhow::Result<(Spec, Diagnosis)> {
+    if facts.hosts.is_empty() {
+        anyhow::bail!("no host could be looked into; run it as root: sudo netlab doctor");
     }
     let spec = facts.spec().context("cannot judge: the objects are refused")?;
-    let attempts = match args.facts.is_some() || args.no_probe {
-        true => Vec::new(),
-        false => probed(&facts, &spec)?,
-    };
-    let diagnosis = diagnosis::judge(&facts, &spec, &attempts);
-    match args.output {
-        Output::Table => output::print(&report::draw(&diagnosis, &facts, begun.elapsed(), color)),
-        Output::Json => output::print_json(&diagnosis),
-        Output::Yaml => output::print_yaml(&diagnosis),
-    }?;
-    Ok(if diagnosis.is_healthy() { Outcome::Fine } else { Outcome::Findings })
+    let attempts = if probes { probed(facts, &spec)? } else { Vec::new() };
+    let diagnosis = diagnosis::judge(facts, &spec, &attempts);
+    Ok((spec, diagnosis))
 }
 
 fn read(file: &Path) -> anyhow::Result<Facts> {
@@ -66,10 +121,7 @@ fn gather(args: &DoctorArgs) -> anyhow::Result<Facts> {
 }
 
 fn write(facts: &Facts, file: &Path) -> anyhow::Result<Outcome> {
-    for gap in &facts.gaps {
-        let host = gap.host.as_deref().unwrap_or("all hosts");
-        log::warn!("{host}: {}. {}", gap.reason, gap.hides);
-    }
+    eprint!("{}", report::gaps(&facts.gaps, Paint(false)));
     let text = facts.write();
     if file == Path::new("-") {
         return output::print(&text);
@@ -93,17 +145,9 @@ fn probed(facts: &Facts, spec: &Spec) -> anyhow::Result<Vec<(probe::Way, Vec<pro
 
 fn subject(asked: Option<&str>, scope: &Scope) -> anyhow::Result<Subject> {
     let Some(asked) = asked else { return Ok(Subject::everything()) };
-    let spec = spec(scope)?;
+    let spec = facts::objects(&scope.manifests()?)?.resolve()?;
     match asked.parse::<SocketAddr>() {
         Ok(socket) => Ok(Subject::dialled(asked, socket.ip(), socket.port(), &spec)),
         Err(_) => Ok(Subject::service(asked, service::find(&spec, asked)?)),
     }
-}
-
-fn spec(scope: &Scope) -> anyhow::Result<Spec> {
-    let mut objects = netlab::spec::Objects::default();
-    for manifest in scope.manifests()? {
-        objects.append(read_str(&manifest.origin, &manifest.text)?);
-    }
-    Ok(objects.resolve()?)
 }

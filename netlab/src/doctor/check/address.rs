@@ -42,7 +42,7 @@ fn excluded(facts: &Facts, spec: &Spec, dialled: SocketAddr) -> Option<Finding> 
     );
     let finding = Finding::broken(Code::AddressExcluded, Some(&host.name), cause)
         .shown(Source::Datapath, format!("NODE_ADDRESSES: {answering}"));
-    Some(finding.mended(Vec::<String>::new(), "Dial one of these addresses"))
+    Some(finding.advised("Dial one of these addresses"))
 }
 
 /// Row 28.
@@ -99,10 +99,7 @@ fn twice(facts: &Facts, spec: &Spec) -> Vec<Finding> {
         Finding::broken(Code::DuplicatePodAddress, None, cause)
             .severity(Severity::Impaired)
             .shown(Source::Addresses, format!("{address}: {pods}"))
-            .mended(
-                Vec::<String>::new(),
-                "Delete one of the pods, so that it is given another address",
-            )
+            .advised("Delete one of the pods, so that it is given another address")
     };
     owners.into_iter().filter(|(_, pods)| pods.len() > 1).map(find).collect()
 }

@@ -31,7 +31,7 @@ fn of(host: &HostFacts, agent: &Agent) -> Option<Finding> {
         Finding::broken(Code::ProxyGone, Some(name), cause)
             .severity(if lasts && !is_old { Severity::Risk } else { Severity::Broken })
             .shown(Source::Agent, format!("status.json names process {pid}, which is not there"))
-            .mended(Vec::<String>::new(), "Start the agent: netlab agent (in a lab: netlab lab up)")
+            .advised("Start the agent: netlab agent (in a lab: netlab lab up)")
     } else if agent.stopped {
         let cause = format!("netlab's agent on {name} is stopped, so it follows no change");
         Finding::broken(Code::ProxyStale, Some(name), cause)
@@ -42,10 +42,7 @@ fn of(host: &HostFacts, agent: &Agent) -> Option<Finding> {
         let cause = format!("{name} is programmed with older objects than those that are there");
         Finding::broken(Code::ProxyStale, Some(name), cause)
             .shown(Source::Agent, "what it has applied last is not what the objects say now")
-            .mended(
-                Vec::<String>::new(),
-                "Mend what the agent complains of; it takes the objects up by itself",
-            )
+            .advised("Mend what the agent complains of; it takes the objects up by itself")
     } else {
         return None;
     };

@@ -90,7 +90,7 @@ fn none_ready(service: &Service, port: &ServicePort) -> Finding {
     }
     let pods = ["kubectl", "-n", &name.namespace, "describe", "pods", "-l"];
     let selector = labels(&service.selector);
-    finding.mended(
+    finding.looked_into(
         pods.into_iter().chain([selector.as_str()]),
         "See which readiness probe fails, and mend the pods",
     )

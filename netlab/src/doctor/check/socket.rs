@@ -51,7 +51,7 @@ fn held(facts: &Facts, spec: &Spec, host: &HostFacts) -> Vec<Finding> {
             Finding::broken(Code::PortHeld, Some(&host.name), cause)
                 .severity(Severity::Risk)
                 .shown(Source::Sockets, format!("{} listens on {address}", owner.command))
-                .mended(Vec::<String>::new(), "Have the program use another port, or the Service"),
+                .advised("Have the program use another port, or the Service"),
         );
     }
     findings
@@ -108,10 +108,7 @@ fn full(facts: &Facts, spec: &Spec, host: &HostFacts) -> Vec<Finding> {
                 Source::Sockets,
                 format!("{} Recv-Q {} Send-Q {}", of.address, of.accept_queue, of.backlog),
             )
-            .mended(
-                Vec::<String>::new(),
-                "Find out why the program does not accept, and restart it",
-            )
+            .advised("Find out why the program does not accept, and restart it")
     };
     full.filter(|of| is_target(of.address)).map(find).collect()
 }

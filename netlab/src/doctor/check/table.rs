@@ -33,10 +33,15 @@ fn full(host: &HostFacts) -> Option<Finding> {
             host.name, table.count, table.max
         );
         let more = format!("{key}={}", table.max.saturating_mul(2));
-        Finding::broken(Code::ConntrackFull, Some(&host.name), cause)
+        let finding = Finding::broken(Code::ConntrackFull, Some(&host.name), cause)
             .shown(Source::Conntrack, format!("nf_conntrack_count = {}", table.count))
-            .shown(Source::Conntrack, format!("nf_conntrack_max = {}", table.max))
-            .mended(["sysctl", "-w", &more], "Make room; then find out who opens so many")
+            .shown(Source::Conntrack, format!("nf_conntrack_max = {}", table.max));
+        let words = "Make room; then find out who opens so many";
+        match &host.netns {
+            None => finding.mended(["sysctl", "-w", &more], words),
+            // The limit is the machine's, and the kernel lets nobody set it from a namespace.
+            Some(_) => finding.advised(format!("{words}: on the machine itself, sysctl -w {more}")),
+        }
     })
 }
 
@@ -60,8 +65,7 @@ fn exhausted(host: &HostFacts) -> Vec<Finding> {
                     of.masquerade, of.backend, of.ports
                 ),
             )
-            .mended(
-                Vec::<String>::new(),
+            .advised(
                 "Start the agent with a wider --snat-ports, or spread the load over more backends",
             )
     };

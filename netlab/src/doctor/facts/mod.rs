@@ -221,11 +221,7 @@ impl Facts {
     ///
     /// Where a manifest is refused, as by everybody who reads it.
     pub fn objects(&self) -> Result<Objects, SpecError> {
-        let mut objects = Objects::default();
-        for manifest in &self.manifests {
-            objects.append(spec::read_str(&manifest.origin, &manifest.text)?);
-        }
-        Ok(objects)
+        objects(&self.manifests)
     }
 
     /// What should be.
@@ -270,6 +266,19 @@ impl Facts {
     pub fn counters(&self) -> BTreeMap<&str, &counters::Counters> {
         self.hosts.iter().map(|host| (host.name.as_str(), &host.counters)).collect()
     }
+}
+
+/// The Kubernetes objects in these manifests, each with the place it was read from.
+///
+/// # Errors
+///
+/// Where a manifest is refused, as by everybody who reads it.
+pub fn objects(manifests: &[Manifest]) -> Result<Objects, SpecError> {
+    let mut objects = Objects::default();
+    for manifest in manifests {
+        objects.append(spec::read_str(&manifest.origin, &manifest.text)?);
+    }
+    Ok(objects)
 }
 
 fn parse<'t, T: Deserialize<'t>>(text: &'t str) -> Result<T, FactsError> {

@@ -152,21 +152,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_page_of_findings_is_what_the_codes_say() {
-        let page = include_str!("../../../../docs/findings.md");
-        let told = |code: &Code| {
-            let row = match code.row() {
-                0 => "In no row.".to_owned(),
-                row => format!("Row {row}."),
-            };
-            format!("## `{code}`\n\n{row} {}\n", code.about())
-        };
-        let all: Vec<_> = Code::ALL.iter().map(told).collect();
-        let from = page.find("## ").expect("the page has a finding");
-        assert_eq!(page[from..], all.join("\n"));
-    }
-
-    #[test]
     fn every_row_of_the_catalogue_has_a_code_and_every_code_a_name_of_its_own() {
         for row in 1..=36 {
             assert!(Code::ALL.iter().any(|code| code.row() == row), "row {row}");

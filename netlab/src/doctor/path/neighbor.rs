@@ -149,12 +149,7 @@ impl<'f> Walker<'f> {
         let learnt = seen_by.neighbors.iter().find(|entry| entry.address == address);
         if let Some(mac) = learnt.and_then(|entry| entry.mac) {
             let text = format!("{address} lladdr {mac}");
-            let evidence = crate::doctor::finding::Evidence {
-                host: Some(seen_by.name.clone()),
-                source: Source::Neighbors,
-                text,
-            };
-            finding.evidence.push(evidence);
+            finding = finding.shown_at(&seen_by.name, Source::Neighbors, text);
         }
         finding
     }
@@ -216,7 +211,7 @@ impl<'f> Walker<'f> {
                     Some(own) => finding.shown(Source::Addresses, own),
                     None => finding,
                 };
-                finding.mended([""; 0], "Write the node's own address into its Node object.")
+                finding.advised("Write the node's own address into its Node object.")
             }
             None => {
                 let cause = format!("{} sends to {next}, which is nobody's address", host.name);

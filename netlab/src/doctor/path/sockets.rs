@@ -43,7 +43,7 @@ pub(super) fn missing(
             to.port(),
             address.ip()
         );
-        return Some(finding.mended([""; 0], words));
+        return Some(finding.advised(words));
     }
     let cause = format!("nothing {place} listens on {protocol} {to}");
     let mut finding = Finding::broken(Code::NothingListens, Some(&host.name), cause);
@@ -62,7 +62,7 @@ pub(super) fn missing(
         ),
         _ => format!("Start the program that should listen on {}.", to.port()),
     };
-    Some(finding.mended([""; 0], words))
+    Some(finding.advised(words))
 }
 
 /// A rule that sends what was dialled to a program of the node itself.

@@ -256,7 +256,7 @@ pub(super) fn strangers(walker: &mut Walker<'_>, host: &HostFacts, link: &str, i
                 ["ip", "link", "set", "dev", link, "xdp", "off"],
                 "Detach it, if it is nobody's; a link of BPF ends with who holds it.",
             ),
-            _ => finding.mended([""; 0], "Ask who holds it, and what it drops."),
+            _ => finding.advised("Ask who holds it, and what it drops."),
         };
         walker.find(finding);
     }

@@ -264,14 +264,9 @@ impl<'f> Walker<'f> {
             odd_link.name, right.vni, right.port
         );
         let shown = |vxlan: &Vxlan| format!("vxlan id {} dstport {}", vxlan.vni, vxlan.port);
-        let mut finding = Finding::broken(Code::VxlanMismatch, Some(&odd.name), cause)
+        Finding::broken(Code::VxlanMismatch, Some(&odd.name), cause)
             .shown(Source::Links, format!("{}: {}", odd_link.name, shown(wrong)))
-            .mended([""; 0], words);
-        finding.evidence.push(crate::doctor::finding::Evidence {
-            host: Some(other.name.clone()),
-            source: Source::Links,
-            text: shown(right),
-        });
-        finding
+            .shown_at(&other.name, Source::Links, shown(right))
+            .advised(words)
     }
 }

@@ -14,6 +14,7 @@ use super::{
 use crate::{
     lab::{LabDir, processes::Process, state::write_atomically},
     netlink::{Netns, conntrack, sysctl},
+    proxy,
 };
 
 /// What undoes a step. Doing it where the step was not taken, or twice, changes nothing more.
@@ -62,7 +63,14 @@ impl Undo {
     /// Does it.
     pub(super) async fn take(&self, dir: &LabDir) -> Result<(), FaultError> {
         match self {
-            Self::Command { netns, line, input } => run(netns, line, input).await.map(|_| ()),
+            Self::Command { netns, line, input } => match run(netns, line, input).await {
+                Err(FaultError::Program(proxy::Error::Refused { complaint, .. }))
+                    if is_gone(line, &complaint) =>
+                {
+                    Ok(())
+                }
+                outcome => outcome.map(|_| ()),
+            },
             Self::Sysctl { netns, key, value } => {
                 match sysctl::write(&Netns::open(netns)?, key, value) {
                     // Of an interface that has gone.
@@ -87,6 +95,21 @@ impl Undo {
             Self::Unpin(path) => unpin(path),
         }
     }
+}
+
+/// What a command was to delete is not there: somebody else has mended the fault.
+fn is_gone(line: &[String], complaint: &str) -> bool {
+    // In the words of iptables; of ip, for addresses, rules and files, routes, links.
+    const ABSENT: [&str; 5] = [
+        "does a matching rule exist in that chain",
+        "Address not found",
+        "No such file or directory",
+        "No such process",
+        "Cannot find device",
+    ];
+    let deletes = ["del", "delete", "-D"];
+    line.iter().any(|word| deletes.contains(&word.as_str()))
+        && ABSENT.iter().any(|words| complaint.contains(words))
 }
 
 /// The link ends with its pin.
@@ -136,6 +159,25 @@ pub(in crate::lab) fn thaw(dir: &LabDir) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_somebody_else_has_deleted_needs_no_undoing() {
+        let line = |line: &str| line.split(' ').map(str::to_owned).collect::<Vec<_>>();
+        let iptables = "iptables: Bad rule (does a matching rule exist in that chain?).";
+        assert!(is_gone(&line("iptables-legacy -D FORWARD -j DROP"), iptables));
+        assert!(is_gone(
+            &line("ip rule del pref 100"),
+            "RTNETLINK answers: No such file or directory"
+        ));
+        assert!(!is_gone(
+            &line("ip route add default via 10.0.0.1"),
+            "RTNETLINK answers: No such process"
+        ));
+        assert!(!is_gone(
+            &line("ip rule del pref 100"),
+            "RTNETLINK answers: Operation not permitted"
+        ));
+    }
 
     #[test]
     fn a_file_that_somebody_has_edited_since_stays() {

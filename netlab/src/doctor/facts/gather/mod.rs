@@ -41,11 +41,12 @@ pub use self::{
     tool::Programs,
 };
 use super::{
-    Facts, Gap, HostFacts, Manifest, Source, Subject, VERSION, counters::Counters, socket::Owner,
+    Facts, Gap, HostFacts, Manifest, Source, Subject, VERSION, counters::Counters, objects,
+    socket::Owner,
 };
 use crate::{
     lab::{LabName, state::StateError},
-    spec::{self, Objects, Spec},
+    spec::Spec,
 };
 
 /// Threads that look into namespaces. They wait for the kernel and for programs most of the time.
@@ -196,24 +197,16 @@ fn on_each<T: Send>(
 
 /// The spec of these manifests, or a gap.
 fn resolve(manifests: &[Manifest], gaps: &mut Vec<Gap>) -> Option<Spec> {
-    let read = || {
-        let mut objects = Objects::default();
-        for manifest in manifests {
-            objects.append(spec::read_str(&manifest.origin, &manifest.text)?);
-        }
-        objects.resolve()
-    };
-    let outcome = read();
-    outcome
-        .map_err(|error| {
-            gaps.push(Gap {
-                host: None,
-                source: Source::Objects,
-                reason: gaps::chain(&error),
-                hides: "What should be is not known, so nothing can be missed.".to_owned(),
-            });
-        })
-        .ok()
+    let spec = objects(manifests).and_then(|objects| objects.resolve());
+    spec.map_err(|error| {
+        gaps.push(Gap {
+            host: None,
+            source: Source::Objects,
+            reason: gaps::chain(&error),
+            hides: "What should be is not known, so nothing can be missed.".to_owned(),
+        });
+    })
+    .ok()
 }
 
 /// Finds the processes that hold the sockets.

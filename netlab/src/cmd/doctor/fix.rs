@@ -1,0 +1,252 @@
+//! `netlab doctor --fix`: a mend at a time, each asked about and each proved by a new diagnosis.
+//!
+//! Law: nothing is changed that has not been shown and consented to. One command is run, then all
+//! is looked at anew, because a command may be about a number (of a rule, of a process) that the
+//! one before it has moved.
+
+use std::{
+    collections::BTreeSet,
+    io::{self, BufRead as _, IsTerminal as _, Write as _},
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::Context as _;
+use netlab::doctor::{
+    finding::{Confidence, Finding, Fix},
+    mend::{self, MendError, Unfit},
+};
+
+use super::{Diagnosed, Paint, report, verdict};
+use crate::{
+    cli::DoctorArgs,
+    cmd::{Outcome, output},
+};
+
+/// How long agents and neighbors may take to follow a mend.
+const PATIENCE: Duration = Duration::from_secs(6);
+/// How often it is looked in between.
+const AGAIN: Duration = Duration::from_millis(400);
+/// Facts that are older may not hold any more when their question is answered.
+const FRESH: Duration = Duration::from_secs(10);
+/// More mends than these are no mending.
+const MOST: usize = 64;
+
+/// Mends what can be mended, with consent.
+///
+/// # Errors
+///
+/// Where nobody can be asked, and as a diagnosis.
+pub(super) fn run(args: &DoctorArgs, paint: Paint) -> anyhow::Result<Outcome> {
+    if args.dry_run {
+        return dry_run(args);
+    }
+    if !args.yes && !io::stdin().is_terminal() {
+        anyhow::bail!(
+            "cannot ask before each command: stdin is no terminal; nothing is done (--yes mends \
+             without asking, --dry-run prints the commands)"
+        );
+    }
+    let mut session = Session { args, paint, tried: BTreeSet::new() };
+    let mut diagnosed = Diagnosed::of(args)?;
+    for _ in 0..MOST {
+        let Some(chosen) = session.next(&diagnosed) else { break };
+        match session.consent(&chosen)? {
+            Consent::Quit => break,
+            Consent::No => {
+                session.tried.insert(chosen.key());
+                continue;
+            }
+            Consent::Yes => {}
+        }
+        if diagnosed.begun.elapsed() > FRESH {
+            diagnosed = Diagnosed::of(args)?;
+            if session.next(&diagnosed).as_ref() != Some(&chosen) {
+                output::print("it is not the same any more, and is looked at anew\n")?;
+                continue;
+            }
+        }
+        session.tried.insert(chosen.key());
+        diagnosed = session.mend(diagnosed, &chosen)?;
+    }
+    session.end(&diagnosed)
+}
+
+/// The commands of all findings, one a line, as they would be run.
+fn dry_run(args: &DoctorArgs) -> anyhow::Result<Outcome> {
+    let diagnosed = Diagnosed::of(args)?;
+    let mut text = String::new();
+    for finding in &diagnosed.diagnosis.findings {
+        for fix in &finding.fixes {
+            match mend::unfit(fix, &diagnosed.facts) {
+                None => text.push_str(&format!("{}\n", fix.typed)),
+                Some(why) => eprintln!("netlab: {}: {}", finding.code, advice(fix, &why)),
+            }
+        }
+    }
+    output::print(&text)?;
+    Ok(outcome(&diagnosed))
+}
+
+/// A finding, and which of its fixes comes next.
+#[derive(Clone, Debug, PartialEq)]
+struct Chosen {
+    finding: Finding,
+    fix: Fix,
+}
+
+impl Chosen {
+    /// The same command may be right twice, where it is about another rule of the same number.
+    fn key(&self) -> String {
+        let shown: Vec<_> = self.finding.evidence.iter().map(|shown| shown.text.as_str()).collect();
+        format!("{} {}", self.fix.typed, shown.join(" "))
+    }
+}
+
+enum Consent {
+    Yes,
+    No,
+    Quit,
+}
+
+struct Session<'a> {
+    args: &'a DoctorArgs,
+    paint: Paint,
+    /// What was run or refused.
+    tried: BTreeSet<String>,
+}
+
+impl Session<'_> {
+    /// The first command that was not tried. Without somebody to ask, what is merely possible is
+    /// left alone.
+    fn next(&self, diagnosed: &Diagnosed) -> Option<Chosen> {
+        let may = |finding: &&Finding| !self.args.yes || finding.confidence != Confidence::Possible;
+        let findings = diagnosed.diagnosis.findings.iter().filter(may);
+        let all = findings.flat_map(|finding| {
+            let fixes = finding.fixes.iter();
+            fixes.map(|fix| Chosen { finding: finding.clone(), fix: fix.clone() })
+        });
+        all.filter(|chosen| mend::unfit(&chosen.fix, &diagnosed.facts).is_none())
+            .find(|chosen| !self.tried.contains(&chosen.key()))
+    }
+
+    /// Shows what is wrong and what would be run, and asks.
+    fn consent(&self, chosen: &Chosen) -> anyhow::Result<Consent> {
+        let Chosen { finding, fix } = chosen;
+        let width = output::width();
+        output::print(&format!(
+            "{}\n  {}\n  {}\n    # {}\n",
+            verdict::head(finding, self.paint),
+            output::wrapped(&finding.cause, width - 2, "  "),
+            output::wrapped(&verdict::sentence(&fix.words), width - 2, "  "),
+            self.paint.strong(&fix.typed)
+        ))?;
+        if self.args.yes {
+            return Ok(Consent::Yes);
+        }
+        eprint!("  run it? [y/N/q] ");
+        io::stderr().flush().context("cannot ask")?;
+        let mut answer = String::new();
+        let length = io::stdin().lock().read_line(&mut answer).context("cannot read an answer")?;
+        Ok(match answer.trim() {
+            // The end of the input.
+            _ if length == 0 => Consent::Quit,
+            "y" | "Y" | "yes" => Consent::Yes,
+            "q" | "Q" | "quit" => Consent::Quit,
+            _ => Consent::No,
+        })
+    }
+
+    /// Runs it, and looks until the finding has gone or has had its time.
+    fn mend(&self, before: Diagnosed, chosen: &Chosen) -> anyhow::Result<Diagnosed> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.context("cannot start the async runtime")?;
+        match runtime.block_on(mend::run(&chosen.fix, &before.facts)) {
+            Ok(complaint) => output::print(&indented(&complaint))?,
+            Err(error) => {
+                let mut text = format!("  {}\n", self.paint.bad(&format!("failed: {error}")));
+                if let MendError::Failed { printed, .. } = &error {
+                    text.push_str(&indented(printed));
+                }
+                output::print(&text)?;
+                return Ok(before);
+            }
+        };
+        let begun = Instant::now();
+        loop {
+            let now = Diagnosed::of(self.args)?;
+            if !is_there(&now, &chosen.finding) {
+                let line = format!("gone: {}", named(&chosen.finding));
+                output::print(&format!("  {}\n", self.paint.good(&line)))?;
+                return Ok(now);
+            }
+            if begun.elapsed() > PATIENCE
+                || self.next(&now).is_some_and(|next| goes_on(chosen, &next))
+            {
+                let line = format!("still there: {}", named(&chosen.finding));
+                output::print(&format!("  {line}\n"))?;
+                return Ok(now);
+            }
+            thread::sleep(AGAIN);
+        }
+    }
+
+    /// What is left, and whether that is nothing.
+    fn end(&self, diagnosed: &Diagnosed) -> anyhow::Result<Outcome> {
+        let mut text = String::new();
+        if diagnosed.diagnosis.is_healthy() {
+            text.push_str(&report::draw(&diagnosed.report(false), self.paint));
+        }
+        for finding in &diagnosed.diagnosis.findings {
+            text.push_str(&format!("left: {}\n", verdict::head(finding, self.paint)));
+            let width = output::width() - 2;
+            text.push_str(&format!("  {}\n", output::wrapped(&finding.cause, width, "  ")));
+            for fix in &finding.fixes {
+                let line = match mend::unfit(fix, &diagnosed.facts) {
+                    Some(why) => advice(fix, &why),
+                    None => format!("# {}", fix.typed),
+                };
+                text.push_str(&format!("  {}\n", output::wrapped(&line, width, "    ")));
+            }
+        }
+        output::print(&text)?;
+        Ok(outcome(diagnosed))
+    }
+}
+
+/// What a command has printed, below it.
+fn indented(printed: &str) -> String {
+    printed.lines().map(|line| format!("    {line}\n")).collect()
+}
+
+/// The finding has more mends than this one, and the next is due.
+fn goes_on(chosen: &Chosen, next: &Chosen) -> bool {
+    is_same(&chosen.finding, &next.finding)
+}
+
+fn is_there(diagnosed: &Diagnosed, finding: &Finding) -> bool {
+    let all = diagnosed.diagnosis.findings.iter();
+    all.flat_map(|one| std::iter::once(one).chain(&one.consequences))
+        .any(|one| is_same(one, finding))
+}
+
+fn is_same(one: &Finding, other: &Finding) -> bool {
+    one.code == other.code && one.host == other.host
+}
+
+fn named(finding: &Finding) -> String {
+    let at = finding.host.as_ref().map(|host| format!(" at {host}")).unwrap_or_default();
+    format!("{}{at}", finding.code)
+}
+
+fn advice(fix: &Fix, why: &Unfit) -> String {
+    let words = verdict::sentence(&fix.words);
+    match why {
+        Unfit::Advice => words,
+        _ => format!("{words} # {} ({why})", fix.typed),
+    }
+}
+
+fn outcome(diagnosed: &Diagnosed) -> Outcome {
+    if diagnosed.diagnosis.is_healthy() { Outcome::Fine } else { Outcome::Findings }
+}

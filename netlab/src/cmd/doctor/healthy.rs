@@ -1,0 +1,79 @@
+//! A line for each node port that answers.
+
+use std::{collections::BTreeMap, fmt::Write as _, time::Duration};
+
+use netlab::doctor::{
+    diagnosis::Told,
+    path::Path,
+    probe::{Attempt, Way},
+    reach,
+    report::Report,
+};
+
+use super::{
+    expected::{brief, short},
+    paint::Paint,
+};
+
+/// More node ports than these are told in one line.
+const MOST: usize = 8;
+
+/// `healthy: web TCP 172.18.0.2:30080 -> client -> node-1 dnat -> web-2 :8080, 8 of 8 probes, ...`.
+pub(super) fn lines(report: &Report<'_>, paint: Paint) -> String {
+    let Report { diagnosis, spec, took, .. } = *report;
+    let seconds = took.as_secs_f64();
+    let mut ports: BTreeMap<(String, String), Vec<&Path>> = BTreeMap::new();
+    for path in &diagnosis.paths {
+        let service = reach::service(spec, &path.case).unwrap_or_default();
+        let port = format!("{} {}", path.case.protocol, path.case.dialled.port());
+        ports.entry((service, port)).or_default().push(path);
+    }
+    let asked = if diagnosis.asked.is_empty() { "every node port" } else { &diagnosis.asked };
+    if ports.is_empty() || ports.len() > MOST {
+        let attempts: Vec<_> = diagnosis.ways.iter().flat_map(|told| &told.attempts).collect();
+        let count = ports.len();
+        let probes = probes(&attempts, diagnosis.ways.len());
+        let line = format!("healthy: {asked}: {count} node ports, {probes}; {seconds:.1} s");
+        return paint.good(&line) + "\n";
+    }
+    let mut text = String::new();
+    for ((service, _), paths) in ports {
+        let line = of_port(report, &service, &paths);
+        let _ = writeln!(text, "{}", paint.good(&line));
+    }
+    text
+}
+
+fn of_port(report: &Report<'_>, service: &str, paths: &[&Path]) -> String {
+    let is_of = |told: &&Told| paths.iter().any(|path| Way::of(&path.case) == told.way);
+    let ways: Vec<_> = report.diagnosis.ways.iter().filter(is_of).collect();
+    let attempts: Vec<_> = ways.iter().flat_map(|told| &told.attempts).collect();
+    // The way that crosses most hosts tells most.
+    let hosts = |path: &Path| brief(path, report.facts).matches("->").count();
+    let longest = paths.iter().rev().max_by_key(|path| (path.passes(), hosts(path)));
+    let Some(path) = longest else { return String::new() };
+    let case = &path.case;
+    format!(
+        "healthy: {} {} {} -> {}, {}; {:.1} s",
+        if service.is_empty() { "port" } else { short(service) },
+        case.protocol,
+        case.dialled,
+        brief(path, report.facts),
+        probes(&attempts, ways.len()),
+        report.took.as_secs_f64(),
+    )
+}
+
+/// `8 of 8 probes at 2 addresses, slowest 1.3 ms`.
+fn probes(attempts: &[&Attempt], addresses: usize) -> String {
+    let Some(slowest) = attempts.iter().map(|attempt| attempt.micros).max() else {
+        return "no probe sent".to_owned();
+    };
+    let good = attempts.iter().filter(|attempt| attempt.outcome.is_answer()).count();
+    let milliseconds = Duration::from_micros(slowest).as_secs_f64() * 1e3;
+    let at = match addresses {
+        0 | 1 => String::new(),
+        many => format!(" at {many} addresses"),
+    };
+    format!("{good} of {} probes{at}, slowest {milliseconds:.1} ms", attempts.len())
+}

@@ -1,0 +1,42 @@
+//! The observed path: what became of the probes.
+
+use std::fmt::Write as _;
+
+use netlab::doctor::{
+    diagnosis::{Diagnosis, Told},
+    probe::Attempt,
+};
+
+use super::paint::Paint;
+
+/// Addresses that are told one by one.
+const MOST: usize = 12;
+
+/// A line for each address that was dialled; empty where nothing was sent.
+pub(super) fn draw(diagnosis: &Diagnosis, paint: Paint) -> String {
+    let dialled: Vec<_> = diagnosis.ways.iter().filter(|told| !told.attempts.is_empty()).collect();
+    let mut text = String::new();
+    for told in dialled.iter().take(MOST) {
+        let _ = writeln!(text, "  {}", way(told, paint));
+    }
+    if let Some(more) = dialled.len().checked_sub(MOST).filter(|more| *more > 0) {
+        let _ = writeln!(text, "  and {more} more addresses");
+    }
+    text
+}
+
+/// `TCP 172.18.0.2:30080 at node-1: 4 of 4 probes answered, slowest 1.2 ms`.
+fn way(told: &Told, paint: Paint) -> String {
+    let is_answer = |attempt: &&Attempt| attempt.outcome.is_answer();
+    let all = told.attempts.len();
+    let good = told.attempts.iter().filter(is_answer).count();
+    let failed = told.attempts.iter().find(|attempt| !is_answer(attempt));
+    let slowest = told.attempts.iter().filter(is_answer).map(|attempt| attempt.micros).max();
+    let slowest = slowest.map(|micros| format!(", slowest {:.1} ms", micros as f64 / 1e3));
+    let count = format!("{good} of {all} probes answered{}", slowest.unwrap_or_default());
+    let count = match failed {
+        Some(attempt) => paint.bad(&format!("{count}; {}", attempt.outcome)),
+        None => paint.good(&count),
+    };
+    format!("{} {} at {}: {count}", told.way.protocol, told.way.dialled, told.way.node)
+}

@@ -1,0 +1,67 @@
+//! Findings: the cause, where it is, what shows it, how sure that is, and what mends it.
+
+use std::fmt::Write as _;
+
+use netlab::doctor::{
+    facts::Facts,
+    finding::{Confidence, Evidence, Finding, Fix, Severity},
+    mend::{self, Unfit},
+};
+
+use super::paint::Paint;
+use crate::cmd::output::{width, wrapped};
+
+/// One, with all that belongs to it.
+pub(super) fn told(finding: &Finding, facts: &Facts, paint: Paint) -> String {
+    let mut text = format!("{}\n", head(finding, paint));
+    let _ = writeln!(text, "  {}", wrapped(&finding.cause, width() - 2, "  "));
+    for Evidence { host, text: shown, .. } in &finding.evidence {
+        let host = host.as_deref().unwrap_or("objects");
+        let line = wrapped(&format!("{host}: {shown}"), width() - 4, "      ");
+        let _ = writeln!(text, "    {line}");
+    }
+    for fix in &finding.fixes {
+        text.push_str(&mended(fix, facts, paint));
+    }
+    for effect in &finding.consequences {
+        let line = format!("hence: {} ({})", effect.cause, effect.code);
+        let _ = writeln!(text, "  {}", wrapped(&line, width() - 2, "    "));
+    }
+    text
+}
+
+/// `broken: forward-dropped at node-1 (certain; row 1)`.
+pub(super) fn head(finding: &Finding, paint: Paint) -> String {
+    let at = finding.host.as_ref().map(|host| format!(" at {host}")).unwrap_or_default();
+    let row = match finding.row {
+        0 => String::new(),
+        row => format!("; row {row}"),
+    };
+    let sure = match finding.confidence {
+        Confidence::Certain => "certain",
+        Confidence::Likely => "likely",
+        Confidence::Possible => "possible",
+    };
+    let head = format!("{}: {}{at}", finding.severity, finding.code);
+    let head =
+        if finding.severity == Severity::Risk { paint.strong(&head) } else { paint.bad(&head) };
+    format!("{head} ({sure}{row})")
+}
+
+fn mended(fix: &Fix, facts: &Facts, paint: Paint) -> String {
+    let mut text = String::new();
+    let verb = if fix.mends || fix.command.is_empty() { "mend" } else { "look" };
+    let _ = writeln!(text, "  {verb}: {}", wrapped(&sentence(&fix.words), width() - 8, "    "));
+    if !fix.typed.is_empty() {
+        let _ = writeln!(text, "    # {}", paint.strong(&fix.typed));
+    }
+    if let Some(why @ Unfit::NoApiServer { .. }) = mend::unfit(fix, facts) {
+        let _ = writeln!(text, "    ({})", wrapped(&why.to_string(), width() - 6, "    "));
+    }
+    text
+}
+
+/// Words with a full stop at their end.
+pub(super) fn sentence(words: &str) -> String {
+    format!("{}.", words.trim_end_matches('.'))
+}

@@ -1,0 +1,281 @@
+//! Mends: how commands of findings are typed on the machine that was looked at, and running them.
+//!
+//! Law: a command is run as it stands, by execve in the namespace of its host; no shell reads it.
+//! It is run only where the host is still the one that was looked at, and of a lab only inside of
+//! the lab's namespaces.
+//!
+//! # Errors
+//!
+//! [`MendError`]: the namespace has gone, the program is not installed, or it complains.
+
+use std::{fmt, process::Stdio, time::Duration};
+
+use tokio::{process::Command, time};
+
+use super::{
+    facts::{Facts, HostFacts},
+    finding::{Finding, Fix},
+};
+use crate::{
+    netlink::{self, Netns},
+    proxy::Program,
+};
+
+/// How long a command may take.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// How hosts without a name under /run/netns are called: `pid:NUMBER`.
+const BY_PROCESS: &str = "pid:";
+
+/// Why a command has not mended.
+#[derive(Debug, thiserror::Error)]
+pub enum MendError {
+    /// Nothing is run for it.
+    #[error("nothing is run: {0}")]
+    Unfit(Unfit),
+    /// The namespace is another now.
+    #[error("{0} is not the namespace any more that was looked at; run netlab doctor again")]
+    Another(String),
+    /// The namespace cannot be entered.
+    #[error(transparent)]
+    Netns(#[from] netlink::Error),
+    /// No such program.
+    #[error("{0} is not installed")]
+    Missing(String),
+    /// It cannot be started.
+    #[error("cannot run {program}")]
+    Start {
+        /// The program.
+        program: String,
+        /// The kernel's answer.
+        source: std::io::Error,
+    },
+    /// It does not end.
+    #[error("{program} did not end within {} s", PATIENCE.as_secs())]
+    Late {
+        /// The program.
+        program: String,
+    },
+    /// It has failed.
+    #[error("{program} failed ({status})")]
+    Failed {
+        /// The program.
+        program: String,
+        /// How it ended.
+        status: std::process::ExitStatus,
+        /// What it printed, to either stream.
+        printed: String,
+    },
+}
+
+/// Why nothing is run for a fix.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Unfit {
+    /// The mend is no command: a person has to know it.
+    Advice,
+    /// The command shows something and mends nothing.
+    Looks,
+    /// A lab has no API server.
+    NoApiServer {
+        /// Where the lab's objects are.
+        manifests: String,
+    },
+    /// The host is none of those that were looked at.
+    NoHost(String),
+}
+
+impl fmt::Display for Unfit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Advice => f.write_str("only a person can know how"),
+            Self::Looks => f.write_str("the command only looks"),
+            Self::NoApiServer { manifests } => {
+                write!(f, "a lab has no API server; edit {manifests}, which the agents follow")
+            }
+            Self::NoHost(host) => write!(f, "{host} is none of the hosts that were looked at"),
+        }
+    }
+}
+
+/// Writes into each fix how its command is typed.
+pub fn type_out(findings: &mut [Finding], facts: &Facts) {
+    for finding in findings {
+        for fix in &mut finding.fixes {
+            fix.typed = typed(fix, facts);
+        }
+        type_out(&mut finding.consequences, facts);
+    }
+}
+
+/// Why nothing is to be run for a fix; None where its command can be run here.
+#[must_use]
+pub fn unfit(fix: &Fix, facts: &Facts) -> Option<Unfit> {
+    if fix.command.is_empty() {
+        return Some(Unfit::Advice);
+    }
+    if !fix.mends {
+        return Some(Unfit::Looks);
+    }
+    let is_of_api = fix.command.first().is_some_and(|program| program == "kubectl");
+    if let (Some(lab), true) = (&facts.lab, is_of_api) {
+        let manifests = crate::lab::LabDir::new(&lab.name).manifests().display().to_string();
+        return Some(Unfit::NoApiServer { manifests });
+    }
+    let host = fix.host.as_deref();
+    let of_lab = facts.lab.is_some();
+    match host.map(|name| (name, facts.host(name))) {
+        Some((name, None)) => Some(Unfit::NoHost(name.to_owned())),
+        Some((name, Some(host))) if of_lab && host.netns.is_none() => {
+            Some(Unfit::NoHost(name.to_owned()))
+        }
+        None if of_lab => Some(Unfit::NoHost("this machine".to_owned())),
+        _ => None,
+    }
+}
+
+/// Runs the command of a fix where it belongs. Returns what it complained about although it says
+/// to have succeeded, as sysctl(8) does of what the kernel refuses.
+///
+/// # Errors
+///
+/// [`MendError`]. What the command has done until it failed stays.
+pub async fn run(fix: &Fix, facts: &Facts) -> Result<String, MendError> {
+    if let Some(why) = unfit(fix, facts) {
+        return Err(MendError::Unfit(why));
+    }
+    let Some((program, args)) = fix.command.split_first() else {
+        return Err(MendError::Unfit(Unfit::Advice));
+    };
+    let host = fix.host.as_deref().and_then(|name| facts.host(name));
+    let netns = namespace(host)?;
+    let found = Program::find(program).ok_or_else(|| MendError::Missing(program.clone()))?;
+    let mut command = Command::from(netns.command(found.path()));
+    command.args(args).env("LC_ALL", "C").kill_on_drop(true);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let ended = time::timeout(PATIENCE, command.output()).await;
+    let output = ended
+        .map_err(|_| MendError::Late { program: program.clone() })?
+        .map_err(|source| MendError::Start { program: program.clone(), source })?;
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
+    if output.status.success() {
+        return Ok(text(&output.stderr));
+    }
+    let printed = [text(&output.stdout), text(&output.stderr)].join("\n").trim().to_owned();
+    Err(MendError::Failed { program: program.clone(), status: output.status, printed })
+}
+
+/// That of a host, if it is the one that was looked at; without a host, the one of this process.
+fn namespace(host: Option<&HostFacts>) -> Result<Netns, MendError> {
+    let Some(host) = host else { return Ok(Netns::current()?) };
+    let netns = match (&host.netns, process(host)) {
+        (Some(name), _) => Netns::open(name)?,
+        (None, Some(pid)) => Netns::of_process(pid)?,
+        (None, None) => Netns::current()?,
+    };
+    if host.inode != 0 && netns.inode()? != host.inode {
+        return Err(MendError::Another(host.name.clone()));
+    }
+    Ok(netns)
+}
+
+/// A process in the namespace of a host that has no other name.
+fn process(host: &HostFacts) -> Option<u32> {
+    host.name.strip_prefix(BY_PROCESS)?.parse().ok()
+}
+
+/// As it is typed into a shell: with what leads into the namespace, where the host is one.
+fn typed(fix: &Fix, facts: &Facts) -> String {
+    if fix.command.is_empty() {
+        return String::new();
+    }
+    let host = fix.host.as_deref().and_then(|name| facts.host(name));
+    let inside: Vec<String> = match host.map(|host| (&host.netns, process(host))) {
+        Some((Some(netns), _)) => ["ip", "netns", "exec", netns].map(str::to_owned).into(),
+        Some((None, Some(pid))) => {
+            let pid = pid.to_string();
+            ["nsenter", "--net", "--target", &pid].map(str::to_owned).into()
+        }
+        _ => Vec::new(),
+    };
+    let words = inside.iter().chain(&fix.command);
+    words.map(|word| quoted(word)).collect::<Vec<_>>().join(" ")
+}
+
+/// A word as a shell takes it.
+fn quoted(word: &str) -> String {
+    let is_plain = |letter: char| letter.is_ascii_alphanumeric() || "-_./:=@,+%".contains(letter);
+    if !word.is_empty() && word.chars().all(is_plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', r"'\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        doctor::{facts::fixture, finding::Code},
+        lab::{Mode, Proxy},
+    };
+
+    fn fix(host: Option<&str>, command: &[&str]) -> Fix {
+        let finding = Finding::broken(Code::ForwardingOff, host, "");
+        finding.mended(command.to_vec(), "").fixes.remove(0)
+    }
+
+    fn lab() -> Facts {
+        fixture::lab(Mode::Vxlan, Proxy::Nftables)
+    }
+
+    #[test]
+    fn words_are_quoted_where_a_shell_would_take_them_apart() {
+        assert_eq!(quoted("net.ipv4.ip_forward=1"), "net.ipv4.ip_forward=1");
+        assert_eq!(quoted("it's {x}"), r"'it'\''s {x}'");
+        assert_eq!(quoted(""), "''");
+        assert_eq!(quoted("$(reboot)"), "'$(reboot)'");
+    }
+
+    #[test]
+    fn a_command_is_typed_with_what_leads_into_its_host() {
+        let mut facts = lab();
+        let in_node = fix(Some("node-1"), &["sysctl", "-w", "net/ipv4/ip_forward=1"]);
+        assert_eq!(
+            typed(&in_node, &facts),
+            "ip netns exec lab-node-1 sysctl -w net/ipv4/ip_forward=1"
+        );
+        let pod = fixture::host(&mut facts, "web-1");
+        (pod.name, pod.netns) = ("pid:77".to_owned(), None);
+        let in_pod = fix(Some("pid:77"), &["ip", "route"]);
+        assert_eq!(typed(&in_pod, &facts), "nsenter --net --target 77 ip route");
+        fixture::host(&mut facts, "node-1").netns = None;
+        assert_eq!(typed(&in_node, &facts), "sysctl -w net/ipv4/ip_forward=1");
+        assert_eq!(typed(&fix(None, &[]), &facts), "");
+    }
+
+    #[test]
+    fn of_a_lab_nothing_is_run_outside_of_its_namespaces() {
+        let mut facts = lab();
+        let sysctl = ["sysctl", "-w", "net/ipv4/ip_forward=1"];
+        assert_eq!(unfit(&fix(Some("node-1"), &sysctl), &facts), None);
+        let is_refused =
+            |fix: &Fix, facts: &Facts| matches!(unfit(fix, facts), Some(Unfit::NoHost(_)));
+        assert!(is_refused(&fix(None, &sysctl), &facts));
+        assert!(is_refused(&fix(Some("node-9"), &sysctl), &facts));
+        let of_api = fix(None, &["kubectl", "patch", "service", "web"]);
+        assert!(matches!(unfit(&of_api, &facts), Some(Unfit::NoApiServer { .. })));
+        fixture::host(&mut facts, "node-1").netns = None;
+        assert!(is_refused(&fix(Some("node-1"), &sysctl), &facts));
+        facts.lab = None;
+        assert_eq!(unfit(&fix(Some("node-1"), &sysctl), &facts), None);
+        assert_eq!(unfit(&of_api, &facts), None);
+    }
+
+    #[test]
+    fn what_only_looks_or_only_says_is_not_run() {
+        let facts = lab();
+        let finding = Finding::broken(Code::Unexplained, Some("node-1"), "")
+            .looked_into(["netlab", "capture"], "")
+            .advised("");
+        let unfit: Vec<_> = finding.fixes.iter().map(|fix| unfit(fix, &facts)).collect();
+        assert_eq!(unfit, [Some(Unfit::Looks), Some(Unfit::Advice)]);
+    }
+}
