@@ -12,9 +12,12 @@ use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
 };
 
-use crate::spec::{
-    Spec,
-    model::{Protocol, Service},
+use crate::{
+    spec::{
+        Spec,
+        model::{Protocol, Service},
+    },
+    trace::follow::Follower,
 };
 
 /// Why there is no filter for a Service.
@@ -130,6 +133,13 @@ pub fn filter(spec: &Spec, name: &str) -> Result<String, ServiceError> {
     if sockets.is_empty() {
         return Err(ServiceError::Nowhere { name: service.name.to_string() });
     }
+    Ok(of_sockets(sockets))
+}
+
+/// An expression for all packets that go to or come from any of some sockets, of which there is
+/// one at least; and of ICMP errors about them.
+#[must_use]
+pub fn of_sockets(sockets: impl IntoIterator<Item = (Protocol, SocketAddr)>) -> String {
     let mut v4: Groups<Ipv4Addr> = Groups::new();
     let mut v6: Groups<Ipv6Addr> = Groups::new();
     for (protocol, socket) in sockets {
@@ -144,7 +154,30 @@ pub fn filter(spec: &Spec, name: &str) -> Result<String, ServiceError> {
         .chain(packets(&v6))
         .chain(errors(&v4, &QUOTED_V4, quoted_v4))
         .chain(errors(&v6, &QUOTED_V6, quoted_v6));
-    Ok(any(parts))
+    any(parts)
+}
+
+/// Tells a follower whose addresses and sockets are whose: each address with its host, and those
+/// of nodes, where node ports are fronts.
+pub fn introduce<'a>(
+    follower: &mut Follower,
+    spec: Option<&Spec>,
+    addresses: impl IntoIterator<Item = (&'a str, IpAddr)>,
+    nodes: &BTreeSet<IpAddr>,
+) {
+    for (host, address) in addresses {
+        follower.locate(address, host);
+    }
+    for service in spec.map_or(&[][..], |spec| &spec.services) {
+        let sockets = spec.map_or_else(BTreeSet::new, |spec| sockets(spec, service));
+        for (protocol, socket) in sockets {
+            follower.name(protocol.number(), socket, &service.name.to_string());
+            // Pods have addresses of their own.
+            if nodes.contains(&socket.ip()) {
+                follower.front(protocol.number(), socket);
+            }
+        }
+    }
 }
 
 /// Addresses that share protocol and port.

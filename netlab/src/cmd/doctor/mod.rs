@@ -1,16 +1,24 @@
 //! `netlab doctor`.
 
+mod observed;
 mod report;
 
-use std::{fs, io::IsTerminal as _, net::SocketAddr, path::Path, time::Instant};
+use std::{
+    fs,
+    io::IsTerminal as _,
+    net::SocketAddr,
+    path::Path,
+    time::{Duration, Instant},
+};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use netlab::{
     capture::service,
     doctor::{
         diagnosis,
         facts::{self, Facts, Here, Role, Scope, Subject},
-        path, probe,
+        observe::{self, Observed},
+        path,
     },
     spec::{Spec, read_str},
 };
@@ -28,7 +36,7 @@ pub fn run(args: &DoctorArgs, color: bool) -> anyhow::Result<Outcome> {
         return output::print(&report::explained(code));
     }
     let begun = Instant::now();
-    let facts = match &args.facts {
+    let mut facts = match &args.facts {
         Some(file) => read(file)?,
         None => gather(args)?,
     };
@@ -38,7 +46,11 @@ pub fn run(args: &DoctorArgs, color: bool) -> anyhow::Result<Outcome> {
     let spec = facts.spec().context("cannot judge: the objects are refused")?;
     let attempts = match args.facts.is_some() || args.no_probe {
         true => Vec::new(),
-        false => probed(&facts, &spec)?,
+        false => {
+            let observed = observed(&facts, &spec, args)?;
+            facts.gaps.extend(observed.gaps);
+            observed.ways
+        }
     };
     let diagnosis = diagnosis::judge(&facts, &spec, &attempts);
     match args.output {
@@ -78,17 +90,36 @@ fn write(facts: &Facts, file: &Path) -> anyhow::Result<Outcome> {
     Ok(Outcome::Fine)
 }
 
-/// What becomes of probes from the lab's client; nothing where there is none to send them.
-fn probed(facts: &Facts, spec: &Spec) -> anyhow::Result<Vec<(probe::Way, Vec<probe::Attempt>)>> {
+/// What becomes of probes from the lab's client, of which there are none where it has none; or of
+/// what others dial.
+fn observed(facts: &Facts, spec: &Spec, args: &DoctorArgs) -> anyhow::Result<Observed> {
+    let cases = path::cases(facts, spec, &facts.subject);
+    if let Some(seconds) = args.passive {
+        tell(facts, &format!("watching for {seconds} s"));
+        let observed = observe::passive(facts, spec, &cases, Duration::from_secs(seconds.into()));
+        if observed.ways.is_empty() && observed.gaps.is_empty() {
+            bail!(
+                "nobody has dialled {} in {seconds} s, so nothing can be said; make traffic \
+                 meanwhile, wait for longer with --passive SECONDS, or leave --passive out, so \
+                 that probes are sent",
+                if facts.subject.asked.is_empty() { "a node port" } else { &facts.subject.asked }
+            );
+        }
+        return Ok(observed);
+    }
     let client = facts.hosts.iter().find(|host| host.role == Role::Client);
     let Some(netns) = client.and_then(|client| client.netns.as_deref()) else {
-        return Ok(Vec::new());
+        return Ok(Observed::default());
     };
-    let cases = path::cases(facts, spec, &facts.subject);
+    tell(facts, "dialling");
+    observe::probe(facts, spec, netns, &cases).context("cannot probe from the client")
+}
+
+/// What it is at, for who waits.
+fn tell(facts: &Facts, doing: &str) {
     if std::io::stderr().is_terminal() {
-        eprintln!("netlab: facts of {} hosts gathered; dialling", facts.hosts.len());
+        eprintln!("netlab: facts of {} hosts gathered; {doing}", facts.hosts.len());
     }
-    probe::probe(netns, &cases).context("cannot probe from the client")
 }
 
 fn subject(asked: Option<&str>, scope: &Scope) -> anyhow::Result<Subject> {

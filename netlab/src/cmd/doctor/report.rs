@@ -9,6 +9,7 @@ use netlab::doctor::{
     finding::{Code, Confidence, Evidence, Finding, Fix, Severity},
 };
 
+use super::observed;
 use crate::cmd::output;
 
 /// Columns of running text.
@@ -29,6 +30,9 @@ pub(super) fn draw(diagnosis: &Diagnosis, facts: &Facts, took: Duration, color: 
     let mut text = String::new();
     for told in &diagnosis.ways {
         let _ = writeln!(text, "{}", way(told, &paint));
+    }
+    if let Some(told) = diagnosis.ways.iter().find(|told| told.divergence.is_some()) {
+        let _ = write!(text, "\n{}", observed::of_way(told, color));
     }
     if !diagnosis.ways.is_empty() {
         text.push('\n');
