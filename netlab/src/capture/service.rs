@@ -133,13 +133,6 @@ pub fn filter(spec: &Spec, name: &str) -> Result<String, ServiceError> {
     if sockets.is_empty() {
         return Err(ServiceError::Nowhere { name: service.name.to_string() });
     }
-    Ok(of_sockets(sockets))
-}
-
-/// An expression for all packets that go to or come from any of some sockets, of which there is
-/// one at least; and of ICMP errors about them.
-#[must_use]
-pub fn of_sockets(sockets: impl IntoIterator<Item = (Protocol, SocketAddr)>) -> String {
     let mut v4: Groups<Ipv4Addr> = Groups::new();
     let mut v6: Groups<Ipv6Addr> = Groups::new();
     for (protocol, socket) in sockets {
@@ -154,7 +147,18 @@ pub fn of_sockets(sockets: impl IntoIterator<Item = (Protocol, SocketAddr)>) -> 
         .chain(packets(&v6))
         .chain(errors(&v4, &QUOTED_V4, quoted_v4))
         .chain(errors(&v6, &QUOTED_V6, quoted_v6));
-    any(parts)
+    Ok(any(parts))
+}
+
+/// An expression for what goes to or comes from any of some ports, wherever, and for all ICMP
+/// errors: smaller than that of sockets, and it does not grow with the number of nodes and pods.
+#[must_use]
+pub fn of_ports(ports: &BTreeSet<(Protocol, u16)>) -> String {
+    let port = |(protocol, port): &(Protocol, u16)| {
+        format!("{} port {port}", protocol.to_string().to_lowercase())
+    };
+    let errors = [QUOTED_V4.error, QUOTED_V6.error].map(|error| format!("({error})"));
+    any(ports.iter().map(port).chain(errors))
 }
 
 /// Tells a follower whose addresses and sockets are whose: each address with its host, and those

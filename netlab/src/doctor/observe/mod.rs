@@ -13,6 +13,8 @@
 
 pub mod divergence;
 mod passive;
+#[cfg(test)]
+mod tests;
 mod tie;
 mod watch;
 

@@ -3,7 +3,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    net::{IpAddr, SocketAddr},
+    net::IpAddr,
     time::{SystemTime, UNIX_EPOCH},
 };
 
@@ -33,16 +33,19 @@ use crate::{
 const SNAPLEN: u32 = 256;
 /// Size of the ring, in octets: all packets of hundreds of probes at all their hooks.
 const RING: u32 = 4 << 20;
+/// Hosts to watch: attaching to each interface takes the kernel two hundredths of a second.
+const MOST_HOSTS: usize = 48;
 /// Packets that are taken out of the ring at a time.
 const BATCH: usize = 4096;
-/// Sockets that a filter can name: one of more would be larger than the kernel takes.
-const MOST_SOCKETS: usize = 96;
+/// Ports that a filter can name: one of more would take the kernel too long to verify.
+const MOST_PORTS: usize = 256;
 
 /// A watch that runs.
 pub(super) struct Watched {
     session: Session,
     follower: Follower,
     journeys: Vec<Journey>,
+    gaps: Vec<Gap>,
 }
 
 impl Watched {
@@ -54,18 +57,19 @@ impl Watched {
         let instructions = filter.instructions().map_err(|error| chain(&error))?;
         let options = Options {
             hooks: Hook::ALL.into(),
-            interfaces: Interfaces::AllButLoopback,
+            interfaces: Interfaces::AllButPorts,
             only_drops: false,
             snaplen: SNAPLEN,
             ring: RING,
             filter: instructions.into_iter().map(Into::into).collect(),
             reach: filter.reach(),
         };
-        let session = Session::start(places(facts)?, options).await;
+        let (hosts, gaps) = hosts(facts, cases);
+        let session = Session::start(places(&hosts)?, options).await;
         let mut session = session.map_err(|error| chain(&error))?;
         session.begin().map_err(|error| chain(&error))?;
         let follower = follower(facts, spec, vxlan_ports);
-        Ok(Self { session, follower, journeys: Vec::new() })
+        Ok(Self { session, follower, journeys: Vec::new(), gaps })
     }
 
     /// Follows what is sent until the other end of the channel is gone.
@@ -81,16 +85,15 @@ impl Watched {
     }
 
     fn drain(&mut self) -> usize {
-        let Self { session, follower, journeys } = self;
+        let Self { session, follower, journeys, .. } = self;
         session.drain(BATCH, |sighting| journeys.extend(follower.see(sighting)))
     }
 
     /// All journeys, and what was missed.
     pub fn finish(mut self) -> (Vec<Journey>, Vec<Gap>) {
-        let mut gaps: Vec<Gap> =
-            self.session.end().err().map(|error| unwatched(&chain(&error))).into_iter().collect();
+        // What is still on its way is of no probe: nobody waits for it.
         while self.drain() == BATCH {}
-        let Self { session, mut follower, mut journeys } = self;
+        let Self { session, mut follower, mut journeys, mut gaps } = self;
         let losses = session.losses().unwrap_or_default();
         let count: u64 = losses.iter().map(|loss| loss.count).sum();
         if count > 0 {
@@ -107,23 +110,23 @@ impl Watched {
     }
 }
 
-/// What goes to and comes from the sockets dialled and those of their backends, inside of VXLAN
-/// too.
+/// What goes to and comes from the ports dialled and those of their backends, inside of VXLAN too.
 fn filter(cases: &[Case], vxlan_ports: &[u16]) -> Result<Filter, String> {
-    let sockets: BTreeSet<(Protocol, SocketAddr)> = cases
+    let ports: BTreeSet<(Protocol, u16)> = cases
         .iter()
         .flat_map(|case| {
             let backend = case.backend.as_ref().map(|backend| backend.address);
-            [Some(case.dialled), backend].into_iter().flatten().map(|end| (case.protocol, end))
+            let ends = [Some(case.dialled), backend].into_iter().flatten();
+            ends.map(|end| (case.protocol, end.port()))
         })
         .collect();
-    if sockets.is_empty() {
+    if ports.is_empty() {
         return Err("there is nothing to dial".to_owned());
     }
-    if sockets.len() > MOST_SOCKETS {
+    if ports.len() > MOST_PORTS {
         return Err(format!(
-            "{} sockets are more than a filter can name; ask about one Service",
-            sockets.len()
+            "{} ports are more than a filter can name; ask about one Service",
+            ports.len()
         ));
     }
     let options = filter::Options {
@@ -131,7 +134,7 @@ fn filter(cases: &[Case], vxlan_ports: &[u16]) -> Result<Filter, String> {
         vxlan_ports: vxlan_ports.to_vec(),
         ..filter::Options::default()
     };
-    Filter::parse_anywhere(&service::of_sockets(sockets), &options).map_err(|error| chain(&error))
+    Filter::parse_anywhere(&service::of_ports(&ports), &options).map_err(|error| chain(&error))
 }
 
 /// The usual ports, and those of the hosts' devices.
@@ -142,10 +145,26 @@ fn vxlan_ports(facts: &Facts) -> Vec<u16> {
     all.into_iter().collect()
 }
 
-/// All hosts but the fabric, which is the wire between them.
-fn places(facts: &Facts) -> Result<Vec<Place>, String> {
-    let is_watched = |host: &&HostFacts| host.role != Role::Fabric;
-    let named = facts.hosts.iter().filter(is_watched).filter_map(|host| {
+/// The hosts that packets of these connections pass: all but the fabric, which is the wire between
+/// them, and pods that none of them is for. Those that are too many are a gap.
+fn hosts<'f>(facts: &'f Facts, cases: &[Case]) -> (Vec<&'f HostFacts>, Vec<Gap>) {
+    let backends: BTreeSet<&str> =
+        cases.iter().filter_map(|case| case.backend.as_ref()?.pod.as_deref()).collect();
+    let is_watched = |host: &&HostFacts| match &host.role {
+        Role::Fabric => false,
+        Role::Pod { pod, .. } => backends.contains(pod.as_str()),
+        _ => host.netns.is_some(),
+    };
+    let mut hosts: Vec<&HostFacts> = facts.hosts.iter().filter(is_watched).collect();
+    let left_out = hosts.split_off(hosts.len().min(MOST_HOSTS));
+    let gap = (!left_out.is_empty()).then(|| {
+        unwatched(&format!("{} of the hosts are too many to watch all at once", left_out.len()))
+    });
+    (hosts, gap.into_iter().collect())
+}
+
+fn places(hosts: &[&HostFacts]) -> Result<Vec<Place>, String> {
+    let named = hosts.iter().filter_map(|host| {
         let netns = host.netns.as_deref()?;
         Some((host.name.clone(), Netns::open(netns)))
     });
