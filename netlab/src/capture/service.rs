@@ -12,9 +12,12 @@ use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
 };
 
-use crate::spec::{
-    Spec,
-    model::{Protocol, Service},
+use crate::{
+    spec::{
+        Spec,
+        model::{Protocol, Service},
+    },
+    trace::follow::Follower,
 };
 
 /// Why there is no filter for a Service.
@@ -145,6 +148,40 @@ pub fn filter(spec: &Spec, name: &str) -> Result<String, ServiceError> {
         .chain(errors(&v4, &QUOTED_V4, quoted_v4))
         .chain(errors(&v6, &QUOTED_V6, quoted_v6));
     Ok(any(parts))
+}
+
+/// An expression for what goes to or comes from any of some ports, wherever, and for all ICMP
+/// errors: smaller than that of sockets, and it does not grow with the number of nodes and pods.
+#[must_use]
+pub fn of_ports(ports: &BTreeSet<(Protocol, u16)>) -> String {
+    let port = |(protocol, port): &(Protocol, u16)| {
+        format!("{} port {port}", protocol.to_string().to_lowercase())
+    };
+    let errors = [QUOTED_V4.error, QUOTED_V6.error].map(|error| format!("({error})"));
+    any(ports.iter().map(port).chain(errors))
+}
+
+/// Tells a follower whose addresses and sockets are whose: each address with its host, and those
+/// of nodes, where node ports are fronts.
+pub fn introduce<'a>(
+    follower: &mut Follower,
+    spec: Option<&Spec>,
+    addresses: impl IntoIterator<Item = (&'a str, IpAddr)>,
+    nodes: &BTreeSet<IpAddr>,
+) {
+    for (host, address) in addresses {
+        follower.locate(address, host);
+    }
+    for service in spec.map_or(&[][..], |spec| &spec.services) {
+        let sockets = spec.map_or_else(BTreeSet::new, |spec| sockets(spec, service));
+        for (protocol, socket) in sockets {
+            follower.name(protocol.number(), socket, &service.name.to_string());
+            // Pods have addresses of their own.
+            if nodes.contains(&socket.ip()) {
+                follower.front(protocol.number(), socket);
+            }
+        }
+    }
 }
 
 /// Addresses that share protocol and port.

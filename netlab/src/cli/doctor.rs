@@ -17,6 +17,7 @@ Examples:
   netlab doctor web --paths                  every packet's expected path, from end to end
   netlab doctor --fix                        mend what it finds, asking before each command
   netlab doctor --fix --dry-run              print these commands, and run none
+  netlab doctor --passive=30                 send nothing: watch what others dial for 30 s
   netlab doctor web -o json | jq '.findings[0]'
   netlab doctor --save-facts facts.json      to be judged elsewhere,
   netlab doctor --facts facts.json           without privilege
@@ -43,6 +44,17 @@ pub struct DoctorArgs {
     /// Send no probes.
     #[arg(long)]
     pub no_probe: bool,
+    /// Send no probes, but watch what others dial, for so long.
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "10",
+        value_parser = clap::value_parser!(u32).range(1..=3600),
+        conflicts_with_all = ["no_probe", "facts", "save_facts"]
+    )]
+    pub passive: Option<u32>,
     /// Write what was observed into this file and judge nothing; - for stdout.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["facts", "no_probe"])]
     pub save_facts: Option<PathBuf>,

@@ -10,13 +10,14 @@ use serde::Serialize;
 
 use super::{
     check,
-    facts::{Facts, Gap},
-    finding::{Code, Confidence, Finding, Severity},
+    facts::{Facts, Gap, Source},
+    finding::{Code, Confidence, Evidence, Finding, Severity},
     mend,
-    path::{self, Case, Judgement, Path},
+    observe::{Divergence, divergence},
+    path::{self, Case, Found, Judgement, Path},
     probe::{Attempt, Outcome, Way},
 };
-use crate::spec::Spec;
+use crate::{spec::Spec, trace::follow::Journey};
 
 /// What is said of a cluster.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -44,6 +45,10 @@ pub struct Told {
     pub backends: BTreeMap<String, Fate>,
     /// All that was tried; empty where nothing was sent.
     pub attempts: Vec<Attempt>,
+    /// Where the first attempt that failed parts from its expected path; None where none failed,
+    /// or nobody watched.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub divergence: Option<Divergence>,
 }
 
 /// How a backend fares.
@@ -70,17 +75,17 @@ impl Diagnosis {
 #[must_use]
 pub fn judge(facts: &Facts, spec: &Spec, attempts: &[(Way, Vec<Attempt>)]) -> Diagnosis {
     let judgement = path::judge(facts, spec, &facts.subject);
-    let seen = Seen { facts, attempts };
+    let seen = Seen { facts, attempts, parted: parted(facts, &judgement.paths, attempts) };
     let mut findings = of_paths(&judgement, &seen);
     let of_checks = check::all(facts, spec).into_iter();
-    findings.extend(of_checks.map(|finding| Placed { finding, at: 0 }));
+    findings.extend(of_checks.map(|finding| Placed { finding, at: 0, parts: false }));
     for placed in &mut findings {
         seen.confirm(&mut placed.finding);
     }
     let is_broken = |placed: &Placed| placed.finding.severity < Severity::Risk;
     let failing = seen.failing();
     if !failing.is_empty() && !findings.iter().any(is_broken) {
-        let more = unexplained(&failing, &mut findings);
+        let more = unexplained(&failing, &seen, &mut findings);
         findings.extend(more);
     }
     let mut findings = folded(ranked(findings));
@@ -98,28 +103,66 @@ pub fn judge(facts: &Facts, spec: &Spec, attempts: &[(Way, Vec<Attempt>)]) -> Di
 struct Seen<'a> {
     facts: &'a Facts,
     attempts: &'a [(Way, Vec<Attempt>)],
+    /// Where each attempt that failed parts from its path.
+    parted: Vec<Parted<'a>>,
+}
+
+/// An attempt that failed, and was watched.
+struct Parted<'a> {
+    way: &'a Way,
+    /// Position of the path, among all.
+    path: usize,
+    divergence: Divergence,
 }
 
 impl Seen<'_> {
     /// It was answered by whom it was for: in a lab, pods say who they are.
     fn is_right(&self, attempt: &Attempt) -> bool {
-        match &attempt.outcome {
-            Outcome::Somebody(_) => self.facts.lab.is_none(),
-            outcome => outcome.is_answer(),
-        }
+        is_right(self.facts, attempt)
     }
 
     /// Makes more of what is a risk by itself, where it was seen at work.
     fn confirm(&self, finding: &mut Finding) {
+        if finding.code != Code::PortHeld {
+            return;
+        }
         let is_there = |way: &Way| finding.host.as_deref() == Some(&way.node);
         let by_stranger = |attempt: &Attempt| matches!(attempt.outcome, Outcome::Somebody(_));
         let strangers = self
             .failing()
             .into_iter()
             .any(|(way, attempts)| is_there(way) && attempts.iter().any(by_stranger));
-        if finding.code == Code::PortHeld && strangers {
+        if strangers {
             finding.severity = Severity::Broken;
         }
+    }
+
+    /// What was observed at a finding's place on its paths: where packets part from them.
+    fn parted_at(&self, judgement: &Judgement, found: &Found) -> Option<&Divergence> {
+        let is_at = |parted: &&Parted<'_>| {
+            let path = judgement.paths.get(parted.path);
+            let of_way = |at: &usize| {
+                let other = judgement.paths.get(*at);
+                other.is_some_and(|other| Way::of(&other.case) == *parted.way)
+            };
+            let position = path.and_then(|path| place(path, &found.finding));
+            found.paths.iter().any(of_way)
+                && position.is_some_and(|position| parted.divergence.covers(position))
+        };
+        self.parted.iter().find(is_at).map(|parted| &parted.divergence)
+    }
+
+    /// A packet that was seen beyond a finding's place, on every one of its paths.
+    fn contradicted(&self, judgement: &Judgement, found: &Found) -> Option<&Journey> {
+        let beyond = |at: &usize| {
+            let path = judgement.paths.get(*at)?;
+            let position = place(path, &found.finding)?;
+            let journeys = self.of(&Way::of(&path.case)).iter().flat_map(|one| &one.journeys);
+            let mut own = journeys.filter(|journey| is_of(path, journey));
+            own.find(|journey| divergence::is_beyond(path, journey, position))
+        };
+        let seen: Option<Vec<&Journey>> = found.paths.iter().map(beyond).collect();
+        seen?.first().copied()
     }
 
     fn of(&self, way: &Way) -> &[Attempt] {
@@ -151,10 +194,54 @@ impl Seen<'_> {
     }
 }
 
+/// Whether an attempt was answered by whom it was for: in a lab, pods say who they are.
+fn is_right(facts: &Facts, attempt: &Attempt) -> bool {
+    match &attempt.outcome {
+        Outcome::Somebody(_) => facts.lab.is_none(),
+        outcome => outcome.is_answer(),
+    }
+}
+
+/// Where the attempts that failed part from the paths of their connections.
+fn parted<'a>(
+    facts: &Facts,
+    paths: &[Path],
+    attempts: &'a [(Way, Vec<Attempt>)],
+) -> Vec<Parted<'a>> {
+    // Where nothing was seen of anything, nobody watched.
+    if attempts.iter().flat_map(|(_, all)| all).all(|attempt| attempt.journeys.is_empty()) {
+        return Vec::new();
+    }
+    let mut parted = Vec::new();
+    for (way, attempts) in attempts {
+        for attempt in attempts.iter().filter(|attempt| !is_right(facts, attempt)) {
+            let own = || paths.iter().enumerate().filter(|(_, path)| Way::of(&path.case) == *way);
+            let telling = attempt.telling();
+            let chosen = telling.and_then(|journey| own().find(|(_, path)| is_of(path, journey)));
+            let Some((at, path)) = chosen.or_else(|| own().next()) else { continue };
+            let divergence = match telling {
+                Some(journey) => divergence::of(facts, path, journey),
+                None => divergence::before_all(path),
+            };
+            parted.extend(divergence.map(|divergence| Parted { way, path: at, divergence }));
+        }
+    }
+    parted
+}
+
+/// Whether a packet was translated to the backend of a path.
+fn is_of(path: &Path, journey: &Journey) -> bool {
+    let Some(backend) = &path.case.backend else { return false };
+    let flows = journey.hops.iter().filter_map(|hop| hop.flow);
+    flows.map(|flow| flow.destination()).any(|to| to == backend.address)
+}
+
 /// A finding and its place on the way.
 struct Placed {
     finding: Finding,
     at: usize,
+    /// Observed packets part from their paths here.
+    parts: bool,
 }
 
 /// Those of all paths, without those that were seen not to hold: what breaks only some packets may
@@ -165,16 +252,48 @@ fn of_paths(judgement: &Judgement, seen: &Seen<'_>) -> Vec<Placed> {
         case.is_some_and(|case| seen.answered(case) || seen.all_answered(case))
     };
     let placed = judgement.findings.iter().filter_map(|found| {
-        let finding = found.finding.clone();
+        let mut finding = found.finding.clone();
         let is_of_paths = !found.paths.is_empty();
         if finding.severity == Severity::Broken && is_of_paths && found.paths.iter().all(works) {
             return None;
         }
         let first = found.paths.first().and_then(|at| judgement.paths.get(*at));
         let at = first.and_then(|path| place(path, &finding)).unwrap_or(usize::MAX);
-        Some(Placed { finding, at })
+        let parts = seen.parted_at(judgement, found);
+        if let Some(divergence) = parts {
+            finding.evidence.push(observed(divergence));
+        } else if is_of_paths && STOPS_ALL.contains(&finding.code) {
+            demote(&mut finding, seen.contradicted(judgement, found));
+        }
+        Some(Placed { finding, at, parts: parts.is_some() })
     });
     placed.collect()
+}
+
+/// Causes that let no packet of a connection pass their place: where one is seen beyond, they are
+/// none.
+const STOPS_ALL: [Code; 7] = [
+    Code::ForwardDropped,
+    Code::ForwardingOff,
+    Code::ReversePathFilter,
+    Code::InputDropped,
+    Code::PolicyDropped,
+    Code::RouteMissing,
+    Code::VxlanFiltered,
+];
+
+/// Makes less of a cause that a packet has passed.
+fn demote(finding: &mut Finding, passed: Option<&Journey>) {
+    let Some(journey) = passed.filter(|_| finding.severity == Severity::Broken) else { return };
+    finding.severity = Severity::Risk;
+    finding.confidence = Confidence::Possible;
+    let text = format!("{} was seen beyond it", journey.packet);
+    finding.evidence.push(Evidence { host: finding.host.clone(), source: Source::Observed, text });
+}
+
+fn observed(divergence: &Divergence) -> Evidence {
+    let host = Some(divergence.place().to_owned());
+    Evidence { host, source: Source::Observed, text: divergence.words() }
 }
 
 /// At which hop a finding stands, of both ways.
@@ -185,7 +304,8 @@ fn place(path: &Path, finding: &Finding) -> Option<usize> {
 
 fn ranked(mut all: Vec<Placed>) -> Vec<Finding> {
     all.sort_by_key(|placed| {
-        (placed.finding.severity, placed.finding.confidence, placed.at, placed.finding.code)
+        let Placed { finding, at, parts } = placed;
+        (finding.severity, !parts, finding.confidence, *at, finding.code)
     });
     all.into_iter().map(|placed| placed.finding).collect()
 }
@@ -212,10 +332,8 @@ fn folded(all: Vec<Finding>) -> Vec<Finding> {
         let is_there = cause.host.is_none() || cause.host == effect.host;
         is_there && FOLLOWS.contains(&(cause.code, effect.code))
     };
-    let mut causes: Vec<Finding> = Vec::new();
-    let (effects, rest): (Vec<_>, Vec<_>) =
+    let (effects, mut causes): (Vec<_>, Vec<_>) =
         kept.iter().cloned().partition(|finding| kept.iter().any(|cause| follows(cause, finding)));
-    causes.extend(rest);
     for effect in effects {
         match causes.iter_mut().find(|cause| follows(cause, &effect)) {
             Some(cause) => cause.consequences.push(effect),
@@ -238,19 +356,25 @@ const FOLLOWS: [(Code, Code); 8] = [
 ];
 
 /// Something fails, and nothing that was read breaks it for sure: a program that nobody can see
-/// into is blamed, if one is in the way, or else nobody is.
-fn unexplained(failing: &[&(Way, Vec<Attempt>)], known: &mut [Placed]) -> Option<Placed> {
-    let is_suspect = |placed: &&mut Placed| {
-        placed.finding.code == Code::ForeignProgram
-            && failing.iter().any(|(way, _)| placed.finding.host.as_deref() == Some(&way.node))
+/// into is blamed, if one is where packets part from their path, or else nobody is.
+fn unexplained(
+    failing: &[&(Way, Vec<Attempt>)],
+    seen: &Seen<'_>,
+    known: &mut [Placed],
+) -> Option<Placed> {
+    let is_there = |placed: &Placed| match seen.parted.is_empty() {
+        true => failing.iter().any(|(way, _)| placed.finding.host.as_deref() == Some(&way.node)),
+        false => placed.parts,
     };
+    let is_suspect =
+        |placed: &&mut Placed| placed.finding.code == Code::ForeignProgram && is_there(placed);
     if let Some(suspect) = known.iter_mut().find(is_suspect) {
         suspect.finding.severity = Severity::Broken;
         suspect.finding.confidence = Confidence::Likely;
         return None;
     }
     let (way, attempts) = failing.first()?;
-    let failed: Vec<_> = attempts.iter().filter(|one| !one.outcome.is_answer()).collect();
+    let failed: Vec<_> = attempts.iter().filter(|one| !seen.is_right(one)).collect();
     let how = failed.first().map_or_else(String::new, |one| one.outcome.to_string());
     let cause = format!(
         "{} of {} probes of {} {} fail ({how}), and nothing that was looked at says why",
@@ -259,14 +383,26 @@ fn unexplained(failing: &[&(Way, Vec<Attempt>)], known: &mut [Placed]) -> Option
         way.protocol,
         way.dialled
     );
+    let parted = seen.parted.iter().find(|parted| parted.way == way);
+    let divergence = parted.map(|parted| &parted.divergence);
+    let place = divergence.map_or(way.node.as_str(), Divergence::place);
+    // That it ends there was seen at work; the cause is not known for that.
+    let confidence = match divergence.and_then(|divergence| divergence.drop.as_ref()) {
+        Some(_) => Confidence::Likely,
+        None => Confidence::Possible,
+    };
+    let cause = match divergence {
+        Some(divergence) => format!("{cause}: {}", divergence.words()),
+        None => cause,
+    };
     let port = way.dialled.port().to_string();
-    let finding = Finding::broken(Code::Unexplained, Some(&way.node), cause)
-        .confidence(Confidence::Possible)
-        .looked_into(
+    let mut finding =
+        Finding::broken(Code::Unexplained, Some(place), cause).confidence(confidence).looked_into(
             ["netlab", "capture", "--drops", "--follow", "port", &port],
             "Watch a packet, and where it is dropped",
         );
-    Some(Placed { finding, at: 0 })
+    finding.evidence.extend(divergence.map(observed));
+    Some(Placed { finding, at: 0, parts: divergence.is_some() })
 }
 
 fn ways(paths: &[Path], seen: &Seen<'_>) -> Vec<Told> {
@@ -275,7 +411,10 @@ fn ways(paths: &[Path], seen: &Seen<'_>) -> Vec<Told> {
         let way = Way::of(&path.case);
         let index = ways.iter().position(|told| told.way == way).unwrap_or_else(|| {
             let attempts = seen.of(&way).to_vec();
-            ways.push(Told { way: way.clone(), backends: BTreeMap::new(), attempts });
+            let parted = seen.parted.iter().find(|parted| *parted.way == way);
+            let divergence = parted.map(|parted| parted.divergence.clone());
+            let backends = BTreeMap::new();
+            ways.push(Told { way: way.clone(), backends, attempts, divergence });
             ways.len() - 1
         });
         let Some(backend) = &path.case.backend else { continue };

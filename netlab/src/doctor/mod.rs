@@ -6,7 +6,7 @@
 //!    changed by nothing that follows. They can be kept in a file and judged elsewhere.
 //! 2. **Expected path**: from facts and spec, hop by hop, what must become of a SYN or a datagram
 //!    and of its answer.
-//! 3. **Observed path**: what becomes of a probe.
+//! 3. **Observed path** ([`observe`]): what becomes of a probe, or of real traffic, on all hosts.
 //!
 //! The **verdict** is the first place where expected and observed part.
 //!
@@ -18,6 +18,7 @@ pub mod diagnosis;
 pub mod facts;
 pub mod finding;
 pub mod mend;
+pub mod observe;
 pub mod path;
 pub mod probe;
 pub mod reach;

@@ -41,6 +41,9 @@ pub struct Options {
 pub enum Interfaces {
     /// All but the loopback.
     AllButLoopback,
+    /// All but the loopback and what is a port of another link, of a bridge for instance: what
+    /// passes it is seen at that one, and at the port's other end.
+    AllButPorts,
     /// All.
     All,
     /// Those of these names.
@@ -51,6 +54,7 @@ impl Interfaces {
     pub(super) fn contains(&self, link: &Link) -> bool {
         match self {
             Self::AllButLoopback => link.kind != LinkKind::Loopback,
+            Self::AllButPorts => link.kind != LinkKind::Loopback && link.master.is_none(),
             Self::All => true,
             Self::Named(names) => names.contains(&link.name),
         }

@@ -7,7 +7,7 @@ use std::{
     sync::Arc,
 };
 
-use super::{Result, btf::Btf};
+use super::btf::Btf;
 
 /// Where the kernel lists its functions.
 const SYMBOLS: &str = "/proc/kallsyms";
@@ -30,9 +30,11 @@ pub(super) struct Reasons {
 
 impl Reasons {
     /// Reads the names of reasons from BTF, the kernel's and its modules', and the functions
-    /// where the kernel shows them.
-    pub fn of_kernel(btf: &Btf) -> Result<Self> {
-        let names = btf.names("skb_drop_reason")?;
+    /// where the kernel shows them. What it does not name is told by its number.
+    pub fn of_kernel() -> Self {
+        let Ok(btf) = Btf::of_kernel() else { return Self::unknown() };
+        let btf = &btf;
+        let names = btf.names("skb_drop_reason").unwrap_or_default();
         let names = names.into_iter().map(|(number, name)| {
             let name = name.strip_prefix("SKB_DROP_REASON_").unwrap_or(name);
             (number, name.into())
@@ -57,7 +59,18 @@ impl Reasons {
         };
         reasons.learn(of_subsystems(btf, &modules));
         reasons.modules = modules;
-        Ok(reasons)
+        reasons
+    }
+
+    /// Numbers alone.
+    const fn unknown() -> Self {
+        Self {
+            names: BTreeMap::new(),
+            subsystems: BTreeMap::new(),
+            modules: BTreeSet::new(),
+            functions: Vec::new(),
+            places: BTreeMap::new(),
+        }
     }
 
     /// The name of a reason.

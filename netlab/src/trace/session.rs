@@ -4,7 +4,8 @@ use std::{
     collections::BTreeSet,
     fs, io,
     os::fd::{AsFd as _, OwnedFd},
-    thread,
+    panic::resume_unwind,
+    thread::{self, JoinHandle},
     time::Duration,
 };
 
@@ -55,7 +56,7 @@ pub struct Session {
     ring: RingBuf<MapData>,
     /// Readable when the ring has filled up to where the reader is to be woken.
     filling: AsyncFd<OwnedFd>,
-    reasons: Option<Reasons>,
+    reasons: Names,
     clock: Clock,
     /// What could not be attached to, and was told.
     told: BTreeSet<String>,
@@ -71,6 +72,29 @@ struct Drops {
     _link: OwnedFd,
     /// Drops that the kernel did not run it for: before the capture began, and while it ran.
     missed: (u64, u64),
+}
+
+/// The kernel's names for drops. Its types and symbols take a while to read: that is done while
+/// the rest is attached, and waited for when the first drop is told.
+enum Names {
+    /// Drops are not watched.
+    None,
+    Coming(JoinHandle<Reasons>),
+    Here(Reasons),
+}
+
+impl Names {
+    fn get(&mut self) -> Option<&mut Reasons> {
+        if let Self::Coming(_) = self
+            && let Self::Coming(thread) = std::mem::replace(self, Self::None)
+        {
+            *self = Self::Here(thread.join().unwrap_or_else(|panic| resume_unwind(panic)));
+        }
+        match self {
+            Self::Here(reasons) => Some(reasons),
+            _ => None,
+        }
+    }
 }
 
 impl Drops {
@@ -111,7 +135,7 @@ impl Session {
             ring,
             filling,
             places: Places::new(),
-            reasons: None,
+            reasons: Names::None,
             clock: Clock::new(),
             told: BTreeSet::new(),
             options,
@@ -209,7 +233,7 @@ impl Session {
         let Self { ring, places, reasons, clock, .. } = self;
         for count in 0..most {
             let Some(item) = ring.next() else { return count };
-            if let Some(sighting) = sighting(&item, places, reasons.as_mut(), clock) {
+            if let Some(sighting) = sighting(&item, places, reasons, clock) {
                 see(&sighting);
             }
         }
@@ -289,7 +313,7 @@ impl Session {
         let program = self.linked.load_drop(tracepoint)?;
         let link = bpf::attach_to_tracepoint(&program)
             .map_err(|source| Error::Attach { subject: "drops".to_owned(), source })?;
-        self.reasons = Some(Reasons::of_kernel(btf)?);
+        self.reasons = Names::Coming(thread::spawn(Reasons::of_kernel));
         self.drops = Some(Drops { program, _link: link, missed: (0, 0) });
         Ok(())
     }
@@ -324,7 +348,7 @@ fn await_programs() {
 fn sighting<'a>(
     item: &'a [u8],
     places: &'a Places,
-    reasons: Option<&mut Reasons>,
+    reasons: &mut Names,
     clock: &Clock,
 ) -> Option<Sighting<'a>> {
     let (trace, rest) = match item.first()? {
@@ -336,7 +360,7 @@ fn sighting<'a>(
     let host = places.host(record.namespace)?;
     let hook = Hook::from_number(record.hook)?;
     let event = match (hook, trace) {
-        (Hook::Drop, _) => reasons.map(|reasons| Event::KernelDrop {
+        (Hook::Drop, _) => reasons.get().map(|reasons| Event::KernelDrop {
             reason: reasons.reason(record.reason),
             function: reasons.place(record.location),
         }),

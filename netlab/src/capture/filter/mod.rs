@@ -96,6 +96,16 @@ impl Filter {
         Ok(Self { options: options.clone(), ..inside })
     }
 
+    /// What an expression means for a frame, and for the one inside it where it is a VXLAN packet.
+    ///
+    /// # Errors
+    ///
+    /// As [`Filter::parse`].
+    pub fn parse_anywhere(expression: &str, options: &Options) -> Result<Self, Error> {
+        let plain = Self::parse(expression, options)?;
+        Ok(plain.or(Self::parse_inside(expression, options)?))
+    }
+
     /// What is accepted for the frame inside a VXLAN packet of any VNI. The filter must be one
     /// for Ethernet; so is then the outer frame (see [`Filter::parse_inside`]).
     #[must_use]

@@ -65,21 +65,14 @@ impl Cluster {
 
     /// Tells a follower whose addresses are whose, and which translations are known.
     pub fn introduce(&self, follower: &mut Follower) {
-        for host in &self.topology.hosts {
-            for address in &host.addresses {
-                follower.locate(address.net.addr(), &host.name);
-            }
-        }
+        let hosts = self.topology.hosts.iter();
+        let addresses = hosts.flat_map(|host| {
+            host.addresses.iter().map(|address| (host.name.as_str(), address.net.addr()))
+        });
         let nodes = || self.topology.hosts.iter().filter(|host| host.role == Role::Node);
-        let addresses: BTreeSet<IpAddr> =
+        let of_nodes: BTreeSet<IpAddr> =
             nodes().flat_map(|host| &host.addresses).map(|address| address.net.addr()).collect();
-        for ((protocol, socket), name) in self.services() {
-            follower.name(protocol, socket, &name);
-            // The lab's pods have addresses of their own.
-            if addresses.contains(&socket.ip()) {
-                follower.front(protocol, socket);
-            }
-        }
+        service::introduce(follower, self.spec.as_ref(), addresses, &of_nodes);
         for host in nodes() {
             // A node without an agent has no table.
             let table = Maps::open(&self.lab.pins().join(&host.name));

@@ -29,9 +29,7 @@ pub(super) fn filter(
     if let (Some(name), Some(cluster)) = (&args.choice.service, cluster)
         && let Some(expression) = cluster.expression(name)?
     {
-        let plain = Filter::parse(&expression, &options)?;
-        let inside = Filter::parse_inside(&expression, &options)?;
-        filter = filter.and(plain.or(inside));
+        filter = filter.and(Filter::parse_anywhere(&expression, &options)?);
     }
     Ok(filter)
 }

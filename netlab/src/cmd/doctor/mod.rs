@@ -18,13 +18,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use netlab::{
     capture::service,
     doctor::{
         diagnosis::{self, Diagnosis},
         facts::{self, Facts, Here, Role, Scope, Subject},
-        path, probe,
+        observe::{self, Observed},
+        path,
         report::Report,
     },
     spec::Spec,
@@ -76,11 +77,11 @@ impl Diagnosed {
     /// Looks, probes unless that is not wanted, and judges.
     fn of(args: &DoctorArgs) -> anyhow::Result<Self> {
         let begun = Instant::now();
-        let facts = match &args.facts {
+        let mut facts = match &args.facts {
             Some(file) => read(file)?,
             None => gather(args)?,
         };
-        let outcome = judged(&facts, args.facts.is_none() && !args.no_probe);
+        let outcome = judged(&mut facts, args);
         if outcome.is_err() {
             eprint!("{}", report::gaps(&facts.gaps, Paint(false)));
         }
@@ -94,12 +95,19 @@ impl Diagnosed {
     }
 }
 
-fn judged(facts: &Facts, probes: bool) -> anyhow::Result<(Spec, Diagnosis)> {
+fn judged(facts: &mut Facts, args: &DoctorArgs) -> anyhow::Result<(Spec, Diagnosis)> {
     if facts.hosts.is_empty() {
         anyhow::bail!("no host could be looked into; run it as root: sudo netlab doctor");
     }
     let spec = facts.spec().context("cannot judge: the objects are refused")?;
-    let attempts = if probes { probed(facts, &spec)? } else { Vec::new() };
+    let attempts = match args.facts.is_some() || args.no_probe {
+        true => Vec::new(),
+        false => {
+            let observed = observed(facts, &spec, args)?;
+            facts.gaps.extend(observed.gaps);
+            observed.ways
+        }
+    };
     let diagnosis = diagnosis::judge(facts, &spec, &attempts);
     Ok((spec, diagnosis))
 }
@@ -130,17 +138,36 @@ fn write(facts: &Facts, file: &Path) -> anyhow::Result<Outcome> {
     Ok(Outcome::Fine)
 }
 
-/// What becomes of probes from the lab's client; nothing where there is none to send them.
-fn probed(facts: &Facts, spec: &Spec) -> anyhow::Result<Vec<(probe::Way, Vec<probe::Attempt>)>> {
+/// What becomes of probes from the lab's client, of which there are none where it has none; or of
+/// what others dial.
+fn observed(facts: &Facts, spec: &Spec, args: &DoctorArgs) -> anyhow::Result<Observed> {
+    let cases = path::cases(facts, spec, &facts.subject);
+    if let Some(seconds) = args.passive {
+        tell(facts, &format!("watching for {seconds} s"));
+        let observed = observe::passive(facts, spec, &cases, Duration::from_secs(seconds.into()));
+        if observed.ways.is_empty() && observed.gaps.is_empty() {
+            bail!(
+                "nobody has dialled {} in {seconds} s, so nothing can be said; make traffic \
+                 meanwhile, wait for longer with --passive SECONDS, or leave --passive out, so \
+                 that probes are sent",
+                if facts.subject.asked.is_empty() { "a node port" } else { &facts.subject.asked }
+            );
+        }
+        return Ok(observed);
+    }
     let client = facts.hosts.iter().find(|host| host.role == Role::Client);
     let Some(netns) = client.and_then(|client| client.netns.as_deref()) else {
-        return Ok(Vec::new());
+        return Ok(Observed::default());
     };
-    let cases = path::cases(facts, spec, &facts.subject);
+    tell(facts, "dialling");
+    observe::probe(facts, spec, netns, &cases).context("cannot probe from the client")
+}
+
+/// What it is at, for who waits.
+fn tell(facts: &Facts, doing: &str) {
     if std::io::stderr().is_terminal() {
-        eprintln!("netlab: facts of {} hosts gathered; dialling", facts.hosts.len());
+        eprintln!("netlab: facts of {} hosts gathered; {doing}", facts.hosts.len());
     }
-    probe::probe(netns, &cases).context("cannot probe from the client")
 }
 
 fn subject(asked: Option<&str>, scope: &Scope) -> anyhow::Result<Subject> {

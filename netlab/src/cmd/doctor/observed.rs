@@ -1,10 +1,15 @@
-//! The observed path: what became of the probes.
+//! The observed path: what became of the probes, and the way of one, in the lines of
+//! `netlab capture --follow`.
 
 use std::fmt::Write as _;
 
-use netlab::doctor::{
-    diagnosis::{Diagnosis, Told},
-    probe::Attempt,
+use jiff::tz::TimeZone;
+use netlab::{
+    doctor::{
+        diagnosis::{Diagnosis, Told},
+        probe::Attempt,
+    },
+    trace::follow::{Style, render},
 };
 
 use super::paint::Paint;
@@ -12,7 +17,8 @@ use super::paint::Paint;
 /// Addresses that are told one by one.
 const MOST: usize = 12;
 
-/// A line for each address that was dialled; empty where nothing was sent.
+/// A line for each address that was dialled, then the packet that tells most; empty where nothing
+/// was sent.
 pub(super) fn draw(diagnosis: &Diagnosis, paint: Paint) -> String {
     let dialled: Vec<_> = diagnosis.ways.iter().filter(|told| !told.attempts.is_empty()).collect();
     let mut text = String::new();
@@ -21,6 +27,11 @@ pub(super) fn draw(diagnosis: &Diagnosis, paint: Paint) -> String {
     }
     if let Some(more) = dialled.len().checked_sub(MOST).filter(|more| *more > 0) {
         let _ = writeln!(text, "  and {more} more addresses");
+    }
+    if let Some(told) = dialled.iter().find(|told| told.divergence.is_some()) {
+        for line in parted(told, paint).lines() {
+            let _ = writeln!(text, "  {line}");
+        }
     }
     text
 }
@@ -39,4 +50,16 @@ fn way(told: &Told, paint: Paint) -> String {
         None => paint.good(&count),
     };
     format!("{} {} at {}: {count}", told.way.protocol, told.way.dialled, told.way.node)
+}
+
+/// The first attempt that failed, hop by hop, and where it parts from what was expected.
+fn parted(told: &Told, paint: Paint) -> String {
+    let style = Style { color: paint.0, zone: TimeZone::system() };
+    let is_failed = |attempt: &&Attempt| !attempt.outcome.is_answer();
+    let failed = told.attempts.iter().filter(is_failed).find_map(Attempt::telling);
+    let mut text = failed.map_or_else(String::new, |journey| render(journey, &style));
+    if let Some(divergence) = &told.divergence {
+        let _ = writeln!(text, "{}", paint.strong(&divergence.words()));
+    }
+    text
 }

@@ -166,6 +166,8 @@ pub enum Source {
     Datapath,
     /// What netlab's agent says about itself.
     Agent,
+    /// What became of packets on their way through the kernels.
+    Observed,
 }
 
 /// Facts that cannot be used.

@@ -10,7 +10,8 @@ use std::{
 use nix::errno::Errno;
 use serde::{Deserialize, Serialize};
 
-use crate::{lab::echo::Identity, netlink::Netns, spec::model::Protocol};
+use super::connect::connect;
+use crate::{lab::echo::Identity, netlink::Netns, spec::model::Protocol, trace::follow::Journey};
 
 /// How long a server that says nothing of itself is listened to: the lab's say it at once, and a
 /// stranger owes no word.
@@ -33,7 +34,7 @@ pub struct Probe {
 }
 
 /// What came of it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Attempt {
     /// Address and port that it came from; None where there was no socket.
     pub from: Option<SocketAddr>,
@@ -41,6 +42,25 @@ pub struct Attempt {
     pub outcome: Outcome,
     /// How long it took until then, in microseconds.
     pub micros: u64,
+    /// What was seen of it in the kernels of all hosts: the first packet with its answer; then,
+    /// where it failed and another packet shows where, that one. Empty where nobody watched, or
+    /// nothing left the client.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub journeys: Vec<Journey>,
+}
+
+impl Attempt {
+    /// The first packet of the connection, with its answer.
+    #[must_use]
+    pub fn first(&self) -> Option<&Journey> {
+        self.journeys.first()
+    }
+
+    /// The packet that shows where it failed; the first one where it did not.
+    #[must_use]
+    pub fn telling(&self) -> Option<&Journey> {
+        self.journeys.last()
+    }
 }
 
 /// How a probe ended.
@@ -111,15 +131,16 @@ pub fn dial(netns: &Netns, probe: &Probe) -> Attempt {
         Protocol::Udp => udp(probe, begun),
     });
     let (from, outcome) = tried.unwrap_or_else(|error| (None, Outcome::Failed(error.to_string())));
-    Attempt { from, outcome, micros: u64::try_from(begun.elapsed().as_micros()).unwrap_or(0) }
+    let micros = u64::try_from(begun.elapsed().as_micros()).unwrap_or(0);
+    Attempt { from, outcome, micros, journeys: Vec::new() }
 }
 
 fn tcp(probe: &Probe, begun: Instant) -> (Option<SocketAddr>, Outcome) {
-    let mut stream = match TcpStream::connect_timeout(&probe.to, probe.patience) {
+    let (from, connected) = connect(&probe.to, probe.patience);
+    let mut stream = match connected {
         Ok(stream) => stream,
-        Err(error) => return (None, refusal(&error)),
+        Err(error) => return (from, refusal(&error)),
     };
-    let from = stream.local_addr().ok();
     (from, conversation(&mut stream, probe, begun).unwrap_or_else(|error| broken(&error)))
 }
 
@@ -293,7 +314,11 @@ mod tests {
     #[test]
     fn nobody_refuses_and_silence_is_silence() {
         let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        assert_eq!(outcome(&probe(closed, Protocol::Tcp)), Outcome::Refused);
+        let refused = probe(closed, Protocol::Tcp);
+        assert_eq!(outcome(&refused), Outcome::Refused);
+        // So that what was sent can be found among all that was seen.
+        let (from, _) = tcp(&refused, Instant::now());
+        assert!(from.is_some_and(|from| from.ip().is_loopback() && from.port() != 0), "{from:?}");
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
         let to = socket.local_addr().unwrap();
         assert_eq!(outcome(&probe(to, Protocol::Udp)), Outcome::Silence);

@@ -4,6 +4,7 @@
 //! It is recognisable by its own address and port, goes nowhere but to the address that is asked
 //! about, and there are few of them.
 
+mod connect;
 mod dial;
 mod ways;
 

@@ -1,0 +1,233 @@
+//! Where a packet that failed parts from its expected path. Pure.
+//!
+//! Only places that nothing but a loss keeps a packet from being seen at are compared: where it
+//! comes into a host by a link. What is ahead of the last such place that it was seen at is
+//! behind it, seen or not: XDP sends packets on past a stack, and bridges are silent.
+
+use serde::Serialize;
+
+use crate::{
+    doctor::{
+        facts::{Facts, Role},
+        path::{self, Path, Stage},
+    },
+    trace::{
+        Event, Hook,
+        follow::{Hop, Journey, Outcome},
+    },
+};
+
+/// The first difference of an expected path and what was observed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Divergence {
+    /// What packet parted, in words: `TCP SYN 172.18.255.10:40132 > 172.18.0.2:30080`.
+    pub packet: String,
+    /// It is the answer to what was sent.
+    pub answer: bool,
+    /// Position among the hops of the path, and behind them those of its reply, of the last that
+    /// it was seen at.
+    pub behind: usize,
+    /// Of the first that it should have been seen at next.
+    pub expected: usize,
+    /// That one's host.
+    pub host: String,
+    /// That one in words.
+    pub words: String,
+    /// Where it was seen last; None where nothing left the client.
+    pub last: Option<Last>,
+    /// What the kernel, or netlab's program, says about its end.
+    pub drop: Option<Drop>,
+}
+
+/// Where a packet was seen last.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Last {
+    /// The host.
+    pub host: String,
+    /// The interface; empty where the packet had none.
+    pub interface: String,
+    /// Where on it.
+    pub hook: &'static str,
+    /// Nanoseconds after it was first seen.
+    pub after: u64,
+}
+
+/// The end of a packet.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Drop {
+    /// The host.
+    pub host: String,
+    /// The interface; may be empty.
+    pub interface: String,
+    /// The kernel's or the datapath's name for the reason.
+    pub reason: String,
+    /// Function and offset in the kernel; None of a datapath's drop.
+    pub function: Option<String>,
+}
+
+/// Compares. None where the answer has got to the client.
+#[must_use]
+pub fn of(facts: &Facts, path: &Path, journey: &Journey) -> Option<Divergence> {
+    let there = compare(facts, path, journey, false);
+    let refused = matches!(journey.outcome, Outcome::Refused { .. });
+    match (there, journey.reply.as_deref()) {
+        (Some(divergence), None) => Some(divergence),
+        // Whoever refuses answers in the place of the rest of the way.
+        (Some(divergence), Some(_)) if refused => Some(divergence),
+        (_, Some(reply)) if !refused => compare(facts, path, reply, true),
+        // It has got to whom it is for, who says nothing, or no.
+        (None, _) => Some(at_the_end(path, journey)),
+        (Some(_), Some(_)) => None,
+    }
+}
+
+/// Nothing was seen of an attempt: it ended in the client's own stack.
+#[must_use]
+pub fn before_all(path: &Path) -> Option<Divergence> {
+    let expected = path.hops.iter().position(|hop| hop.stage == Stage::Arrive)?;
+    let hop = path.hops.first()?;
+    Some(Divergence {
+        packet: format!("a packet to {}", path.case.dialled),
+        answer: false,
+        behind: 0,
+        expected,
+        host: hop.host.clone(),
+        words: "it should have left".to_owned(),
+        last: None,
+        drop: None,
+    })
+}
+
+/// The way there, or that of the answer.
+fn compare(facts: &Facts, path: &Path, journey: &Journey, answer: bool) -> Option<Divergence> {
+    let (hops, offset) = match answer {
+        true => (&path.reply, path.hops.len()),
+        false => (&path.hops, 0),
+    };
+    let seen = last_arrival(path, journey, answer);
+    let next = seen.map_or(0, |at| at + 1);
+    // The wire between hosts is not watched.
+    let is_watched = |host: &str| facts.host(host).is_some_and(|host| host.role != Role::Fabric);
+    let arrives = |hop: &path::Hop| hop.stage == Stage::Arrive && is_watched(&hop.host);
+    let (expected, hop) = hops.iter().enumerate().skip(next).find(|(_, hop)| arrives(hop))?;
+    let words = format!("{} on {}", hop.words, hop.host);
+    Some(told(path, journey, (offset + seen.unwrap_or(0), offset + expected), answer, words))
+}
+
+/// Position, on its own way, of the last arrival that the packet was seen at.
+fn last_arrival(path: &Path, journey: &Journey, answer: bool) -> Option<usize> {
+    let hops = if answer { &path.reply } else { &path.hops };
+    let is_seen = |hop: &path::Hop| {
+        let at = |seen: &&Hop| {
+            seen.host == hop.host
+                && hop.interface.as_deref() == Some(&seen.interface)
+                && seen.hook.is_inbound() == Some(true)
+        };
+        hop.stage == Stage::Arrive && journey.hops.iter().any(|seen| at(&seen))
+    };
+    hops.iter().rposition(is_seen)
+}
+
+/// Whether a journey got beyond a position of a path: it was seen to arrive at a later one.
+#[must_use]
+pub fn is_beyond(path: &Path, journey: &Journey, position: usize) -> bool {
+    match position.checked_sub(path.hops.len()) {
+        None => {
+            last_arrival(path, journey, false).is_some_and(|at| at > position)
+                || (journey.reply.is_some() && !matches!(journey.outcome, Outcome::Refused { .. }))
+        }
+        Some(position) => journey
+            .reply
+            .as_deref()
+            .and_then(|reply| last_arrival(path, reply, true))
+            .is_some_and(|at| at > position),
+    }
+}
+
+fn at_the_end(path: &Path, journey: &Journey) -> Divergence {
+    let end = path.hops.len().saturating_sub(1);
+    let behind = last_arrival(path, journey, false).unwrap_or(0);
+    let words = path.hops.last().map_or_else(String::new, |hop| hop.words.clone());
+    told(path, journey, (behind, end), false, words)
+}
+
+fn told(
+    path: &Path,
+    journey: &Journey,
+    (behind, expected): (usize, usize),
+    answer: bool,
+    words: String,
+) -> Divergence {
+    let host = path.hops.iter().chain(&path.reply).nth(expected).map(|hop| hop.host.clone());
+    let flow = journey.flow().map_or_else(String::new, |flow| format!(" {flow}"));
+    Divergence {
+        packet: format!("{}{flow}", journey.packet),
+        answer,
+        behind,
+        expected,
+        host: host.unwrap_or_default(),
+        words,
+        last: last(path, journey),
+        drop: drop_of(journey),
+    }
+}
+
+/// The last place; copies that a bridge floods to those whom they are not for do not count.
+fn last(path: &Path, journey: &Journey) -> Option<Last> {
+    let is_on_path =
+        |seen: &&Hop| path.hops.iter().chain(&path.reply).any(|hop| hop.host == seen.host);
+    let places = || journey.hops.iter().rev().filter(|hop| hop.hook != Hook::Drop);
+    let hop = places().find(is_on_path).or_else(|| places().next())?;
+    Some(Last {
+        host: hop.host.clone(),
+        interface: hop.interface.clone(),
+        hook: hop.hook.name(),
+        after: hop.time.saturating_sub(journey.time),
+    })
+}
+
+fn drop_of(journey: &Journey) -> Option<Drop> {
+    let Outcome::Dropped { host, interface, reason, .. } = &journey.outcome else { return None };
+    let function = journey.hops.iter().rev().find_map(|hop| match &hop.event {
+        Some(Event::KernelDrop { function, .. }) if hop.host == *host => Some(function.to_string()),
+        _ => None,
+    });
+    let (host, interface, reason) = (host.clone(), interface.clone(), reason.clone());
+    Some(Drop { host, interface, reason, function })
+}
+
+impl Divergence {
+    /// Where it ended, as far as anybody knows.
+    #[must_use]
+    pub fn place(&self) -> &str {
+        let dropped = self.drop.as_ref().map(|drop| drop.host.as_str());
+        dropped.or(self.last.as_ref().map(|last| last.host.as_str())).unwrap_or(&self.host)
+    }
+
+    /// Whether a position of the path is where they part.
+    #[must_use]
+    pub fn covers(&self, position: usize) -> bool {
+        (self.behind..=self.expected).contains(&position)
+    }
+
+    /// In one sentence: where it was seen last, and what became of it.
+    #[must_use]
+    pub fn words(&self) -> String {
+        let Some(last) = &self.last else {
+            return format!("{} was not seen to leave {}", self.packet, self.host);
+        };
+        let place = match last.interface.as_str() {
+            "" => last.host.clone(),
+            interface => format!("{} {interface}", last.host),
+        };
+        let seen = format!("{} was last seen at {place} ({})", self.packet, last.hook);
+        match &self.drop {
+            Some(Drop { host, interface, reason, function }) => {
+                let at = if interface.is_empty() { host } else { &format!("{host} {interface}") };
+                let of = function.as_ref().map_or_else(String::new, |of| format!(" in {of}"));
+                format!("{seen}; dropped at {at}: {reason}{of}")
+            }
+            None => format!("{seen}; not seen: {}", self.words),
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! The observed path: packets followed through the kernels of all hosts, and where they part from
+//! the expected one.
+//!
+//! 1. Programs of a capture watch every interface and every drop of the namespaces in the facts
+//!    ([`watch`]), for what goes to and comes from the sockets asked about.
+//! 2. Probes are dialled meanwhile ([`probe`]), or real traffic is waited for ([`passive`]).
+//! 3. What was seen is tied to journeys, and those to attempts ([`tie`]).
+//! 4. A [`Divergence`] is the first place of the expected path that a failed attempt's packet was
+//!    not seen at ([`divergence`]); that step is pure.
+//!
+//! Law: nothing that is attached outlives the watch; where nobody can watch, the probe goes on,
+//! and a gap says so.
+
+pub mod divergence;
+mod passive;
+#[cfg(test)]
+mod tests;
+mod tie;
+mod watch;
+
+use std::{panic::resume_unwind, thread, time::Duration};
+
+use tokio::sync::oneshot;
+
+pub use self::divergence::Divergence;
+use self::watch::Watched;
+use super::{
+    facts::{Facts, Gap, Source},
+    path::Case,
+    probe::{self, Attempt, Way},
+};
+use crate::{netlink, spec::Spec, trace::follow::Journey};
+
+/// What was observed.
+#[derive(Clone, Debug, Default)]
+pub struct Observed {
+    /// Each address and port, and what became of those who dialled it.
+    pub ways: Vec<(Way, Vec<Attempt>)>,
+    /// What nobody could watch.
+    pub gaps: Vec<Gap>,
+}
+
+/// Dials every way of these connections from the client's namespace, and follows what is sent.
+///
+/// # Errors
+///
+/// Where the client's namespace cannot be opened. That nobody could watch is a gap.
+pub fn probe(facts: &Facts, spec: &Spec, netns: &str, cases: &[Case]) -> netlink::Result<Observed> {
+    let dial = || probe::probe(netns, cases);
+    let (ways, journeys, gaps) = while_watching(facts, spec, cases, dial);
+    let mut ways = ways?;
+    tie::tie(&mut ways, &journeys);
+    Ok(Observed { ways, gaps })
+}
+
+/// Sends nothing, and watches for so long what others dial.
+#[must_use]
+pub fn passive(facts: &Facts, spec: &Spec, cases: &[Case], long: Duration) -> Observed {
+    let ((), journeys, gaps) = while_watching(facts, spec, cases, || thread::sleep(long));
+    Observed { ways: passive::ways(facts, cases, &journeys), gaps }
+}
+
+/// Does some work on another thread, and watches meanwhile.
+fn while_watching<T: Send>(
+    facts: &Facts,
+    spec: &Spec,
+    cases: &[Case],
+    work: impl FnOnce() -> T + Send,
+) -> (T, Vec<Journey>, Vec<Gap>) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = match runtime {
+        Ok(runtime) => runtime,
+        Err(error) => return (work(), Vec::new(), vec![unwatched(&error.to_string())]),
+    };
+    thread::scope(|scope| {
+        runtime.block_on(async {
+            let mut watched = match Watched::start(facts, spec, cases).await {
+                Ok(watched) => watched,
+                Err(reason) => return (work(), Vec::new(), vec![unwatched(&reason)]),
+            };
+            let (done, over) = oneshot::channel();
+            let worker = scope.spawn(move || {
+                let value = work();
+                drop(done);
+                value
+            });
+            watched.until(over).await;
+            let (journeys, gaps) = watched.finish();
+            (worker.join().unwrap_or_else(|panic| resume_unwind(panic)), journeys, gaps)
+        })
+    })
+}
+
+/// Says what is lost where nobody watches.
+fn unwatched(reason: &str) -> Gap {
+    Gap {
+        host: None,
+        source: Source::Observed,
+        reason: reason.to_owned(),
+        hides: "how a probe ends is seen, and not where in the kernels it was lost".to_owned(),
+    }
+}
