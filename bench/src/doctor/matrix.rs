@@ -90,7 +90,7 @@ impl Turn<'_> {
     fn take(&self, step: &Step, outcome: &mut Outcome) -> Result<(bool, String)> {
         let given = match step {
             Step::Healthy => {
-                let (answer, error) = match self.patient.diagnose() {
+                let (answer, error) = match self.patient.diagnose(None) {
                     Ok(answer) => (Some(answer), None),
                     Err(error) => (None, Some(format!("{error:#}"))),
                 };
@@ -125,7 +125,7 @@ impl Turn<'_> {
             let what = if after.is_empty() { "well".to_owned() } else { after.join("+") };
             self.keep("false", &what, alarm)?;
             std::thread::sleep(AGAIN);
-            let again = self.patient.diagnose().ok();
+            let again = self.patient.diagnose(None).ok();
             lasting = again.is_none_or(|again| !again.findings.is_empty());
         }
         Ok(Healthy { cell: self.cell, after, answer, lasting, error: None })
@@ -134,7 +134,7 @@ impl Turn<'_> {
     fn keep_misses(&self, trial: &Trial) -> Result<()> {
         let is_missed = match &*trial.marks {
             [single] => *single != Mark::First,
-            pair => pair.iter().any(|mark| !mark.is_named()),
+            pair => pair.iter().any(|mark| !mark.is_named() && *mark != Mark::Hidden),
         };
         let names: Vec<_> = trial.hits.iter().map(|hit| hit.fault).collect();
         match &trial.broken {

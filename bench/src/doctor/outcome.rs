@@ -98,9 +98,15 @@ impl Outcome {
         self.trials.iter().filter(|tried| tried.trial.marks.len() == 1)
     }
 
-    /// Trials of two faults, which the doctor has said something of.
+    /// Trials of two faults, which the doctor has said something of, and none hides the other.
     pub fn pairs(&self) -> impl Iterator<Item = &Tried> {
-        self.trials.iter().filter(|tried| tried.trial.marks.len() > 1)
+        let is_hidden = |tried: &Tried| tried.trial.marks.contains(&Mark::Hidden);
+        self.trials.iter().filter(move |tried| tried.trial.marks.len() > 1 && !is_hidden(tried))
+    }
+
+    /// Trials of two faults of which one hides the other.
+    pub fn hidden(&self) -> impl Iterator<Item = &Tried> {
+        self.trials.iter().filter(|tried| tried.trial.marks.contains(&Mark::Hidden))
     }
 
     /// Everything that could not be done, by lab.
@@ -234,13 +240,7 @@ mod tests {
     }
 
     fn tried(marks: &[Mark], seconds: f64) -> Tried {
-        let hit = |_| Hit {
-            fault: "bridge-down",
-            rows: &[31],
-            place: "node-1".into(),
-            hosts: ["node-1".to_owned()].into(),
-        };
-        let hits = marks.iter().map(hit).collect();
+        let hits = marks.iter().map(|_| Hit::example()).collect();
         let broken = Some(answer(1, seconds));
         let trial = Trial { hits, broken, marks: marks.into(), ..Trial::default() };
         Tried { cell: CELL, trial }
@@ -274,6 +274,8 @@ mod tests {
         assert_eq!(spoilt(&|of| of.healthy.push(healthy(1, &["bridge-down"]))), "+++-+++");
         let folded = [Mark::First, Mark::Folded];
         assert_eq!(spoilt(&|of| of.trials.push(tried(&folded, 1.0))), "++++-++");
+        let hidden = [Mark::First, Mark::Hidden];
+        assert_eq!(spoilt(&|of| of.trials.push(tried(&hidden, 1.0))), "+++++++");
         assert_eq!(spoilt(&|of| of.trials.push(tried(&[Mark::First], 5.1))), "+++++-+");
         assert_eq!(spoilt(&|of| of.trials[0].trial.errors.push("why".into())), "++++++-");
     }

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt, str::FromStr};
 
 use netlab::lab::{
     Options,
-    fault::{At, Fault},
+    fault::{At, Dialled, Fault},
 };
 use serde::Serialize;
 
@@ -12,9 +12,6 @@ use super::{Cell, random::Random, trial::Given};
 
 /// The nodes of the built-in cluster.
 const NODES: [&str; 2] = ["node-1", "node-2"];
-
-/// Rows of faults that leave a Service without a backend.
-const WITHOUT_BACKENDS: [u8; 2] = [4, 5];
 
 /// How many pairs of faults.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -184,17 +181,14 @@ impl fmt::Display for Step {
     }
 }
 
-/// Why a pair cannot be judged, where it cannot.
+/// Why a pair cannot be judged, where that is plain before it is injected.
 fn unjudged(one: &Fault, other: &Fault) -> Option<&'static str> {
-    let leaves_none = |fault: &Fault| fault.rows.iter().any(|row| WITHOUT_BACKENDS.contains(row));
     if one.rows.iter().any(|row| other.rows.contains(row)) {
         return Some("both are of one row, so one finding names both");
     }
-    let is_hidden = |by: &Fault, fault: &Fault| leaves_none(by) && fault.at == At::Pod;
-    (is_hidden(one, other) || is_hidden(other, one)).then_some(
-        "one leaves the Service without a backend, so no packet has to come to the pod that the \
-         other is done to",
-    )
+    let is_asked = |fault: &Fault| fault.dialled == Dialled::AtNodeV6;
+    (is_asked(one) || is_asked(other))
+        .then_some("one is asked about by an address that the Service need not have, by itself")
 }
 
 /// The part of the whole that the place `at` of so many has.

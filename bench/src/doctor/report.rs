@@ -34,7 +34,8 @@ In each kind of lab, every [fault](faults.md) that shows there is injected, `net
 the fault is cleared, and the doctor is run again; in any order, at any node, as the seed draws
 them. A fault is named if the first finding's code is of a row of the catalogue that the fault
 imitates ([findings](findings.md)), and the host that it names, if any, is one that something was
-done to. In between, the doctor is run in the lab as it stands, where it has to find nothing, and
+done to. The doctor is asked about everything; of the Service that has no IPv6 addresses, about the
+IPv6 address that is dialled, as nobody else can know that somebody dials it. In between, the doctor is run in the lab as it stands, where it has to find nothing, and
 two faults are injected at a time, of which both have to be findings.
 
 A time is that of the process, from its start to its end. `--keep DIRECTORY` keeps what the doctor
@@ -217,6 +218,19 @@ fn pairs(text: &mut String, outcome: &Outcome) {
     for (why, number) in &outcome.unjudged {
         let _ = writeln!(text, "Not drawn from are {number}: {why}.\n");
     }
+    let hidden = outcome.hidden().map(|Tried { cell, trial }| {
+        let faults = trial.hits.iter().map(|hit| format!("`{}` {}", hit.fault, hit.place));
+        format!("{} in {cell}", faults.collect::<Vec<_>>().join(" and "))
+    });
+    let hidden: Vec<_> = hidden.collect();
+    if !hidden.is_empty() {
+        let _ = writeln!(
+            text,
+            "Tried, and not judged, as one takes the pod that the other was done to, or all pods, \
+             from the Service's endpoints, so that no packet comes there: {}.\n",
+            hidden.join("; ")
+        );
+    }
     let is_missed = |tried: &&Tried| tried.trial.marks.iter().any(|mark| !mark.is_named());
     if outcome.pairs().any(|tried| is_missed(&tried)) {
         text.push_str("| lab | faults | of which | the doctor's words |\n");
@@ -281,10 +295,7 @@ mod tests {
         let code = "link-down".to_owned();
         let named = Named { code, row: 31, host: None, consequences: Vec::new() };
         let broken = Some(Answer { findings: vec![named], seconds, text: String::new() });
-        let hosts = ["node-1".to_owned()].into();
-        let place = "node-1".to_owned();
-        let hit = Hit { fault: "bridge-down", rows: &[31], place, hosts };
-        let (hits, marks) = (vec![hit], vec![mark]);
+        let (hits, marks) = (vec![Hit::example()], vec![mark]);
         Tried { cell: CELL, trial: Trial { hits, marks, broken, ..Trial::default() } }
     }
 

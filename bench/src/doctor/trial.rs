@@ -28,9 +28,15 @@ pub struct Hit {
     pub rows: &'static [u8],
     /// The node or pod that it was done to; empty where it is neither's.
     pub place: String,
+    /// The pod's host name, if it was done to a pod.
+    pub pod: Option<String>,
+    /// The Service that it keeps from being reached, as `namespace/name`.
+    pub service: String,
     /// Hosts that a finding may name: those that something was done to, and the pods of a node.
     /// Empty where the fault is in the objects, and any may be named.
     pub hosts: BTreeSet<String>,
+    /// What the doctor has to be asked about to see it; None for everything.
+    pub asked: Option<String>,
 }
 
 /// What became of a fault in what the doctor said.
@@ -49,6 +55,8 @@ pub enum Mark {
     Other,
     /// No finding.
     Nothing,
+    /// Not named, and need not be: another fault keeps all packets from what it was done to.
+    Hidden,
 }
 
 /// What came of a trial.
@@ -78,16 +86,30 @@ pub fn trial(patient: &Patient<'_>, given: &[Given]) -> Trial {
         }
     }
     if trial.errors.is_empty() {
-        trial.broken = kept(patient.diagnose(), &mut trial.errors);
+        let asked = trial.hits.iter().find_map(|hit| hit.asked.clone());
+        trial.broken = kept(patient.diagnose(asked.as_deref()), &mut trial.errors);
     }
     if let Some(answer) = &trial.broken {
         trial.marks = trial.hits.iter().map(|hit| Mark::of(hit, answer)).collect();
+        if let [_, _, ..] = *trial.hits {
+            kept(hide(patient, &trial.hits, &mut trial.marks), &mut trial.errors);
+        }
     }
     if !trial.hits.is_empty() && kept(patient.clear(), &mut trial.errors).is_none() {
         return trial;
     }
-    trial.cleared = kept(patient.diagnose(), &mut trial.errors);
+    trial.cleared = kept(patient.diagnose(None), &mut trial.errors);
     trial
+}
+
+/// Of faults that were not named, marks those that cannot be seen beside the others.
+fn hide(patient: &Patient<'_>, hits: &[Hit], marks: &mut [Mark]) -> anyhow::Result<()> {
+    for (hit, mark) in hits.iter().zip(marks) {
+        if !mark.is_named() && patient.is_hidden(hit)? {
+            *mark = Mark::Hidden;
+        }
+    }
+    Ok(())
 }
 
 fn kept<T>(outcome: anyhow::Result<T>, errors: &mut Vec<String>) -> Option<T> {
@@ -134,6 +156,23 @@ impl Mark {
             Self::Elsewhere => "wrong host",
             Self::Other => "missed",
             Self::Nothing => "no finding",
+            Self::Hidden => "hidden",
+        }
+    }
+}
+
+#[cfg(test)]
+impl Hit {
+    /// One for tests.
+    pub(super) fn example() -> Self {
+        Self {
+            fault: "bridge-down",
+            rows: &[31],
+            place: "node-1".to_owned(),
+            pod: None,
+            service: "default/web".to_owned(),
+            hosts: ["node-1".to_owned()].into(),
+            asked: None,
         }
     }
 }
@@ -148,7 +187,7 @@ mod tests {
 
     fn mark(findings: Vec<Named>) -> Mark {
         let hosts = ["node-1", "web-1"].map(str::to_owned).into();
-        let hit = Hit { fault: "bridge-down", rows: &[31], place: "node-1".into(), hosts };
+        let hit = Hit { hosts, ..Hit::example() };
         Mark::of(&hit, &Answer { findings, seconds: 0.0, text: String::new() })
     }
 
@@ -171,8 +210,7 @@ mod tests {
 
     #[test]
     fn of_a_fault_in_the_objects_any_host_may_be_named() {
-        let hosts = BTreeSet::new();
-        let hit = Hit { fault: "wrong-target-port", rows: &[7], place: String::new(), hosts };
+        let hit = Hit { rows: &[7], hosts: BTreeSet::new(), ..Hit::example() };
         let findings = vec![named("nothing-listens", 7, Some("web-3"))];
         let answer = Answer { findings, seconds: 0.0, text: String::new() };
         assert_eq!(Mark::of(&hit, &answer), Mark::First);

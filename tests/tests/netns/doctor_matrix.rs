@@ -65,7 +65,7 @@ fn first_findings(mode: Mode, by: By, usual: &[&str]) {
     let patient = Patient::new(binary::path(), lab.name());
     let mut wrong = Vec::new();
     for run in 1..=HEALTHY {
-        let answer = patient.diagnose().unwrap();
+        let answer = patient.diagnose(None).unwrap();
         if !answer.findings.is_empty() {
             wrong.push(format!("well, run {run}: {}", answer.words()));
         }
