@@ -15,12 +15,13 @@ use anyhow::{Context as _, Result, bail};
 use aya_obj::generated::{bpf_attach_type::BPF_XDP, bpf_prog_type::BPF_PROG_TYPE_XDP};
 use etherparse::PacketBuilder;
 use netlab::netlink::Netns;
+use netlab_bench::interrupt;
 use nix::{
     sched::{CpuSet, sched_setaffinity},
     unistd::Pid,
 };
 
-use crate::{bpf, interrupt, schedule::hurry};
+use crate::{bpf, schedule::hurry};
 
 /// How long to rest when no frame is due.
 const TICK: Duration = Duration::from_micros(50);

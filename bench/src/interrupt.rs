@@ -13,6 +13,10 @@ extern "C" fn stop(_signal: i32) {
 }
 
 /// Catches the signals that ask a process to stop.
+///
+/// # Errors
+///
+/// The kernel refuses.
 pub fn catch() -> Result<()> {
     let action = SigAction::new(SigHandler::Handler(stop), SaFlags::SA_RESTART, SigSet::empty());
     for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
@@ -23,6 +27,10 @@ pub fn catch() -> Result<()> {
 }
 
 /// An error once someone asked this process to stop.
+///
+/// # Errors
+///
+/// Someone did.
 pub fn check() -> Result<()> {
     if STOPPED.load(Ordering::Relaxed) {
         bail!("stopped by a signal");

@@ -13,8 +13,7 @@
 mod bpf;
 mod capture;
 mod generator;
-mod interrupt;
-mod lab;
+mod matrix;
 mod schedule;
 mod tool;
 mod wire;
@@ -22,6 +21,7 @@ mod wire;
 use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Parser, Subcommand};
+use netlab_bench::interrupt;
 
 #[derive(Parser)]
 #[command(about, disable_help_subcommand = true)]
@@ -34,6 +34,8 @@ struct Cli {
 enum Subject {
     /// `netlab capture` beside tcpdump
     Capture(Args),
+    /// `netlab doctor` held against every fault of the lab
+    Doctor(matrix::Args),
 }
 
 /// How to measure.
@@ -51,15 +53,18 @@ struct Args {
 }
 
 fn main() -> ExitCode {
-    let Subject::Capture(args) = Cli::parse().subject;
-    let mut report = String::new();
-    let outcome = interrupt::catch().and_then(|()| capture::run(&args, &mut report));
-    print!("{report}");
-    match outcome {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::from(2)
+    let caught = interrupt::catch();
+    let outcome = caught.and_then(|()| match Cli::parse().subject {
+        Subject::Capture(args) => {
+            let mut report = String::new();
+            let outcome = capture::run(&args, &mut report);
+            print!("{report}");
+            outcome.map(|()| ExitCode::SUCCESS)
         }
-    }
+        Subject::Doctor(args) => matrix::run(&args),
+    });
+    outcome.unwrap_or_else(|error| {
+        eprintln!("error: {error:#}");
+        ExitCode::from(2)
+    })
 }

@@ -4,7 +4,7 @@ use std::{
     ffi::OsStr,
     os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
-    process::{Command, ExitStatus, Stdio},
+    process::{Command, ExitCode, ExitStatus, Stdio},
 };
 
 use anyhow::{Context as _, Result, bail};
@@ -21,6 +21,11 @@ pub fn say(words: impl std::fmt::Display) {
 /// The program cannot be started.
 pub fn status(command: &mut Command) -> Result<ExitStatus> {
     command.status().with_context(|| format!("failed to start: {}", render(command)))
+}
+
+/// The exit code of a program that has ended: its own, or a failure's after a signal.
+pub fn code(status: ExitStatus) -> ExitCode {
+    status.code().and_then(|code| u8::try_from(code).ok()).map_or(ExitCode::FAILURE, ExitCode::from)
 }
 
 /// Runs a program that has to succeed.

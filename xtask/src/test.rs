@@ -6,13 +6,13 @@
 
 use std::{
     ffi::OsString,
-    process::{Command, ExitCode, ExitStatus},
+    process::{Command, ExitCode},
 };
 
 use anyhow::{Context as _, Result, bail};
 
 use crate::{
-    process::{cargo, find, is_root, output, say, status, workspace},
+    process::{cargo, code, find, is_root, output, say, status, workspace},
     setup,
 };
 
@@ -79,8 +79,4 @@ fn runner_variable() -> Result<String> {
         .find_map(|line| line.strip_prefix("host: "))
         .context("rustc does not tell its host")?;
     Ok(format!("CARGO_TARGET_{}_RUNNER", host.to_uppercase().replace('-', "_")))
-}
-
-fn code(status: ExitStatus) -> ExitCode {
-    status.code().and_then(|code| u8::try_from(code).ok()).map_or(ExitCode::FAILURE, ExitCode::from)
 }

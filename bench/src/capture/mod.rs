@@ -11,8 +11,12 @@ use std::{fmt::Write as _, fs, time::Duration};
 use anyhow::{Context as _, Result};
 use contestant::Contestants;
 use netlab::compare::statistics::Estimate;
+use netlab_bench::{
+    interrupt,
+    lab::{self, Lab},
+};
 
-use crate::{Args, generator::Generator, interrupt, lab::Lab, wire::Wire};
+use crate::{Args, generator::Generator, wire::Wire};
 
 /// Lengths of packets, in bytes without the checksum.
 const SMALL: usize = 64;
@@ -91,14 +95,14 @@ pub fn run(args: &Args, report: &mut String) -> Result<()> {
         let mut hooks = reject::at_tc(&contestants, &wire, &generator, &scale)?;
         let throughput = reject::by_throughput(&contestants, &wire, &generator, &scale)?;
         eprintln!("rejected packets around XDP");
-        let lab = Lab::up(&args.netlab)?;
+        let lab = Lab::up(&args.netlab, lab::NAME, &["--hook", "xdp"])?;
         hooks.extend(runtime.block_on(reject::around_xdp(&contestants, &lab, &scale))?);
         reject::report(report, &hooks, &throughput)?;
     }
     if wanted(Part::Start) {
         eprintln!("start and stop");
         let alone = start::alone(&contestants, &wire, &scale)?;
-        let lab = Lab::up(&args.netlab)?;
+        let lab = Lab::up(&args.netlab, lab::NAME, &["--hook", "xdp"])?;
         let everywhere = start::everywhere(&contestants, &lab, &scale)?;
         start::report(report, &alone, &everywhere)?;
     }

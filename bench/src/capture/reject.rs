@@ -22,6 +22,7 @@ use aya_obj::generated::{
     bpf_prog_type::BPF_PROG_TYPE_SCHED_CLS,
 };
 use netlab::compare::statistics::{Estimate, median};
+use netlab_bench::lab::Lab;
 
 use super::{
     Scale,
@@ -31,7 +32,6 @@ use super::{
 use crate::{
     bpf,
     generator::{self, Generator},
-    lab::Lab,
     wire::Wire,
 };
 

@@ -4,6 +4,7 @@ use std::{fmt::Write as _, time::Duration};
 
 use anyhow::{Context as _, Result};
 use netlab::compare::statistics::Estimate;
+use netlab_bench::lab::{self, Lab};
 
 use super::{
     Scale,
@@ -11,7 +12,6 @@ use super::{
     verdict,
 };
 use crate::{
-    lab::{self, Lab},
     tool::{Outcome, Running},
     wire::Wire,
 };

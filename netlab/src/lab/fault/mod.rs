@@ -45,7 +45,7 @@ mod tests;
 mod underlay;
 mod undo;
 
-pub use catalogue::{At, Fault, NotShown, Shows, all, find, not_shown, table};
+pub use catalogue::{At, Dialled, Fault, NotShown, Shows, all, find, not_shown, table};
 pub use clear::{Cleared, clear};
 pub use dials::{Dial, dials};
 pub use error::FaultError;
