@@ -26,18 +26,29 @@ pub(super) fn check(facts: &Facts, spec: &Spec) -> Vec<Finding> {
 fn full(host: &HostFacts) -> Option<Finding> {
     let table = host.conntrack.as_ref().filter(|table| table.max > 0)?;
     let key = "net.netfilter.nf_conntrack_max";
-    // The kernel refuses beyond the limit; a little less is full again with the next client.
-    (table.count * 100 >= table.max * 99).then(|| {
-        let cause = format!(
-            "the conntrack table of {} is full: {} of {} entries, so new connections are dropped",
-            host.name, table.count, table.max
-        );
-        let more = format!("{key}={}", table.max.saturating_mul(2));
+    let (is, severity) = match table.count.saturating_mul(100) / table.max {
+        // The kernel refuses beyond the limit; a little less is full again with the next client.
+        99.. => ("full", Severity::Broken),
+        95.. => ("nearly full", Severity::Risk),
+        _ => return None,
+    };
+    let cause = format!(
+        "the conntrack table of {} is {is}: {} of {} entries; new connections are dropped where \
+         it has no room",
+        host.name, table.count, table.max
+    );
+    let more = format!("{key}={}", table.max.saturating_mul(2));
+    Some(
         Finding::broken(Code::ConntrackFull, Some(&host.name), cause)
+            .severity(severity)
             .shown(Source::Conntrack, format!("nf_conntrack_count = {}", table.count))
             .shown(Source::Conntrack, format!("nf_conntrack_max = {}", table.max))
-            .mended(["sysctl", "-w", &more], "Make room; then find out who opens so many")
-    })
+            .mended(
+                ["sysctl", "-w", &more],
+                "Make room (in a namespace, the machine's own limit counts too); then find out who \
+                 opens so many",
+            ),
+    )
 }
 
 /// Row 11, of netlab's programs.
