@@ -251,10 +251,14 @@ pub(super) fn strangers(walker: &mut Walker<'_>, host: &HostFacts, link: &str, i
             .severity(Severity::Risk)
             .confidence(Confidence::Possible)
             .shown(Source::Programs, shown);
-        let finding = match program.attach {
-            Attach::Xdp => finding.mended(
+        let finding = match (program.link, program.attach) {
+            (Some(by), _) => finding.mended(
+                ["bpftool", "link", "detach", "id", &by.to_string()],
+                "Detach it, if it is nobody's; whoever holds its link may attach it again.",
+            ),
+            (None, Attach::Xdp) => finding.mended(
                 ["ip", "link", "set", "dev", link, "xdp", "off"],
-                "Detach it, if it is nobody's; a link of BPF ends with who holds it.",
+                "Detach it, if it is nobody's.",
             ),
             _ => finding.mended([""; 0], "Ask who holds it, and what it drops."),
         };
