@@ -103,9 +103,8 @@ fn black_hole(host: &HostFacts, link: &Link, size: u32, stop: &Stop) -> Finding 
         host.name, stop.place.chain
     );
     let finding = Finding::broken(Code::MtuBlackHole, Some(&host.name), cause)
-        .shown(Source::Links, format!("{name}: mtu {mtu}"))
-        .shown(stop.place.store, format!("{}: {}", stop.place.chain, stop.place.rule))
-        .mended(stop.place.mend.clone(), stop.place.mend_words);
+        .shown(Source::Links, format!("{name}: mtu {mtu}"));
+    let finding = stop.place.blamed(finding);
     // A tunnel is narrower for what it adds; a bridge should be as wide as its ports.
     if link.vxlan().is_some() {
         return finding;
