@@ -26,7 +26,7 @@ pub(super) enum Programmed<'f> {
 }
 
 /// Whether a program of netlab's stands at a link.
-fn has(host: &HostFacts, link: &str, attach: &[Attach]) -> bool {
+pub(super) fn has(host: &HostFacts, link: &str, attach: &[Attach]) -> bool {
     host.programs.iter().any(|program| {
         program.owner == Owner::Datapath
             && program.interface == link
@@ -35,6 +35,7 @@ fn has(host: &HostFacts, link: &str, attach: &[Attach]) -> bool {
 }
 
 const INGRESS: [Attach; 3] = [Attach::Xdp, Attach::TcxIngress, Attach::ClsactIngress];
+pub(super) const EGRESS: [Attach; 2] = [Attach::TcxEgress, Attach::ClsactEgress];
 
 pub(super) fn ingress<'f>(
     walker: &mut Walker<'f>,
