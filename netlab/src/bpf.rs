@@ -16,7 +16,7 @@ use std::{
 
 use aya_obj::generated::{
     BPF_F_AFTER, BPF_F_BEFORE, BPF_F_XDP_HAS_FRAGS, bpf_attach_type, bpf_attr, bpf_cmd, bpf_insn,
-    bpf_link_info, bpf_prog_info, bpf_prog_type,
+    bpf_link_info, bpf_link_type, bpf_prog_info, bpf_prog_type,
 };
 
 /// What a program is loaded as.
@@ -227,17 +227,53 @@ pub(crate) fn link_id(link: &OwnedFd) -> io::Result<u32> {
 
 /// Whether a link is still there. Where that cannot be told, it is.
 pub(crate) fn link_exists(id: u32) -> bool {
+    !matches!(link_by_id(id), Err(error) if error.kind() == io::ErrorKind::NotFound)
+}
+
+fn link_by_id(id: u32) -> io::Result<OwnedFd> {
     let mut attr = zeroed();
     // SAFETY: the member of the union that BPF_LINK_GET_FD_BY_ID reads.
     let wanted = unsafe { &mut attr.__bindgen_anon_6 };
     wanted.__bindgen_anon_1.link_id = id;
-    match call(bpf_cmd::BPF_LINK_GET_FD_BY_ID, &mut attr) {
-        Ok(fd) => {
-            drop(owned(fd));
-            true
-        }
-        Err(error) => error.kind() != io::ErrorKind::NotFound,
-    }
+    call(bpf_cmd::BPF_LINK_GET_FD_BY_ID, &mut attr).map(owned)
+}
+
+/// The number of the link by which a program stands at an interface, XDP or tcx. None where it is
+/// by none, where that cannot be read, and where an interface of another namespace has the same
+/// number and program, since the kernel does not tell them apart.
+pub(crate) fn link_of(program: u32, ifindex: u32) -> Option<u32> {
+    let is_it = |info: &bpf_link_info| {
+        // SAFETY: the member of the union that the type says.
+        let at = unsafe {
+            match bpf_link_type::BPF_LINK_TYPE_XDP as u32 {
+                xdp if info.type_ == xdp => info.__bindgen_anon_1.xdp.ifindex,
+                _ if info.type_ == bpf_link_type::BPF_LINK_TYPE_TCX as u32 => {
+                    info.__bindgen_anon_1.tcx.ifindex
+                }
+                _ => return false,
+            }
+        };
+        info.prog_id == program && at == ifindex
+    };
+    let ids = std::iter::successors(next_link(0), |id| next_link(*id));
+    let mut found = ids.filter(|id| {
+        // SAFETY: plain numbers, of which zero is one.
+        let mut info: bpf_link_info = unsafe { std::mem::zeroed() };
+        link_by_id(*id).and_then(|link| ask(&link, &mut info)).is_ok() && is_it(&info)
+    });
+    let first = found.next()?;
+    found.next().is_none().then_some(first)
+}
+
+/// The next link's number behind this one.
+fn next_link(after: u32) -> Option<u32> {
+    let mut attr = zeroed();
+    // SAFETY: the member of the union that BPF_LINK_GET_NEXT_ID reads.
+    let wanted = unsafe { &mut attr.__bindgen_anon_6 };
+    wanted.__bindgen_anon_1.start_id = after;
+    call(bpf_cmd::BPF_LINK_GET_NEXT_ID, &mut attr).ok()?;
+    // SAFETY: the kernel has written the number.
+    Some(unsafe { attr.__bindgen_anon_6.next_id })
 }
 
 /// What the kernel tells of a program without being lent room for more.

@@ -4,6 +4,9 @@
 //! is not called well. A finding of the path belongs to the connections on whose way it stands,
 //! and the first on the way comes first.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 
 use serde::Serialize;
@@ -186,6 +189,11 @@ impl Seen<'_> {
         !attempts.is_empty() && attempts.iter().all(|attempt| self.is_right(attempt))
     }
 
+    /// Some attempt of the case's way was not answered.
+    fn fails(&self, case: &Case) -> bool {
+        self.of(&Way::of(case)).iter().any(|attempt| !self.is_right(attempt))
+    }
+
     fn failing(&self) -> Vec<&(Way, Vec<Attempt>)> {
         let fails = |(_, attempts): &&(Way, Vec<Attempt>)| {
             attempts.iter().any(|attempt| !self.is_right(attempt))
@@ -256,6 +264,12 @@ fn of_paths(judgement: &Judgement, seen: &Seen<'_>) -> Vec<Placed> {
         let is_of_paths = !found.paths.is_empty();
         if finding.severity == Severity::Broken && is_of_paths && found.paths.iter().all(works) {
             return None;
+        }
+        let mut finding = finding;
+        let mut on_way = found.paths.iter().filter_map(|at| judgement.paths.get(*at));
+        // Few ports are enough until somebody finds them taken.
+        if finding.code == Code::SnatPortsExhausted && on_way.any(|path| seen.fails(&path.case)) {
+            finding.severity = Severity::Broken;
         }
         let first = found.paths.first().and_then(|at| judgement.paths.get(*at));
         let at = first.and_then(|path| place(path, &finding)).unwrap_or(usize::MAX);
@@ -344,14 +358,11 @@ fn folded(all: Vec<Finding>) -> Vec<Finding> {
 }
 
 /// What brings what with it, on the same host or everywhere.
-const FOLLOWS: [(Code, Code); 8] = [
+const FOLLOWS: [(Code, Code); 5] = [
     (Code::LinkDown, Code::RouteMissing),
     (Code::LinkDown, Code::NeighborStale),
     (Code::ProxyGone, Code::ProxyStale),
     (Code::DuplicateNodeAddress, Code::NeighborStale),
-    (Code::NoEndpoints, Code::InputDropped),
-    (Code::NoneReady, Code::InputDropped),
-    (Code::NoLocalEndpoint, Code::InputDropped),
     (Code::DuplicatePodAddress, Code::NeighborStale),
 ];
 

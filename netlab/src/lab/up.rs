@@ -15,7 +15,7 @@ use std::{
 use super::{
     address,
     build::{self, Step},
-    down, leftovers,
+    down, fault, leftovers,
     lock::Lock,
     options::{LabName, Mode, Options, Proxy, Underlay},
     processes::{self, EchoPorts, Part, Process},
@@ -113,6 +113,9 @@ pub async fn up(request: &Request, mut watch: impl FnMut(Event<'_>)) -> Result<O
     let record = dir.record()?;
     let options = merge(request, record.as_ref())?;
     options.check()?;
+    if let Some(record) = &record {
+        refuse_with_faults(&record.options, &options)?;
+    }
     let previous = dir.topology()?;
     let design = Design::new(request, &options, previous.is_some(), &dir)?;
     if let Some(kind) = options.proxy.kube_proxy() {
@@ -171,6 +174,20 @@ pub async fn up(request: &Request, mut watch: impl FnMut(Event<'_>)) -> Result<O
     let before = before.into_iter().map(|process| process.name);
     let ended = before.filter(|name| !is_wanted(name)).collect();
     Ok(Outcome { created: record.is_none(), options, steps, removed, manifests, processes, ended })
+}
+
+/// Faults are made for the lab as it is, and are undone to that: it stays so while they last.
+fn refuse_with_faults(is: &Options, asked: &Options) -> Result<(), UpError> {
+    let of = |options: &Options| (options.mode, options.proxy, options.hook, options.mtu);
+    if of(is) == of(asked) {
+        return Ok(());
+    }
+    let faults = fault::injected(&asked.name).map_err(|error| UpError::Journal(Box::new(error)))?;
+    if faults.is_empty() {
+        return Ok(());
+    }
+    let faults = faults.iter().map(ToString::to_string).collect();
+    Err(UpError::Faults { name: asked.name.clone(), faults })
 }
 
 /// Proxies other than the one that is asked for, from the last `up` or from some before it that

@@ -194,6 +194,16 @@ pub struct Spec {
 }
 
 impl Spec {
+    /// Services with this node port, and their ports that have it: one a protocol at most.
+    pub fn with_node_port<'s>(
+        &'s self,
+        number: u16,
+    ) -> impl Iterator<Item = (&'s Service, &'s ServicePort)> {
+        let ports = |service: &'s Service| service.ports.iter().map(move |port| (service, port));
+        let all = self.services.iter().flat_map(ports);
+        all.filter(move |(_, port)| port.node_port.is_some_and(|port| port.get() == number))
+    }
+
     /// 16 hex digits that tell specs apart: SipHash of the JSON, without a random key, so
     /// that every process of one build of netlab agrees on it.
     #[must_use]

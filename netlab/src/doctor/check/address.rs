@@ -9,17 +9,23 @@ use std::{
 use super::{Asked, asked, nodes};
 use crate::{
     doctor::{
-        facts::{Facts, Role, Source},
+        facts::{Facts, HostFacts, Role, Source, route::Address},
         finding::{Code, Finding, Severity},
     },
-    spec::Spec,
+    spec::{Spec, model::Service},
 };
 
 pub(super) fn check(facts: &Facts, spec: &Spec) -> Vec<Finding> {
     let mut findings = twice(facts, spec);
-    if let Ok(dialled) = facts.subject.asked.parse::<SocketAddr>() {
-        findings.extend(excluded(facts, spec, dialled));
-        findings.extend(other_family(facts, spec, dialled));
+    match facts.subject.asked.parse::<SocketAddr>() {
+        Ok(dialled) => {
+            findings.extend(excluded(facts, spec, dialled));
+            findings.extend(other_family(facts, spec, dialled));
+        }
+        Err(_) => {
+            let families = [true, false].into_iter();
+            findings.extend(families.flat_map(|v4| one_family(facts, spec, v4)));
+        }
     }
     findings
 }
@@ -47,61 +53,126 @@ fn excluded(facts: &Facts, spec: &Spec, dialled: SocketAddr) -> Option<Finding> 
 
 /// Row 28.
 fn other_family(facts: &Facts, spec: &Spec, dialled: SocketAddr) -> Vec<Finding> {
-    let is_v4 = dialled.ip().is_ipv4();
-    let family = if is_v4 { "IPv4" } else { "IPv6" };
-    let lacks = |(service, port, _): &Asked<'_>| {
-        let cluster = service.cluster_addresses.iter();
-        let endpoints = port.endpoints.iter().map(|endpoint| &endpoint.address);
-        !port.endpoints.is_empty()
-            && cluster.chain(endpoints).all(|address| address.is_ipv4() != is_v4)
-    };
+    let v4 = dialled.ip().is_ipv4();
     let dialled_ports =
         asked(facts, spec).into_iter().filter(|(_, _, port)| *port == dialled.port());
-    let find = |(service, ..): Asked<'_>| {
-        let name = &service.name;
-        let addresses: Vec<_> = service.cluster_addresses.iter().map(IpAddr::to_string).collect();
-        let cause = format!("Service {name} has no {family}: {} is dialled", dialled.ip());
-        let patch = r#"{"spec":{"ipFamilyPolicy":"PreferDualStack"}}"#;
-        Finding::broken(Code::FamilyMissing, None, cause)
-            .shown(Source::Objects, format!("Service {name}: clusterIPs {}", addresses.join(", ")))
-            .mended(
-                ["kubectl", "-n", &name.namespace, "patch", "service", &name.name, "-p", patch],
-                "Give the Service both families, or dial the one that it has",
-            )
+    let lacking = dialled_ports.filter(|of| lacks(of, v4));
+    let what = format!("{} is dialled", dialled.ip());
+    lacking.map(|(service, ..)| without_family(service, v4, &what)).collect()
+}
+
+/// Row 28, where nothing single is dialled. Most Services of a cluster with both families have one
+/// by choice; it is a fault where all else is there: a client and a node that have the family, the
+/// pods behind the Service too, and another Service that is reached by it.
+fn one_family(facts: &Facts, spec: &Spec, v4: bool) -> Vec<Finding> {
+    let is_of = |address: &IpAddr| address.is_ipv4() == v4;
+    let of_client = |host: &&HostFacts| {
+        let mut own = host.addresses.iter().filter(|own| own.scope == "global");
+        host.role == Role::Client && own.any(|own| is_of(&own.net.addr()))
     };
-    dialled_ports.filter(lacks).map(find).collect()
+    let is_dialled = facts.hosts.iter().find(of_client).is_some()
+        && spec.nodes.iter().any(|node| node.addresses.iter().any(is_of));
+    let all = asked(facts, spec);
+    let is_usual =
+        spec.services.iter().flat_map(|service| &service.ports).any(|port| {
+            port.node_port.is_some() && port.endpoints.iter().any(|of| is_of(&of.address))
+        });
+    if !is_dialled || !is_usual {
+        return Vec::new();
+    }
+    let could_have = |(_, port, _): &Asked<'_>| {
+        port.endpoints.iter().all(|endpoint| {
+            let pod = spec.pods.iter().find(|pod| endpoint.pod.as_ref() == Some(&pod.name));
+            pod.is_some_and(|pod| pod.addresses.iter().any(is_of))
+        })
+    };
+    let lacking = all.into_iter().filter(|of| lacks(of, v4) && could_have(of));
+    let what = "its pods and nodes and the client have it, and other Services do";
+    let mut found: Vec<Finding> = lacking
+        .map(|(service, ..)| without_family(service, v4, what).severity(Severity::Impaired))
+        .collect();
+    found.dedup();
+    found
+}
+
+fn lacks((service, port, _): &Asked<'_>, v4: bool) -> bool {
+    let cluster = service.cluster_addresses.iter();
+    let endpoints = port.endpoints.iter().map(|endpoint| &endpoint.address);
+    !port.endpoints.is_empty() && cluster.chain(endpoints).all(|address| address.is_ipv4() != v4)
+}
+
+fn without_family(service: &Service, v4: bool, why: &str) -> Finding {
+    let family = if v4 { "IPv4" } else { "IPv6" };
+    let name = &service.name;
+    let addresses: Vec<_> = service.cluster_addresses.iter().map(IpAddr::to_string).collect();
+    let patch = r#"{"spec":{"ipFamilyPolicy":"PreferDualStack"}}"#;
+    Finding::broken(Code::FamilyMissing, None, format!("Service {name} has no {family}: {why}"))
+        .shown(Source::Objects, format!("Service {name}: clusterIPs {}", addresses.join(", ")))
+        .mended(
+            ["kubectl", "-n", &name.namespace, "patch", "service", &name.name, "-p", patch],
+            "Give the Service both families, or dial the one that it has",
+        )
+}
+
+/// A pod that has an address.
+struct Owner<'f> {
+    pod: String,
+    /// Its own namespace and what it has there; None where only the objects say so.
+    own: Option<(&'f HostFacts, &'f Address)>,
+    /// The objects give it the address.
+    by_objects: bool,
 }
 
 /// Row 33: as the objects say it, or as the pods' own namespaces do.
 fn twice(facts: &Facts, spec: &Spec) -> Vec<Finding> {
-    let mut owners: BTreeMap<IpAddr, Vec<String>> = BTreeMap::new();
-    let mut own = |address: IpAddr, pod: String| {
-        let pods = owners.entry(address).or_default();
-        if !pods.contains(&pod) {
-            pods.push(pod);
-        }
-    };
+    let mut owners: BTreeMap<IpAddr, Vec<Owner<'_>>> = BTreeMap::new();
     for pod in &spec.pods {
-        pod.addresses.iter().for_each(|address| own(*address, pod.name.to_string()));
+        for address in &pod.addresses {
+            let owner = Owner { pod: pod.name.to_string(), own: None, by_objects: true };
+            owners.entry(*address).or_default().push(owner);
+        }
     }
     for host in &facts.hosts {
         let Role::Pod { pod, .. } = &host.role else { continue };
         let is_loopback = |device| host.link_at(device).is_some_and(|link| link.name == "lo");
-        let global = host
-            .addresses
-            .iter()
-            .filter(|address| !is_loopback(address.device) && !is_link_local(address.net.addr()));
-        global.for_each(|address| own(address.net.addr(), pod.clone()));
+        for own in host.addresses.iter().filter(|own| !is_loopback(own.device)) {
+            let address = own.net.addr();
+            if is_link_local(address) {
+                continue;
+            }
+            let pods = owners.entry(address).or_default();
+            let own = Some((host, own));
+            match pods.iter_mut().find(|of| of.pod == *pod) {
+                Some(known) => known.own = own,
+                None => pods.push(Owner { pod: pod.clone(), own, by_objects: false }),
+            }
+        }
     }
-    let find = |(address, pods): (IpAddr, Vec<String>)| {
-        let pods = pods.join(" and ");
-        let cause = format!("pods {pods} have the same address, {address}");
-        Finding::broken(Code::DuplicatePodAddress, None, cause)
-            .severity(Severity::Impaired)
-            .shown(Source::Addresses, format!("{address}: {pods}"))
-            .advised("Delete one of the pods, so that it is given another address")
-    };
-    owners.into_iter().filter(|(_, pods)| pods.len() > 1).map(find).collect()
+    let shared = owners.into_iter().filter(|(_, pods)| pods.len() > 1);
+    shared.map(|(address, pods)| shared_by(address, &pods)).collect()
+}
+
+/// Where the objects give an address to one pod alone, another that has it is in the wrong.
+fn shared_by(address: IpAddr, pods: &[Owner<'_>]) -> Finding {
+    let names: Vec<_> = pods.iter().map(|of| of.pod.as_str()).collect();
+    let names = names.join(" and ");
+    let cause = format!("pods {names} have the same address, {address}");
+    let wrong = pods.iter().find(|of| !of.by_objects).and_then(|of| of.own);
+    let host = wrong.map(|(host, _)| host.name.as_str());
+    let finding =
+        Finding::broken(Code::DuplicatePodAddress, host, cause).severity(Severity::Impaired);
+    match wrong {
+        Some((host, own)) => {
+            let device = host.link_name(own.device);
+            let command = format!("ip addr del {} dev {device}", own.net);
+            finding
+                .shown(Source::Addresses, format!("{} dev {device}", own.net))
+                .mended(command.split(' '), "Take the address away from the wrong host.")
+        }
+        None => finding
+            .shown(Source::Addresses, format!("{address}: {names}"))
+            .advised("Delete one of the pods, so that it is given another address"),
+    }
 }
 
 /// fe80::/10, which every link has.

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use super::{asked, nodes};
+use super::{Asked, asked, nodes};
 use crate::{
     doctor::{
         facts::{
@@ -16,21 +16,22 @@ use crate::{
 
 pub(super) fn check(facts: &Facts, spec: &Spec) -> Vec<Finding> {
     let mut findings = Vec::new();
+    let asked = asked(facts, spec);
     for (host, _) in nodes(facts) {
-        findings.extend(ephemeral(facts, spec, host));
-        findings.extend(held(facts, spec, host));
+        findings.extend(ephemeral(&asked, host));
+        findings.extend(held(&asked, host));
     }
     for host in facts.hosts.iter().filter(|host| matches!(host.role, Role::Pod { .. })) {
-        findings.extend(full(facts, spec, host));
+        findings.extend(full(&asked, host));
     }
     findings
 }
 
 /// Row 24: somebody else has the port. Translation comes first where it is programmed, so it is
 /// the node itself, and whoever is not translated, that meet the other program.
-fn held(facts: &Facts, spec: &Spec, host: &HostFacts) -> Vec<Finding> {
+fn held(asked: &[Asked<'_>], host: &HostFacts) -> Vec<Finding> {
     let mut findings = Vec::new();
-    for (service, port, node_port) in asked(facts, spec) {
+    for (service, port, node_port) in asked {
         let tcp = host.listeners.iter().map(|socket| (socket.address, &socket.owner));
         let udp = host.udp.iter().filter(|socket| socket.peer.is_none());
         let udp = udp.map(|socket| (socket.address, &socket.owner));
@@ -39,7 +40,7 @@ fn held(facts: &Facts, spec: &Spec, host: &HostFacts) -> Vec<Finding> {
             Protocol::Udp => udp.collect(),
         };
         let is_there = |of: &&(SocketAddr, &Option<Owner>)| {
-            of.0.port() == node_port && !of.0.ip().is_loopback()
+            of.0.port() == *node_port && !of.0.ip().is_loopback()
         };
         let Some((address, owner)) = sockets.iter().find(is_there) else { continue };
         let Some(owner) = owner else { continue };
@@ -58,7 +59,7 @@ fn held(facts: &Facts, spec: &Spec, host: &HostFacts) -> Vec<Finding> {
 }
 
 /// Row 24: the kernel may give the node port to any local socket.
-fn ephemeral(facts: &Facts, spec: &Spec, host: &HostFacts) -> Option<Finding> {
+fn ephemeral(asked: &[Asked<'_>], host: &HostFacts) -> Option<Finding> {
     let range = host.sysctl("ipv4/ip_local_port_range")?;
     let mut ends = range.split_whitespace().map(str::parse::<u16>);
     let (Some(Ok(low)), Some(Ok(high))) = (ends.next(), ends.next()) else { return None };
@@ -69,9 +70,8 @@ fn ephemeral(facts: &Facts, spec: &Spec, host: &HostFacts) -> Option<Finding> {
             matches!((from.trim().parse(), to.trim().parse()), (Ok(from), Ok(to)) if (from..=to).contains(&port))
         })
     };
-    let (service, _, node_port) = asked(facts, spec)
-        .into_iter()
-        .find(|(_, _, port)| (low..=high).contains(port) && !is_reserved(*port))?;
+    let (service, _, node_port) =
+        asked.iter().find(|(_, _, port)| (low..=high).contains(port) && !is_reserved(*port))?;
     let cause = format!(
         "node port {node_port} of Service {} is among the ports that {} gives to local sockets",
         service.name, host.name
@@ -86,9 +86,9 @@ fn ephemeral(facts: &Facts, spec: &Spec, host: &HostFacts) -> Option<Finding> {
 }
 
 /// Row 27.
-fn full(facts: &Facts, spec: &Spec, host: &HostFacts) -> Vec<Finding> {
+fn full(asked: &[Asked<'_>], host: &HostFacts) -> Vec<Finding> {
     let is_target = |address: SocketAddr| {
-        asked(facts, spec).iter().any(|(_, port, _)| {
+        asked.iter().any(|(_, port, _)| {
             port.protocol == Protocol::Tcp
                 && port.endpoints.iter().any(|endpoint| {
                     endpoint.port.get() == address.port() && host.has_address(endpoint.address)

@@ -26,22 +26,27 @@ pub(super) fn check(facts: &Facts, spec: &Spec) -> Vec<Finding> {
 fn full(host: &HostFacts) -> Option<Finding> {
     let table = host.conntrack.as_ref().filter(|table| table.max > 0)?;
     let key = "net.netfilter.nf_conntrack_max";
-    // The kernel refuses beyond the limit; a little less is full again with the next client.
-    (table.count * 100 >= table.max * 99).then(|| {
-        let cause = format!(
-            "the conntrack table of {} is full: {} of {} entries, so new connections are dropped",
-            host.name, table.count, table.max
-        );
-        let more = format!("{key}={}", table.max.saturating_mul(2));
-        let finding = Finding::broken(Code::ConntrackFull, Some(&host.name), cause)
-            .shown(Source::Conntrack, format!("nf_conntrack_count = {}", table.count))
-            .shown(Source::Conntrack, format!("nf_conntrack_max = {}", table.max));
-        let words = "Make room; then find out who opens so many";
-        match &host.netns {
-            None => finding.mended(["sysctl", "-w", &more], words),
-            // The limit is the machine's, and the kernel lets nobody set it from a namespace.
-            Some(_) => finding.advised(format!("{words}: on the machine itself, sysctl -w {more}")),
-        }
+    let (is, severity) = match table.count.saturating_mul(100) / table.max {
+        // The kernel refuses beyond the limit; a little less is full again with the next client.
+        99.. => ("full", Severity::Broken),
+        95.. => ("nearly full", Severity::Risk),
+        _ => return None,
+    };
+    let cause = format!(
+        "the conntrack table of {} is {is}: {} of {} entries; new connections are dropped where \
+         it has no room",
+        host.name, table.count, table.max
+    );
+    let more = format!("{key}={}", table.max.saturating_mul(2));
+    let finding = Finding::broken(Code::ConntrackFull, Some(&host.name), cause)
+        .severity(severity)
+        .shown(Source::Conntrack, format!("nf_conntrack_count = {}", table.count))
+        .shown(Source::Conntrack, format!("nf_conntrack_max = {}", table.max));
+    let words = "Make room; then find out who opens so many";
+    Some(match &host.netns {
+        None => finding.mended(["sysctl", "-w", &more], words),
+        // The limit is the machine's, and the kernel lets nobody set it from a namespace.
+        Some(_) => finding.advised(format!("{words}: on the machine itself, sysctl -w {more}")),
     })
 }
 

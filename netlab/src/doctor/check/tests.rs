@@ -1,5 +1,7 @@
 //! Each check on a healthy lab, where it finds nothing, and on one where its cause was put in.
 
+use std::net::IpAddr;
+
 use super::{super::facts::conntrack, *};
 use crate::{
     agent::status::AgentStatus,
@@ -87,7 +89,12 @@ fn a_full_table_is_told_and_a_busy_one_is_not() {
         facts
     };
     assert_eq!(codes(&with(900)), []);
-    assert_eq!(codes(&with(1000)), [Code::ConntrackFull]);
+    let severity = |count| {
+        let found = only(&with(count));
+        (found.code, found.severity)
+    };
+    assert_eq!(severity(960), (Code::ConntrackFull, Severity::Risk));
+    assert_eq!(severity(1000), (Code::ConntrackFull, Severity::Broken));
 }
 
 #[test]
@@ -146,7 +153,47 @@ fn two_pods_with_one_address_are_told() {
     let other = facts.host("web-1").unwrap().addresses.clone();
     fixture::host(&mut facts, "web-2").addresses = other;
     let found = found(&facts);
-    assert!(found.iter().any(|finding| finding.code == Code::DuplicatePodAddress), "{found:?}");
+    // One a family, at the pod to which the objects do not give it.
+    assert_eq!(found.len(), 2, "{found:?}");
+    for finding in found {
+        assert_eq!(finding.code, Code::DuplicatePodAddress);
+        assert_eq!(finding.host.as_deref(), Some("web-2"));
+        let command = finding.fixes[0].command.join(" ");
+        assert!(command.starts_with("ip addr del ") && command.ends_with(" dev eth0"), "{command}");
+    }
+    let facts = lab();
+    let mut spec = facts.spec().unwrap();
+    spec.pods[1].addresses = spec.pods[0].addresses.clone();
+    let of_objects = all(&facts, &spec);
+    let hosts: Vec<_> = of_objects.iter().map(|of| (of.code, of.host.as_deref())).collect();
+    assert!(hosts.contains(&(Code::DuplicatePodAddress, None)), "{hosts:?}");
+}
+
+#[test]
+fn a_service_of_one_family_is_told_where_all_else_has_both_and_it_would_be_dialled() {
+    let narrowed = |names: &[&str], facts: &Facts| {
+        let mut spec = facts.spec().unwrap();
+        for service in spec.services.iter_mut().filter(|of| names.contains(&&*of.name.name)) {
+            service.cluster_addresses.retain(IpAddr::is_ipv4);
+            for port in &mut service.ports {
+                port.endpoints.retain(|endpoint| endpoint.address.is_ipv4());
+            }
+        }
+        spec
+    };
+    let facts = lab();
+    let found = all(&facts, &narrowed(&["web"], &facts));
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert_eq!((found[0].code, found[0].severity), (Code::FamilyMissing, Severity::Impaired));
+    assert!(found[0].cause.contains("default/web has no IPv6"), "{}", found[0].cause);
+    assert_eq!(all(&facts, &narrowed(&["web", "dns"], &facts)), [], "nobody offers IPv6");
+    let mut without = facts.clone();
+    let client = fixture::host(&mut without, "client");
+    client.addresses.retain(|own| own.net.addr().is_ipv4());
+    assert_eq!(all(&without, &narrowed(&["web"], &without)), [], "nobody dials it");
+    let mut spec = narrowed(&["web"], &facts);
+    spec.pods.iter_mut().for_each(|pod| pod.addresses.retain(IpAddr::is_ipv4));
+    assert_eq!(all(&facts, &spec), [], "the pods do not have it");
 }
 
 #[test]

@@ -17,6 +17,10 @@ pub struct Program {
     pub tag: String,
     /// Whose it is.
     pub owner: Owner,
+    /// Number of the link by which somebody else's stands there (bpf_link), which
+    /// `bpftool link detach id` takes; None where it is by none, or that is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub link: Option<u32>,
 }
 
 /// Where at an interface.

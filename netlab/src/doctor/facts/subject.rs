@@ -45,12 +45,9 @@ impl Subject {
         let mut subject = Self { asked: asked.to_owned(), ..Self::default() };
         subject.addresses.insert(address);
         subject.ports.insert(port);
-        for service in &spec.services {
-            let is_dialled = |of: &ServicePort| of.node_port.is_some_and(|p| p.get() == port);
-            for of in service.ports.iter().filter(|of| is_dialled(of)) {
-                subject.addresses.extend(&service.cluster_addresses);
-                subject.add(of);
-            }
+        for (service, of) in spec.with_node_port(port) {
+            subject.addresses.extend(&service.cluster_addresses);
+            subject.add(of);
         }
         subject
     }

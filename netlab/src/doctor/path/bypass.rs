@@ -27,13 +27,10 @@ pub(super) fn judge(walker: &mut Walker<'_>, there: &[Hop], end: &End<'_>) {
          it does not come back through {entry}",
         host.name
     );
-    let mut finding = Finding::broken(Code::ReplyBypassesEntry, Some(at), cause);
-    if let Some((_, place)) = &walker.unmarked {
-        finding = finding
-            .shown(place.store, format!("{}: {}", place.chain, place.rule))
-            .mended(place.mend.clone(), place.mend_words);
-    } else {
-        finding = finding.shown(Source::Nft, "no rule masquerades the connection");
-    }
+    let finding = Finding::broken(Code::ReplyBypassesEntry, Some(at), cause);
+    let finding = match &walker.unmarked {
+        Some((_, place)) => place.blamed(finding),
+        None => finding.shown(Source::Nft, "no rule masquerades the connection"),
+    };
     walker.find(finding);
 }

@@ -100,9 +100,7 @@ pub fn cases(facts: &Facts, spec: &Spec, subject: &Subject) -> Vec<Case> {
 
 /// An address that no Service has: a host's own port, or one that its rules give to another.
 fn plain(facts: &Facts, spec: &Spec, dialled: SocketAddr, client: String) -> Option<Case> {
-    let is_node_port =
-        |port: &ServicePort| port.node_port.is_some_and(|port| port.get() == dialled.port());
-    if spec.services.iter().flat_map(|service| &service.ports).any(is_node_port) {
+    if spec.with_node_port(dialled.port()).next().is_some() {
         return None;
     }
     let (host, _) = facts.owners(dialled.ip()).next()?;

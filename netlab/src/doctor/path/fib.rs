@@ -156,17 +156,15 @@ fn in_table<'f>(
     shortest: Option<u32>,
 ) -> Option<(&'f Route, Option<&'f NextHop>)> {
     let target = query.destination.ip();
-    let mut routes: Vec<_> = host
+    let routes = host
         .routes
         .iter()
         .filter(|route| route.table == table && route.tos == 0)
         .filter(|route| route.destination.contains(&target))
-        .filter_map(|route| living(host, route).map(|hop| (route, hop)))
-        .collect();
-    routes.sort_by_key(|(route, _)| {
+        .filter_map(|route| living(host, route).map(|hop| (route, hop)));
+    let (route, hop) = routes.min_by_key(|(route, _)| {
         (std::cmp::Reverse(route.destination.prefix_len()), route.metric)
-    });
-    let (route, hop) = *routes.first()?;
+    })?;
     let is_short = shortest.is_some_and(|most| u32::from(route.destination.prefix_len()) <= most);
     (route.kind != RouteKind::Throw && !is_short).then_some((route, hop))
 }

@@ -2,6 +2,7 @@
 
 use std::{collections::VecDeque, net::IpAddr};
 
+use super::mend;
 use crate::doctor::{
     facts::{Facts, HostFacts, Source, link::Link},
     finding::{Code, Finding},
@@ -144,9 +145,9 @@ fn is_blocked(port: &Link) -> bool {
 
 impl Cut<'_> {
     /// The cause, as it is on a way between nodes or to a pod.
-    pub(super) fn finding(&self, from: &HostFacts, to: IpAddr) -> Finding {
+    pub(super) fn finding(&self, facts: &Facts, from: &HostFacts, to: IpAddr) -> Finding {
         match self {
-            Self::Down(host, link) => super::route::down(host, &link.name),
+            Self::Down(host, link) => mend::down(facts, host, link),
             Self::Blocked(host, link) => {
                 let state = link.port.as_ref().map_or("", |port| port.state.as_str());
                 let cause = format!("the port {} of {} does not forward", link.name, host.name);

@@ -1,12 +1,56 @@
-//! Routes as they should be, by the objects.
+//! Routes and links as they should be, by the objects and by those that are well.
 
-use std::net::IpAddr;
+use std::{collections::BTreeSet, net::IpAddr};
+
+use ipnet::IpNet;
 
 use super::walk::Walker;
 use crate::doctor::{
-    facts::{HostFacts, Role, route::Address},
-    finding::Finding,
+    facts::{Facts, HostFacts, Role, Source, link::Link, route::Address},
+    finding::{Code, Finding},
 };
+
+/// A link that is administratively down.
+pub(super) fn down(facts: &Facts, host: &HostFacts, link: &Link) -> Finding {
+    let name = link.name.as_str();
+    let cause = format!("{name} on {} is down", host.name);
+    let command = ["ip", "link", "set", "dev", name, "up"];
+    let finding = Finding::broken(Code::LinkDown, Some(&host.name), cause)
+        .shown(Source::Links, format!("{name}: state DOWN"))
+        .mended(command, "Bring the link up.");
+    lost_gateways(facts, host, link).into_iter().fold(finding, |finding, net| {
+        let command = format!("ip addr add {net} dev {name} nodad");
+        let words = "Give it back the IPv6 address that it has lost with its state, by which \
+                     the pods leave.";
+        finding.mended(command.split(' '), words)
+    })
+}
+
+/// IPv6 addresses that pods behind a bridge have as their gateways, and that their node does not
+/// have: a link that goes down loses them.
+fn lost_gateways(facts: &Facts, host: &HostFacts, bridge: &Link) -> BTreeSet<IpNet> {
+    let ports = host.links.iter().filter(|port| port.master == Some(bridge.index));
+    let pods = ports.filter_map(|port| facts.peer(port));
+    let gateways = pods.filter_map(|(pod, link)| {
+        let defaults = pod.main_routes().filter(|route| route.destination.prefix_len() == 0);
+        let gateway = defaults.flat_map(|route| &route.hops).find_map(|hop| {
+            hop.gateway.filter(|gateway| gateway.is_ipv6() && !host.has_address(*gateway))
+        })?;
+        let holds = |own: &&Address| own.device == link.index && own.net.contains(&gateway);
+        let network = pod.addresses.iter().find(holds)?.net;
+        IpNet::new(gateway, network.prefix_len()).ok()
+    });
+    gateways.collect()
+}
+
+impl HostFacts {
+    /// The VXLAN device whose datagrams are of a family.
+    pub(super) fn vtep(&self, v4: bool) -> Option<&Link> {
+        self.links.iter().find(|link| {
+            link.vxlan().and_then(|own| own.local).is_some_and(|local| local.is_ipv4() == v4)
+        })
+    }
+}
 
 impl Walker<'_> {
     /// Adds the command that makes the route as it should be.
@@ -28,11 +72,7 @@ impl Walker<'_> {
         }
         let node = self.node_of(to)?;
         let net = node.pod_cidrs.iter().find(|net| net.contains(&to))?;
-        let vtep = host.links.iter().find(|link| {
-            let has_family = |local: IpAddr| local.is_ipv4() == to.is_ipv4();
-            link.vxlan().and_then(|vxlan| vxlan.local).is_some_and(has_family)
-        });
-        if let Some(vtep) = vtep {
+        if let Some(vtep) = host.vtep(to.is_ipv4()) {
             return Some(format!("{net} via {} dev {} onlink", net.network(), vtep.name));
         }
         let gateway = node.addresses.iter().find(|own| own.is_ipv4() == to.is_ipv4())?;

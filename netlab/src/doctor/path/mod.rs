@@ -228,10 +228,8 @@ fn merge_silent_pods(findings: &mut Vec<Found>) {
         if like.is_empty() {
             continue;
         }
-        let pods = like.len() + 1;
         let one = &mut findings[at - 1];
-        one.finding.cause =
-            format!("{}, nor in {} others of its Service", one.finding.cause, pods - 1);
+        one.finding.cause += &format!(", nor in {} others of its Service", like.len());
         for of in like {
             one.finding.evidence.extend(of.finding.evidence);
             one.paths.extend(of.paths);

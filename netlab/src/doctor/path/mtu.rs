@@ -103,16 +103,16 @@ fn black_hole(host: &HostFacts, link: &Link, size: u32, stop: &Stop) -> Finding 
         host.name, stop.place.chain
     );
     let finding = Finding::broken(Code::MtuBlackHole, Some(&host.name), cause)
-        .shown(Source::Links, format!("{name}: mtu {mtu}"))
-        .shown(stop.place.store, format!("{}: {}", stop.place.chain, stop.place.rule));
-    let told = |finding: Finding| finding.mended(stop.place.mend.clone(), stop.place.mend_words);
+        .shown(Source::Links, format!("{name}: mtu {mtu}"));
     // A tunnel is narrower for what it adds; a bridge should be as wide as its ports.
-    if link.vxlan().is_some() {
-        return told(finding);
-    }
-    let ports = host.links.iter().filter(|port| port.master == Some(link.index));
-    let wide = ports.map(|port| port.mtu).max().unwrap_or(0).max(size).to_string();
-    told(finding.mended(["ip", "link", "set", "dev", name, "mtu", &wide], WIDEN))
+    let finding = if link.vxlan().is_some() {
+        finding
+    } else {
+        let ports = host.links.iter().filter(|port| port.master == Some(link.index));
+        let wide = ports.map(|port| port.mtu).max().unwrap_or(0).max(size).to_string();
+        finding.mended(["ip", "link", "set", "dev", name, "mtu", &wide], WIDEN)
+    };
+    stop.place.blamed(finding)
 }
 
 fn too_narrow(host: &HostFacts, link: &Link, size: u32) -> Finding {

@@ -1,15 +1,21 @@
 //! Translation by netfilter: before routing of destinations, after it of sources, and back.
 
-use std::net::{IpAddr, SocketAddr};
+use std::{
+    collections::BTreeSet,
+    net::{IpAddr, SocketAddr},
+};
 
 use super::{
     Stage,
-    netfilter::{Hook, Nat, Passage, View},
+    netfilter::{Hook, Nat, Passage, SourcePorts, View},
     packet::Packet,
     sockets,
     walk::{Connection, Walker},
 };
-use crate::doctor::facts::{HostFacts, route::Address};
+use crate::doctor::{
+    facts::{HostFacts, Source, route::Address},
+    finding::{Code, Finding, Severity},
+};
 
 impl<'f> Walker<'f> {
     /// Rules before routing, conntrack and destination NAT.
@@ -71,7 +77,7 @@ impl<'f> Walker<'f> {
     pub fn postrouting(&mut self, view: View<'f>, output: u32, next: IpAddr) -> Packet {
         let host = view.host;
         let out = host.link_name(output);
-        let Passage { mut packet, nat, .. } = self.netfilter(Hook::Postrouting, view);
+        let Passage { mut packet, nat, source_ports, .. } = self.netfilter(Hook::Postrouting, view);
         if let Some(back) = packet.back.take() {
             packet.source = back;
             return packet;
@@ -94,8 +100,39 @@ impl<'f> Walker<'f> {
         }
         let words = format!("masqueraded: {} becomes {}", before.ip(), source.ip());
         self.hop(host, Some(&out), Stage::Translate, &packet, words);
+        if let Some(finding) = source_ports.and_then(|ports| too_few(host, &packet, &ports)) {
+            self.find(finding);
+        }
         packet
     }
+}
+
+/// Fewer ports than this towards one backend last for less than a connection a second: each is
+/// kept for two minutes after its connection has ended (nf_conntrack_tcp_timeout_time_wait).
+const FEW: u16 = 120;
+
+/// A rule that leaves few ports to masquerade with, and how many of them are taken.
+fn too_few(host: &HostFacts, packet: &Packet, ports: &SourcePorts) -> Option<Finding> {
+    let (low, high) = (ports.low, ports.high);
+    let span = high.checked_sub(low)?.checked_add(1).filter(|span| *span < FEW)?;
+    let (source, backend) = (packet.source.ip(), packet.destination);
+    let connections = host.conntrack.iter().flat_map(|table| &table.connections);
+    let taken: BTreeSet<u16> = connections
+        .filter(|of| of.protocol == packet.protocol && of.reply.0 == backend)
+        .filter(|of| of.reply.1.ip() == source && (low..=high).contains(&of.reply.1.port()))
+        .map(|of| of.reply.1.port())
+        .collect();
+    let is_full = taken.len() >= usize::from(span);
+    let cause = format!(
+        "{} masquerades with {span} ports alone, so that many connections to a backend are all \
+         that it takes: {}",
+        host.name, ports.place.chain
+    );
+    let finding = Finding::broken(Code::SnatPortsExhausted, Some(&host.name), cause)
+        .severity(if is_full { Severity::Impaired } else { Severity::Risk });
+    let finding = ports.place.blamed(finding);
+    let told = format!("ports {low}-{high} of {source} to {backend}: {} taken", taken.len());
+    Some(finding.shown(Source::Conntrack, told))
 }
 
 /// The address that MASQUERADE takes: of the outgoing link, on the network of the next hop where

@@ -7,14 +7,13 @@ use super::{
     l2::{self, Cut, Reached},
     netfilter::{self, Hook},
     packet::Packet,
-    stop,
+    stop, translate,
     walk::{Connection, Crossing, End, Walker},
 };
 use crate::doctor::{
     facts::{
         HostFacts, Role, Source,
         link::Link,
-        program::{Attach, Owner},
         route::{Neighbor, NeighborState},
     },
     finding::{Code, Confidence, Finding},
@@ -45,12 +44,8 @@ impl<'f> Walker<'f> {
     /// netlab's program at the egress of a link gives answers of local backends the address that
     /// was dialled.
     fn leave(&mut self, host: &'f HostFacts, link: &Link, mut packet: Packet) -> Packet {
-        super::translate::strangers(self, host, &link.name, false);
-        let is_there = host.programs.iter().any(|program| {
-            program.interface == link.name
-                && program.owner == Owner::Datapath
-                && matches!(program.attach, Attach::TcxEgress | Attach::ClsactEgress)
-        });
+        translate::strangers(self, host, &link.name, false);
+        let is_there = translate::has(host, &link.name, &translate::EGRESS);
         let own = self.connections.iter().find(|of: &&Connection| {
             of.programs
                 && of.host == host.name
@@ -115,14 +110,9 @@ impl<'f> Walker<'f> {
         }
         let (reached, cut) = right?;
         if let Some(cut) = cut {
-            let finding = self.cut(host, *cut, next);
-            self.find(finding);
+            self.find(cut.finding(self.facts, host, next));
         }
         Some(reached.clone())
-    }
-
-    fn cut(&self, host: &HostFacts, cut: Cut<'_>, next: IpAddr) -> Finding {
-        cut.finding(host, next)
     }
 
     /// Two hosts with one address: which is the wrong one, the objects say.
@@ -233,14 +223,19 @@ impl<'f> Walker<'f> {
         let cause =
             format!("{name} on {}, the link of {}, is no port of {bridge}", host.name, pod.name);
         let command = ["ip", "link", "set", "dev", name, "master", bridge];
-        Some(
-            Finding::broken(Code::LinkDown, Some(&host.name), cause)
-                .shown(Source::Links, format!("{name}: no master"))
-                .mended(command, "Make it a port of the bridge."),
-        )
+        let finding = Finding::broken(Code::LinkDown, Some(&host.name), cause)
+            .shown(Source::Links, format!("{name}: no master"))
+            .mended(command, "Make it a port of the bridge.");
+        let mut others = host.links.iter().filter(|other| other.master == Some(link.index));
+        if others.any(|other| other.port.as_ref().is_some_and(|port| port.hairpin)) {
+            // The mode goes with the port, and pods need it to reach themselves.
+            let command = ["bridge", "link", "set", "dev", name, "hairpin", "on"];
+            return Some(finding.mended(command, "Let it be in hairpin mode, as the others are."));
+        }
+        Some(finding)
     }
 
-    fn resume_at(&mut self, from: &HostFacts, next: IpAddr, packet: Packet) -> End<'f> {
+    fn resume_at(&mut self, from: &'f HostFacts, next: IpAddr, packet: Packet) -> End<'f> {
         let Some((owner, link)) = self.facts.owners(next).next() else {
             return self.resume(from, packet);
         };

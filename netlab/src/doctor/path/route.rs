@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use super::{
     Stage, fib,
     fib::{Lookup, Query},
+    mend::down,
     packet::Packet,
     walk::{End, Suspect, Walker},
 };
@@ -12,6 +13,7 @@ use crate::{
     doctor::{
         facts::{
             HostFacts, Role, Source,
+            link::Link,
             route::{Route, RouteKind, Rule},
         },
         finding::{Code, Confidence, Finding},
@@ -40,8 +42,7 @@ impl<'f> Walker<'f> {
         let found = fib::lookup(host, &query);
         let to = packet.destination.ip();
         let (route, hop) = match found {
-            Lookup::Found { route, hop, .. } if route.kind == RouteKind::Local => {
-                let _ = hop;
+            Lookup::Found { route, .. } if route.kind == RouteKind::Local => {
                 self.hop(host, input, Stage::Route, packet, format!("{to} is {}'s own", host.name));
                 return Way::Own;
             }
@@ -135,7 +136,7 @@ impl<'f> Walker<'f> {
             host.links.iter().find(|link| is_here && link.is_bridge() && !link.up)
         };
         let link = own.and_then(|own| host.link_at(own.device)).or_else(bridge)?;
-        Some(down(host, &link.name))
+        Some(down(self.facts, host, link))
     }
 
     /// Another way than the kernel's own rules would have it.
@@ -246,7 +247,7 @@ impl<'f> Walker<'f> {
     pub fn bridge_down(&self, pod: &HostFacts) -> Option<Finding> {
         let (_, node, port) = self.facts.pod_port(pod)?;
         let bridge = node.link_at(port.master?)?;
-        (!bridge.up).then(|| down(node, &bridge.name))
+        (!bridge.up).then(|| down(self.facts, node, bridge))
     }
 
     fn wrong_in_pod(
@@ -293,8 +294,13 @@ impl<'f> Walker<'f> {
     }
 
     /// Goes on as if the packet had got where it should go from here.
-    pub fn resume(&mut self, from: &HostFacts, packet: Packet) -> End<'f> {
+    pub fn resume(&mut self, from: &'f HostFacts, packet: Packet) -> End<'f> {
         let to = packet.destination.ip();
+        if let (Some((link, vtep)), false) = (self.tunnel_to(from, to), packet.is_tunnel()) {
+            let words = format!("as if its route had led out by {}", link.name);
+            self.hop(from, Some(&link.name), Stage::Resume, &packet, words);
+            return self.encapsulate(from, link, vtep, packet);
+        }
         let place = match from.role {
             // A pod's packets go to its node, whatever they are.
             Role::Pod { .. } => self.facts.pod_port(from).and_then(|(_, node, port)| {
@@ -309,6 +315,14 @@ impl<'f> Walker<'f> {
         self.receive(host, link, packet)
     }
 
+    /// The VXLAN device by which a node should reach another's pods, and the VTEP behind it.
+    fn tunnel_to(&self, from: &'f HostFacts, to: IpAddr) -> Option<(&'f Link, IpAddr)> {
+        let Role::Node { node: own } = &from.role else { return None };
+        let node = self.node_of(to).filter(|node| node.name != *own)?;
+        let net = node.pod_cidrs.iter().find(|net| net.contains(&to))?;
+        Some((from.vtep(to.is_ipv4())?, net.network()))
+    }
+
     /// The host that should get a packet next, and by which link.
     fn entry(&self, from: &HostFacts, to: IpAddr) -> Option<(&'f HostFacts, u32)> {
         let owner = self.facts.owners(to).next();
@@ -316,10 +330,7 @@ impl<'f> Walker<'f> {
         match (node, owner) {
             (Some(node), _) if node.name != from.name => {
                 let v4 = to.is_ipv4();
-                let tunnel = node.links.iter().find(|link| {
-                    let local = link.vxlan().and_then(|vxlan| vxlan.local);
-                    local.is_some_and(|local| local.is_ipv4() == v4)
-                });
+                let tunnel = node.vtep(v4);
                 let uplink = || {
                     let spec = self
                         .spec
@@ -335,15 +346,6 @@ impl<'f> Walker<'f> {
             _ => None,
         }
     }
-}
-
-/// A link that is administratively down.
-pub(super) fn down(host: &HostFacts, link: &str) -> Finding {
-    let cause = format!("{link} on {} is down", host.name);
-    let command = ["ip", "link", "set", "dev", link, "up"];
-    Finding::broken(Code::LinkDown, Some(&host.name), cause)
-        .shown(Source::Links, format!("{link}: state DOWN"))
-        .mended(command, "Bring the link up.")
 }
 
 fn refused_by_rule(host: &HostFacts, to: IpAddr, rule: &Rule) -> Finding {

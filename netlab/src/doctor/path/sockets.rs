@@ -83,9 +83,7 @@ pub(super) fn held(host: &HostFacts, packet: &Packet, place: &Place) -> Finding 
         "a rule on {} gives {to} to {program} instead of the Service: {}",
         host.name, place.chain
     );
-    Finding::broken(Code::PortHeld, Some(&host.name), cause)
-        .shown(place.store, format!("{}: {}", place.chain, place.rule))
-        .mended(place.mend.clone(), place.mend_words)
+    place.blamed(Finding::broken(Code::PortHeld, Some(&host.name), cause))
 }
 
 /// Bound addresses, and whether a socket takes IPv6 alone.

@@ -25,6 +25,11 @@ pub(super) const fn stage(hook: Hook) -> (Stage, &'static str) {
     }
 }
 
+/// kube-proxy refuses what no endpoint can take: that there is none is the cause.
+pub(super) fn is_meant(walker: &Walker<'_>, stop: &Stop) -> bool {
+    walker.case.backend.is_none() && stop.place.is_of_kube_proxy() && !stop.by_source
+}
+
 /// A rule, or a policy, that drops or rejects.
 pub(super) fn finding(
     walker: &Walker<'_>,
@@ -39,12 +44,31 @@ pub(super) fn finding(
         Code::VxlanFiltered => format!("VXLAN datagrams to {}", packet.destination),
         _ => format!("packets from {} to {}", packet.source.ip(), packet.destination),
     };
-    let cause = format!("{} {does} {what}: {}", host.name, stop.place.chain);
+    let mut cause = format!("{} {does} {what}: {}", host.name, stop.place.chain);
+    cause += match code {
+        Code::SourceRangeDenied => ", for their source is none of those that the rule names",
+        Code::ProxyStale => ", as if the Service had no endpoint there",
+        _ => "",
+    };
     let confidence = if stop.sure { Confidence::Certain } else { Confidence::Likely };
-    Finding::broken(code, Some(&host.name), cause)
-        .confidence(confidence)
-        .shown(stop.place.store, format!("{}: {}", stop.place.chain, stop.place.rule))
-        .mended(stop.place.mend.clone(), stop.place.mend_words)
+    let finding = Finding::broken(code, Some(&host.name), cause).confidence(confidence);
+    if code == Code::ProxyStale {
+        // Its rules are not to be deleted one by one.
+        let rule = format!("{}: {}", stop.place.chain, stop.place.rule);
+        return finding.shown(stop.place.store, rule);
+    }
+    let finding = stop.place.blamed(finding);
+    match walker.service().filter(|service| !service.source_ranges.is_empty()) {
+        Some(service) if code == Code::SourceRangeDenied => {
+            let ranges: Vec<_> = service.source_ranges.iter().map(ToString::to_string).collect();
+            let (name, ranges) = (&service.name, ranges.join(", "));
+            finding.shown(
+                Source::Objects,
+                format!("Service {name}: loadBalancerSourceRanges {ranges}"),
+            )
+        }
+        _ => finding,
+    }
 }
 
 fn code(walker: &Walker<'_>, host: &HostFacts, hook: Hook, stop: &Stop, packet: &Packet) -> Code {
@@ -55,6 +79,12 @@ fn code(walker: &Walker<'_>, host: &HostFacts, hook: Hook, stop: &Stop, packet: 
         return Code::PolicyDropped;
     }
     let is_dialled = packet.destination == walker.case.dialled;
+    if stop.by_source && is_dialled && walker.service().is_some() {
+        return Code::SourceRangeDenied;
+    }
+    if !packet.answers && stop.place.is_of_kube_proxy() {
+        return Code::ProxyStale;
+    }
     match hook {
         Hook::Ingress | Hook::Prerouting | Hook::Input if is_dialled || !stop.narrow => {
             Code::InputDropped

@@ -26,7 +26,7 @@ pub(super) enum Programmed<'f> {
 }
 
 /// Whether a program of netlab's stands at a link.
-fn has(host: &HostFacts, link: &str, attach: &[Attach]) -> bool {
+pub(super) fn has(host: &HostFacts, link: &str, attach: &[Attach]) -> bool {
     host.programs.iter().any(|program| {
         program.owner == Owner::Datapath
             && program.interface == link
@@ -35,6 +35,7 @@ fn has(host: &HostFacts, link: &str, attach: &[Attach]) -> bool {
 }
 
 const INGRESS: [Attach; 3] = [Attach::Xdp, Attach::TcxIngress, Attach::ClsactIngress];
+pub(super) const EGRESS: [Attach; 2] = [Attach::TcxEgress, Attach::ClsactEgress];
 
 pub(super) fn ingress<'f>(
     walker: &mut Walker<'f>,
@@ -251,10 +252,14 @@ pub(super) fn strangers(walker: &mut Walker<'_>, host: &HostFacts, link: &str, i
             .severity(Severity::Risk)
             .confidence(Confidence::Possible)
             .shown(Source::Programs, shown);
-        let finding = match program.attach {
-            Attach::Xdp => finding.mended(
+        let finding = match (program.link, program.attach) {
+            (Some(by), _) => finding.mended(
+                ["bpftool", "link", "detach", "id", &by.to_string()],
+                "Detach it, if it is nobody's; whoever holds its link may attach it again.",
+            ),
+            (None, Attach::Xdp) => finding.mended(
                 ["ip", "link", "set", "dev", link, "xdp", "off"],
-                "Detach it, if it is nobody's; a link of BPF ends with who holds it.",
+                "Detach it, if it is nobody's.",
             ),
             _ => finding.advised("Ask who holds it, and what it drops."),
         };

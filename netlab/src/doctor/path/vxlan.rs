@@ -4,7 +4,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use super::{
-    Stage,
+    Stage, fib, mend,
     netfilter::Hook,
     packet::{DEFAULT_TTL, Inner, Packet, UDP},
     route::Way,
@@ -15,6 +15,7 @@ use crate::{
         facts::{
             HostFacts, Role, Source,
             link::{Link, Vxlan},
+            route::{NeighborState, Route},
         },
         finding::{Code, Finding},
     },
@@ -120,7 +121,7 @@ impl<'f> Walker<'f> {
         let words = format!("VNI {} is {}", inner.vni, link.name);
         self.hop(host, Some(&link.name), Stage::Decapsulate, &inner.packet, words);
         if !link.up {
-            self.find(super::route::down(host, &link.name));
+            self.find(mend::down(self.facts, host, link));
         }
         if inner.spoilt {
             let finding = self.spoilt_checksum(host);
@@ -141,9 +142,7 @@ impl<'f> Walker<'f> {
         );
         let finding = Finding::broken(Code::OuterChecksum, Some(at), cause);
         match place {
-            Some(place) => finding
-                .shown(place.store, format!("{}: {}", place.chain, place.rule))
-                .mended(place.mend.clone(), place.mend_words),
+            Some(place) => place.blamed(finding),
             None => finding,
         }
     }
@@ -153,10 +152,7 @@ impl<'f> Walker<'f> {
         let by_address = self.facts.owners(next).find(|(_, link)| link.vxlan().is_some());
         let by_net = || {
             let node = self.facts.node(&self.node_of(next)?.name)?;
-            let of_family = |link: &&Link| {
-                link.vxlan().and_then(|of| of.local).is_some_and(|local| local.is_ipv4() == v4)
-            };
-            Some((node, node.links.iter().find(of_family)?))
+            Some((node, node.vtep(v4)?))
         };
         let (host, link) = by_address.or_else(by_net)?;
         let vxlan = link.vxlan()?;
@@ -259,14 +255,70 @@ impl<'f> Walker<'f> {
             "{} on {} has VNI {} and port {}, where {} has VNI {} and port {}",
             odd_link.name, odd.name, wrong.vni, wrong.port, other.name, right.vni, right.port
         );
-        let words = format!(
-            "Make {} anew with VNI {} and port {}, and its entries with it.",
-            odd_link.name, right.vni, right.port
-        );
         let shown = |vxlan: &Vxlan| format!("vxlan id {} dstport {}", vxlan.vni, vxlan.port);
-        Finding::broken(Code::VxlanMismatch, Some(&odd.name), cause)
+        let finding = Finding::broken(Code::VxlanMismatch, Some(&odd.name), cause)
             .shown(Source::Links, format!("{}: {}", odd_link.name, shown(wrong)))
-            .shown_at(&other.name, Source::Links, shown(right))
-            .advised(words)
+            .shown_at(&other.name, Source::Links, shown(right));
+        let anew = anew(odd, odd_link, wrong, (right.vni, right.port)).into_iter();
+        anew.fold(finding, |finding, (line, words)| finding.mended(line.split(' '), words))
     }
+}
+
+/// What makes a device anew with another VNI and port, under its own number: the kernel changes
+/// neither of one that is there (vxlan_changelink), and all that stands on it goes with it.
+fn anew(
+    host: &HostFacts,
+    link: &Link,
+    own: &Vxlan,
+    (vni, port): (u32, u16),
+) -> Vec<(String, &'static str)> {
+    let name = &link.name;
+    let mut add = format!("ip link add name {name} index {} mtu {}", link.index, link.mtu);
+    if let Some(mac) = link.mac {
+        add += &format!(" address {mac}");
+    }
+    add += &format!(" type vxlan id {vni} dstport {port}");
+    if let Some(local) = own.local {
+        add += &format!(" local {local}");
+    }
+    if let Some(device) = own.device {
+        add += &format!(" dev {}", host.link_name(device));
+    }
+    add += if own.learning { " learning" } else { " nolearning" };
+    let mut lines = vec![
+        (
+            format!("ip link del dev {name}"),
+            "Take the device away, for it takes no other VNI or port.",
+        ),
+        (add, "Make it anew as the others have theirs."),
+        (format!("ip link set dev {name} up"), "Bring it up."),
+    ];
+    let addresses = host.addresses.iter().filter(|of| of.device == link.index);
+    let addresses = addresses.filter(|of| of.scope == "global");
+    lines.extend(
+        addresses
+            .map(|of| (format!("ip addr add {} dev {name}", of.net), "Give it back its address.")),
+    );
+    let neighbors = host.neighbors.iter().filter(|of| of.device == link.index);
+    let neighbors = neighbors.filter(|of| of.state == NeighborState::Permanent);
+    lines.extend(neighbors.filter_map(|of| {
+        let line =
+            format!("ip neigh replace {} lladdr {} dev {name} nud permanent", of.address, of.mac?);
+        Some((line, "Give it back the neighbors that were set by hand."))
+    }));
+    let entries = host.fdb.iter().filter(|of| of.device == link.index && of.master.is_none());
+    lines.extend(entries.filter_map(|of| {
+        let line = format!(
+            "bridge fdb replace {} dev {name} dst {} self permanent",
+            of.mac, of.destination?
+        );
+        Some((line, "Give it back the entries of its FDB."))
+    }));
+    let leads_here = |of: &&Route| of.hops.iter().any(|hop| hop.device == link.index);
+    // The kernel makes its own as the address comes.
+    let routes = host.main_routes().filter(leads_here).filter(|of| of.protocol != "kernel");
+    lines.extend(routes.map(|of| {
+        (format!("ip route replace {}", fib::words(host, of)), "Make its routes again.")
+    }));
+    lines
 }

@@ -107,7 +107,6 @@ impl<'f> Walker<'f> {
     /// The hops so far; the walk begins anew, and connections stay known.
     pub fn turn(&mut self) -> Vec<Hop> {
         self.visited.clear();
-        self.suspects.clear();
         self.crossings_there.append(&mut self.crossings);
         std::mem::take(&mut self.hops)
     }
@@ -149,6 +148,13 @@ impl<'f> Walker<'f> {
         if let Some(hop) = self.hops.last_mut() {
             hop.passes &= finding.severity != Severity::Broken;
             hop.findings.push(finding);
+        }
+    }
+
+    /// The packet goes no further than the last hop, as it should be.
+    fn stop_here(&mut self) {
+        if let Some(hop) = self.hops.last_mut() {
+            hop.passes = false;
         }
     }
 
@@ -267,8 +273,12 @@ impl<'f> Walker<'f> {
         for stopped in &passage.stops {
             let (stage, words) = stop::stage(hook);
             self.hop(host, link.as_deref(), stage, &asked, words);
-            let finding = stop::finding(self, host, hook, stopped, &asked);
-            self.find(finding);
+            if stop::is_meant(self, stopped) {
+                self.stop_here();
+            } else {
+                let finding = stop::finding(self, host, hook, stopped, &asked);
+                self.find(finding);
+            }
         }
         passage
     }

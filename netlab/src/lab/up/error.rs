@@ -8,6 +8,7 @@ use crate::{
         address::AddressError,
         build::BuildError,
         down::DownError,
+        fault::FaultError,
         options::{LabName, OptionsError, Proxy, Underlay},
         state::StateError,
         status::Unready,
@@ -40,6 +41,21 @@ pub enum UpError {
         /// What it has.
         is: Underlay,
     },
+    /// What was done to the lab is undone to what it is.
+    #[error(
+        "lab {name} has faults in it ({}), which are undone to the lab as it is now; first \
+         clear them: netlab lab fault clear --name {name}",
+        .faults.join(", ")
+    )]
+    Faults {
+        /// The lab.
+        name: LabName,
+        /// What is injected, and where.
+        faults: Vec<String>,
+    },
+    /// Which faults there are could not be read.
+    #[error(transparent)]
+    Journal(Box<FaultError>),
     /// A hook where no program of netlab's is attached.
     #[error(
         "--hook says where netlab's own programs are attached, and with --proxy {0} there are \

@@ -62,7 +62,8 @@ fn program(link: &Link, attach: Attach, id: u32) -> Program {
         |(name, tag)| (name, tag.iter().map(|byte| format!("{byte:02x}")).collect()),
     );
     let owner = owner(&name);
-    Program { interface: link.name.clone(), attach, id, name, tag, owner }
+    let by = (owner == Owner::Foreign).then(|| bpf::link_of(id, link.index)).flatten();
+    Program { interface: link.name.clone(), attach, id, name, tag, owner, link: by }
 }
 
 fn owner(name: &str) -> Owner {

@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use ipnet::IpNet;
 
-use super::{Flow, Hook, Nat, Place, Run, Stop, value::address_type};
+use super::{Flow, Hook, Nat, Place, Run, SourcePorts, value::address_type};
 use crate::doctor::{
     facts::{
         Source,
@@ -53,7 +53,7 @@ pub(super) fn base(store: &Store, table: &Table, name: &str, run: &mut Run<'_>) 
         mend_words: "Let the chain accept what no rule of it decides about.",
         ..of_chain(store, table, chain)
     };
-    Flow::Stop(Box::new(Stop { place, rejects: false, narrow: false, sure: run.sure }))
+    run.stop_by_policy(place)
 }
 
 /// The program that reads and writes the store.
@@ -130,12 +130,11 @@ fn target(store: &Store, table: &Table, chain: &Chain, rule: &Rule, run: &mut Ru
     match target {
         "ACCEPT" => Flow::Accept,
         "RETURN" => Flow::Return,
-        "DROP" | "REJECT" => Flow::Stop(Box::new(Stop {
-            place: of_rule(store, table, chain, rule),
-            rejects: target == "REJECT",
-            narrow: run.narrow > 0,
-            sure: run.sure,
-        })),
+        "DROP" | "REJECT" => {
+            // Where kube-proxy takes what none of a Service's source ranges has let through.
+            run.excludes_source |= chain.name == "KUBE-PROXY-FIREWALL";
+            run.stop(of_rule(store, table, chain, rule), target == "REJECT")
+        }
         "MARK" => {
             match option("--set-xmark").or_else(|| option("--set-mark")).and_then(mark) {
                 Some((value, mask)) => {
@@ -149,8 +148,19 @@ fn target(store: &Store, table: &Table, chain: &Chain, rule: &Rule, run: &mut Ru
             Flow::Next
         }
         "DNAT" => translated(option("--to-destination"), Nat::Destination, true, run),
-        "SNAT" => translated(option("--to-source"), Nat::Source, false, run),
-        "MASQUERADE" => end_with(run, Nat::Masquerade),
+        "SNAT" | "MASQUERADE" => {
+            let to = option("--to-source").unwrap_or_default();
+            let (to, of_source) = split_ports(to);
+            let range = option("--to-ports").or(of_source).and_then(port_range);
+            run.source_ports = range.map(|(low, high)| {
+                let place = of_rule(store, table, chain, rule);
+                SourcePorts { low, high, place }
+            });
+            match target {
+                "SNAT" => translated(Some(to), Nat::Source, false, run),
+                _ => end_with(run, Nat::Masquerade),
+            }
+        }
         "REDIRECT" => {
             run.redirect = Some(of_rule(store, table, chain, rule));
             end_with(run, Nat::Redirect(option("--to-ports").and_then(|port| port.parse().ok())))
@@ -191,6 +201,22 @@ fn translated(
             Flow::Accept
         }
     }
+}
+
+/// What SNAT is given, without its ports, and those: `ADDRESS`, `ADDRESS:PORTS`, `[ADDRESS]:PORTS`.
+fn split_ports(to: &str) -> (&str, Option<&str>) {
+    match to.rsplit_once(':') {
+        Some((address, ports)) if address.ends_with(']') || !address.contains(':') => {
+            (address.trim_matches(['[', ']']), Some(ports))
+        }
+        _ => (to, None),
+    }
+}
+
+/// `PORT` or `PORT-PORT`.
+fn port_range(text: &str) -> Option<(u16, u16)> {
+    let (low, high) = text.split_once('-').unwrap_or((text, text));
+    Some((low.parse().ok()?, high.parse().ok()?))
 }
 
 /// `VALUE` or `VALUE/MASK`.
@@ -254,7 +280,11 @@ fn condition(option: &str, value: &str, negated: bool, run: &mut Run<'_>) -> Opt
     let packet = &view.packet;
     let has_ports = packet.protocol == TCP || packet.protocol == UDP;
     match option {
-        "-s" | "--source" => address(value, packet.source.ip(), negated, run),
+        "-s" | "--source" => {
+            let met = address(value, packet.source.ip(), negated, run);
+            run.excludes_source |= negated && met == Some(false);
+            met
+        }
         "-d" | "--destination" => address(value, packet.destination.ip(), negated, run),
         "-p" | "--protocol" => Some(match value {
             "tcp" => packet.protocol == TCP,
@@ -267,7 +297,9 @@ fn condition(option: &str, value: &str, negated: bool, run: &mut Run<'_>) -> Opt
         "-i" => Some(is_link(value, view.input)),
         "-o" => Some(is_link(value, view.output)),
         "--dport" | "--dports" => {
-            ports(value, packet.destination.port()).map(|met| met && has_ports)
+            let met = ports(value, packet.destination.port()).map(|met| met && has_ports);
+            run.names_port |= !negated && met == Some(true);
+            met
         }
         "--sport" | "--sports" => ports(value, packet.source.port()).map(|met| met && has_ports),
         "--ctstate" | "--state" => Some(value.split(',').any(|word| {

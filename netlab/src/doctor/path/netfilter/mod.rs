@@ -11,7 +11,10 @@ mod value;
 use std::net::{IpAddr, SocketAddr};
 
 use super::packet::Packet;
-use crate::doctor::facts::{HostFacts, iptables::Variant};
+use crate::doctor::{
+    facts::{HostFacts, iptables::Variant},
+    finding::Finding,
+};
 
 /// Where a packet is met.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,8 +75,18 @@ pub(super) struct Stop {
     pub rejects: bool,
     /// Only what goes to or comes from single addresses is met, as by a policy for a pod.
     pub narrow: bool,
+    /// The rule is about the packet's port, and takes those packets whose source it does not name.
+    pub by_source: bool,
     /// Nothing that could not be evaluated came before.
     pub sure: bool,
+}
+
+/// Ports that a NAT rule gives to sources, and no others.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct SourcePorts {
+    pub low: u16,
+    pub high: u16,
+    pub place: Place,
 }
 
 /// What became of the packet at a hook.
@@ -83,12 +96,28 @@ pub(super) struct Passage {
     /// What would have stopped it; it has been shown to what comes after all the same.
     pub stops: Vec<Stop>,
     pub nat: Option<Nat>,
+    /// Where the rule of source NAT says which ports it takes.
+    pub source_ports: Option<SourcePorts>,
     /// The rule that sends the packet to the host itself.
     pub redirect: Option<Place>,
     /// A rule that took bits off the mark.
     pub unmarked: Option<Place>,
     /// A rule that spoils the UDP checksum.
     pub spoilt: Option<Place>,
+}
+
+impl Place {
+    /// It is one of kube-proxy's own rules, in either of its modes.
+    pub(super) fn is_of_kube_proxy(&self) -> bool {
+        self.chain.contains(" kube-proxy chain ") || self.chain.contains(" chain KUBE-")
+    }
+
+    /// A finding that this rule is the cause of: it shows it, and taking it away mends it.
+    pub(super) fn blamed(&self, finding: Finding) -> Finding {
+        finding
+            .shown(self.store, format!("{}: {}", self.chain, self.rule))
+            .mended(self.mend.clone(), self.mend_words)
+    }
 }
 
 /// How one chain ends.
@@ -107,6 +136,7 @@ enum Flow {
 struct Run<'v> {
     view: View<'v>,
     nat: Option<Nat>,
+    source_ports: Option<SourcePorts>,
     redirect: Option<Place>,
     unmarked: Option<Place>,
     spoilt: Option<Place>,
@@ -114,6 +144,10 @@ struct Run<'v> {
     sure: bool,
     /// How many rules have named the packet's own single address, of those that led here.
     narrow: usize,
+    /// One of them has named the packet's own destination port.
+    names_port: bool,
+    /// One of them is met by all sources but those that it names.
+    excludes_source: bool,
     depth: usize,
 }
 
@@ -147,10 +181,10 @@ impl Run<'_> {
             return Flow::Next;
         }
         self.depth += 1;
-        let narrow = self.narrow;
+        let before = (self.narrow, self.names_port, self.excludes_source);
         let mut flow = Flow::Next;
         for rule in rules {
-            self.narrow = narrow;
+            (self.narrow, self.names_port, self.excludes_source) = before;
             flow = ask(rule, self);
             if !matches!(flow, Flow::Next) {
                 break;
@@ -158,6 +192,19 @@ impl Run<'_> {
         }
         self.depth -= 1;
         flow
+    }
+
+    /// The packet goes no further.
+    fn stop(&self, place: Place, rejects: bool) -> Flow {
+        let narrow = self.narrow > 0;
+        let by_source = self.names_port && self.excludes_source;
+        Flow::Stop(Box::new(Stop { place, rejects, narrow, by_source, sure: self.sure }))
+    }
+
+    /// Nor does what no rule has decided about.
+    fn stop_by_policy(&self, place: Place) -> Flow {
+        let (rejects, narrow, by_source) = (false, false, false);
+        Flow::Stop(Box::new(Stop { place, rejects, narrow, by_source, sure: self.sure }))
     }
 
     fn is_own_address(&self, address: IpAddr) -> bool {
@@ -182,16 +229,19 @@ pub(super) fn pass(hook: Hook, view: View<'_>) -> Passage {
     let mut run = Run {
         view,
         nat: None,
+        source_ports: None,
         redirect: None,
         unmarked: None,
         spoilt: None,
         sure: true,
         narrow: 0,
+        names_port: false,
+        excludes_source: false,
         depth: 0,
     };
     let mut stops = Vec::new();
     for base in bases(host, hook, &run.view) {
-        run.narrow = 0;
+        (run.narrow, run.names_port, run.excludes_source) = (0, false, false);
         run.depth = 0;
         run.sure &= !is_anywhere(&base);
         let is_nat = match &base {
@@ -214,6 +264,7 @@ pub(super) fn pass(hook: Hook, view: View<'_>) -> Passage {
         packet: run.view.packet,
         stops,
         nat: run.nat,
+        source_ports: run.source_ports,
         redirect: run.redirect,
         unmarked: run.unmarked,
         spoilt: run.spoilt,

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use serde_json::Value;
 
 use super::{
-    Flow, Nat, Place, Run, Stop,
+    Flow, Nat, Place, Run, SourcePorts,
     value::{Datum, is_in, number, value},
 };
 use crate::doctor::facts::{
@@ -32,7 +32,7 @@ pub(super) fn base(table: &Table, chain: &Chain, run: &mut Run<'_>) -> Flow {
         mend_words: "Let the chain accept what no rule of it decides about.",
         store: Source::Nft,
     };
-    Flow::Stop(Box::new(Stop { place, rejects: false, narrow: false, sure: run.sure }))
+    run.stop_by_policy(place)
 }
 
 fn place_of(table: &Table, chain: &Chain) -> String {
@@ -100,12 +100,7 @@ fn step(table: &Table, chain: &Chain, rule: &Rule, statement: &Value, run: &mut 
         "accept" => Step::End(Flow::Accept),
         "return" => Step::End(Flow::Return),
         "continue" => Step::NextRule,
-        "drop" | "reject" => Step::End(Flow::Stop(Box::new(Stop {
-            place: place(table, chain, rule),
-            rejects: name == "reject",
-            narrow: run.narrow > 0,
-            sure: run.sure,
-        }))),
+        "drop" | "reject" => Step::End(run.stop(place(table, chain, rule), name == "reject")),
         "jump" | "goto" => go(table, name, of, run),
         "vmap" => vmap(table, chain, rule, of, run),
         "mangle" => {
@@ -113,8 +108,16 @@ fn step(table: &Table, chain: &Chain, rule: &Rule, statement: &Value, run: &mut 
             Step::On
         }
         "dnat" => translated(of, run, Nat::Destination),
-        "snat" => translated(of, run, Nat::Source),
-        "masquerade" => end_with(run, Nat::Masquerade),
+        "snat" | "masquerade" => {
+            run.source_ports = ports(of).map(|(low, high)| {
+                let place = place(table, chain, rule);
+                SourcePorts { low, high, place }
+            });
+            match name.as_str() {
+                "snat" => translated(of, run, Nat::Source),
+                _ => end_with(run, Nat::Masquerade),
+            }
+        }
         "redirect" => {
             run.redirect = Some(place(table, chain, rule));
             let port = of.get("port").and_then(Value::as_u64);
@@ -143,10 +146,29 @@ fn matched(table: &Table, of: &Value, run: &mut Run<'_>) -> Step {
                     run.narrow += 1;
                 }
             }
+            run.names_port |= operator != "!=" && has_field(left, "dport");
+            run.excludes_source |= operator == "!=" && has_field(left, "saddr");
             Step::On
         }
         Some(false) => Step::NextRule,
         None => Step::Unknown,
+    }
+}
+
+/// Whether an expression is a field of a header, or has it among others.
+fn has_field(expression: &Value, field: &str) -> bool {
+    let is_it = |of: &Value| of.pointer("/payload/field").and_then(Value::as_str) == Some(field);
+    let parts = expression.get("concat").and_then(Value::as_array);
+    is_it(expression) || parts.is_some_and(|parts| parts.iter().any(is_it))
+}
+
+/// The ports of a statement of NAT: one, or from one to another.
+fn ports(of: &Value) -> Option<(u16, u16)> {
+    let number = |of: &Value| u16::try_from(of.as_u64()?).ok();
+    let port = of.get("port")?;
+    match port.get("range") {
+        Some(range) => Some((number(range.get(0)?)?, number(range.get(1)?)?)),
+        None => number(port).map(|port| (port, port)),
     }
 }
 
@@ -189,8 +211,10 @@ fn vmap(table: &Table, chain: &Chain, rule: &Rule, of: &Value, run: &mut Run<'_>
         return drawn(table, chain, rule, verdicts.map(|(_, verdict)| verdict).collect(), run);
     }
     let Some(datum) = value(key, &run.view) else { return Step::Unknown };
+    let key_has_port = has_field(key, "dport");
     for (key, verdict) in verdicts {
         if is_in(&datum, key, table, &run.view) == Some(true) {
+            run.names_port |= key_has_port;
             return step(table, chain, rule, verdict, run);
         }
     }

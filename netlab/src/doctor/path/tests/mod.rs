@@ -4,6 +4,7 @@ mod nodes;
 mod overlay;
 mod pods;
 mod rules;
+mod sources;
 
 use std::collections::BTreeSet;
 
@@ -250,6 +251,23 @@ fn a_port_of_no_service_is_the_hosts_own_or_where_its_rules_send_it() {
     assert_eq!(path.hops.last().unwrap().host, "web-1");
     let back = path.reply.last().unwrap();
     assert_eq!((back.host.as_str(), back.packet.source), ("client", path.case.dialled));
+}
+
+#[test]
+fn who_dials_the_port_of_a_service_at_a_node_is_told_of_its_node_port() {
+    let facts = fixture::lab(Mode::HostGw, Proxy::Ebpf);
+    let spec = facts.spec().unwrap();
+    for (number, is_told) in [(80, true), (8080, true), (81, false)] {
+        let dialled = format!("172.18.0.2:{number}");
+        let subject = Subject::dialled(&dialled, "172.18.0.2".parse().unwrap(), number, &spec);
+        let judged = judge(&facts, &spec, &subject);
+        assert_eq!(judged.findings.len(), 1, "{:?}", judged.findings);
+        let found = &judged.findings[0].finding;
+        assert_eq!(found.code, Code::NothingListens);
+        let mut texts = found.evidence.iter().map(|of| of.text.as_str());
+        let told = texts.any(|text| text == "Service default/web: port 80, nodePort 30080");
+        assert_eq!(told, is_told, "{found:?}");
+    }
 }
 
 #[test]

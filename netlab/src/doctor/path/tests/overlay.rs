@@ -63,6 +63,30 @@ fn another_vni_or_port_is_found_at_the_node_that_differs() {
 }
 
 #[test]
+fn a_device_with_another_vni_is_made_anew_with_all_that_stands_on_it() {
+    let mut facts = fixture::lab(Mode::Vxlan, Proxy::Nftables);
+    let link = fixture::link(&mut facts, "node-1", "flannel.1");
+    let LinkKind::Vxlan(vxlan) = &mut link.kind else { panic!("{link:?}") };
+    vxlan.vni = 2;
+    let index = link.index;
+    let found = first(&facts, Code::VxlanMismatch);
+    let lines: Vec<_> = found.fixes.iter().map(|fix| fix.command.join(" ")).collect();
+    assert_eq!(lines[0], "ip link del dev flannel.1");
+    let add = format!("ip link add name flannel.1 index {index} mtu ");
+    assert!(lines[1].starts_with(&add), "{}", lines[1]);
+    assert!(lines[1].contains(" type vxlan id 1 dstport 8472 local 172.18.0.2 "), "{}", lines[1]);
+    for line in [
+        "ip link set dev flannel.1 up",
+        "ip addr add 10.244.1.0/32 dev flannel.1",
+        "ip neigh replace 10.244.2.0 lladdr 0e:f4:0a:f4:02:00 dev flannel.1 nud permanent",
+        "bridge fdb replace 0e:f4:0a:f4:02:00 dev flannel.1 dst 172.18.0.3 self permanent",
+        "ip route replace 10.244.2.0/24 via 10.244.2.0 dev flannel.1 onlink",
+    ] {
+        assert!(lines.iter().any(|of| of == line), "{line}: {lines:#?}");
+    }
+}
+
+#[test]
 fn a_rule_of_the_switch_against_the_datagrams_is_found_there() {
     each(|mut facts| {
         let rule = json!([
@@ -108,5 +132,22 @@ fn a_rule_that_spoils_the_outer_checksum_is_found_where_the_stack_decapsulates()
         ]);
         chain(host(&mut facts, "fabric"), "bridge", "forward", 0, &[rule]);
         assert_eq!(only(&facts), on("fabric")(Code::OuterChecksum));
+    });
+}
+
+#[test]
+fn behind_a_route_that_is_missing_the_tunnel_is_looked_at_all_the_same() {
+    each(|mut facts| {
+        let device = flannel(&mut facts, "node-1");
+        let node = host(&mut facts, "node-1");
+        node.routes.retain(|route| {
+            route.table != crate::doctor::facts::route::main_table()
+                || !route.destination.to_string().starts_with("10.244.2.")
+        });
+        let found = codes(&facts);
+        assert_eq!(found, [on("node-1")(Code::RouteMissing)].into());
+        host(&mut facts, "node-1").fdb.retain(|fdb| fdb.device != device);
+        let both = [on("node-1")(Code::RouteMissing), on("node-1")(Code::FdbWrong)];
+        assert_eq!(codes(&facts), both.into());
     });
 }

@@ -76,6 +76,16 @@ fn a_pods_link_that_is_no_port_of_the_bridge_is_found() {
         assert!(found.contains(&on("node-1")(Code::LinkDown)), "{found:?}");
         let right = "ip link set dev vethweb-1 master cni0";
         assert_eq!(mend(&first(&facts, Code::LinkDown)), right);
+        // Where others are in hairpin mode, this one is to be again.
+        let hairpin = facts
+            .host("node-1")
+            .unwrap()
+            .links
+            .iter()
+            .any(|link| link.port.as_ref().is_some_and(|port| port.hairpin));
+        let fixes = first(&facts, Code::LinkDown).fixes;
+        let again = fixes.iter().any(|fix| fix.command.ends_with(&["hairpin".into(), "on".into()]));
+        assert_eq!(again, hairpin);
         assert_eq!(found.len(), 1, "{found:?}");
     });
 }
@@ -91,6 +101,15 @@ fn a_bridge_that_is_down_is_found_though_its_routes_are_gone() {
         });
         assert_eq!(only(&facts), on("node-1")(Code::LinkDown));
         assert_eq!(mend(&first(&facts, Code::LinkDown)), "ip link set dev cni0 up");
+        assert_eq!(first(&facts, Code::LinkDown).fixes.len(), 1, "it has its addresses");
+        // The kernel takes IPv6 addresses away with the link's state.
+        let node = host(&mut facts, "node-1");
+        let bridge = node.link("cni0").unwrap().index;
+        node.addresses.retain(|own| own.device != bridge || own.net.addr().is_ipv4());
+        let fixes = first(&facts, Code::LinkDown).fixes;
+        let lines: Vec<_> = fixes.iter().map(|fix| fix.command.join(" ")).collect();
+        let address = "ip addr add fd00:10:244:1::1/64 dev cni0 nodad";
+        assert_eq!(lines, ["ip link set dev cni0 up", address]);
     });
 }
 

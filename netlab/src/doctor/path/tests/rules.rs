@@ -206,11 +206,16 @@ fn a_strangers_program_is_a_risk_and_a_capture_is_none() {
             name: "filter_port".into(),
             tag: "0".into(),
             owner,
+            link: None,
         };
         host(&mut facts, "node-1").programs.push(program(Owner::Capture));
         assert_eq!(codes(&facts), BTreeSet::new());
         host(&mut facts, "node-1").programs.push(program(Owner::Foreign));
         assert_eq!(only(&facts), on("node-1")(Code::ForeignProgram));
+        assert_eq!(mend(&first(&facts, Code::ForeignProgram)), "");
+        host(&mut facts, "node-1").programs.last_mut().unwrap().link = Some(5);
+        let found = first(&facts, Code::ForeignProgram);
+        assert_eq!(mend(&found), "bpftool link detach id 5");
         assert!(walked(&facts).iter().all(Path::passes));
     });
 }
