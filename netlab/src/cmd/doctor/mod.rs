@@ -1,19 +1,12 @@
 //! `netlab doctor`.
 
+mod place;
 mod report;
 
-use std::{fs, io::IsTerminal as _, net::SocketAddr, path::Path, time::Instant};
+use std::{fs, path::Path, time::Instant};
 
 use anyhow::Context as _;
-use netlab::{
-    capture::service,
-    doctor::{
-        diagnosis,
-        facts::{self, Facts, Here, Role, Scope, Subject},
-        path, probe,
-    },
-    spec::{Spec, read_str},
-};
+use netlab::doctor::{diagnosis, facts::Facts};
 
 use super::{Outcome, output};
 use crate::cli::{DoctorArgs, Output};
@@ -28,17 +21,13 @@ pub fn run(args: &DoctorArgs, color: bool) -> anyhow::Result<Outcome> {
         return output::print(&report::explained(code));
     }
     let begun = Instant::now();
-    let facts = match &args.facts {
-        Some(file) => read(file)?,
-        None => gather(args)?,
-    };
+    let (facts, spec) = place::observe(args)?;
     if let Some(file) = &args.save_facts {
         return write(&facts, file);
     }
-    let spec = facts.spec().context("cannot judge: the objects are refused")?;
     let attempts = match args.facts.is_some() || args.no_probe {
         true => Vec::new(),
-        false => probed(&facts, &spec)?,
+        false => place::probed(&facts, &spec)?,
     };
     let diagnosis = diagnosis::judge(&facts, &spec, &attempts);
     match args.output {
@@ -47,22 +36,6 @@ pub fn run(args: &DoctorArgs, color: bool) -> anyhow::Result<Outcome> {
         Output::Yaml => output::print_yaml(&diagnosis),
     }?;
     Ok(if diagnosis.is_healthy() { Outcome::Fine } else { Outcome::Findings })
-}
-
-fn read(file: &Path) -> anyhow::Result<Facts> {
-    let text = fs::read_to_string(file)
-        .with_context(|| format!("cannot read the facts {}", file.display()))?;
-    Facts::read(&text).with_context(|| format!("cannot judge {}", file.display()))
-}
-
-fn gather(args: &DoctorArgs) -> anyhow::Result<Facts> {
-    let scope = if args.here {
-        Scope::Here(Here { manifests: args.files.clone(), ..Here::default() })
-    } else {
-        Scope::Lab(args.name.clone())
-    };
-    let subject = subject(args.subject.as_deref(), &scope)?;
-    Ok(facts::gather(&scope, &subject)?)
 }
 
 fn write(facts: &Facts, file: &Path) -> anyhow::Result<Outcome> {
@@ -76,34 +49,4 @@ fn write(facts: &Facts, file: &Path) -> anyhow::Result<Outcome> {
     }
     fs::write(file, text).with_context(|| format!("cannot write {}", file.display()))?;
     Ok(Outcome::Fine)
-}
-
-/// What becomes of probes from the lab's client; nothing where there is none to send them.
-fn probed(facts: &Facts, spec: &Spec) -> anyhow::Result<Vec<(probe::Way, Vec<probe::Attempt>)>> {
-    let client = facts.hosts.iter().find(|host| host.role == Role::Client);
-    let Some(netns) = client.and_then(|client| client.netns.as_deref()) else {
-        return Ok(Vec::new());
-    };
-    let cases = path::cases(facts, spec, &facts.subject);
-    if std::io::stderr().is_terminal() {
-        eprintln!("netlab: facts of {} hosts gathered; dialling", facts.hosts.len());
-    }
-    probe::probe(netns, &cases).context("cannot probe from the client")
-}
-
-fn subject(asked: Option<&str>, scope: &Scope) -> anyhow::Result<Subject> {
-    let Some(asked) = asked else { return Ok(Subject::everything()) };
-    let spec = spec(scope)?;
-    match asked.parse::<SocketAddr>() {
-        Ok(socket) => Ok(Subject::dialled(asked, socket.ip(), socket.port(), &spec)),
-        Err(_) => Ok(Subject::service(asked, service::find(&spec, asked)?)),
-    }
-}
-
-fn spec(scope: &Scope) -> anyhow::Result<Spec> {
-    let mut objects = netlab::spec::Objects::default();
-    for manifest in scope.manifests()? {
-        objects.append(read_str(&manifest.origin, &manifest.text)?);
-    }
-    Ok(objects.resolve()?)
 }

@@ -39,8 +39,9 @@ pub(super) fn draw(diagnosis: &Diagnosis, facts: &Facts, took: Duration, color: 
         asked => asked,
     };
     if diagnosis.is_healthy() {
+        let attempts = diagnosis.ways.iter().flat_map(|told| &told.attempts);
         let answers: Vec<_> =
-            diagnosis.ways.iter().flat_map(|told| &told.attempts).map(|one| one.micros).collect();
+            attempts.filter(|one| one.outcome.is_answer()).map(|one| one.micros).collect();
         let slowest = answers.iter().max();
         let slowest = slowest.map_or_else(
             || "nothing was dialled".to_owned(),

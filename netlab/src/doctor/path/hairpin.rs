@@ -5,6 +5,8 @@
 //! a port lets a frame out by the way that it came in only in hairpin mode. Without it, an answer
 //! between pods of a node takes the bridge, past the rules that would translate it back.
 
+use std::collections::BTreeSet;
+
 use crate::{
     doctor::{
         facts::{Facts, HostFacts, Role, Source, link::Link},
@@ -82,14 +84,14 @@ fn by_bridge(node: &HostFacts, ports: &[(&str, &Link)]) -> bool {
 
 /// Ports of bridges that lead to pods which are endpoints.
 fn ports<'f>(facts: &'f Facts, spec: &Spec, node: &'f HostFacts) -> Vec<(&'f str, &'f Link)> {
-    let endpoints = |pod: &str| {
-        let ports = spec.services.iter().flat_map(|service| &service.ports);
-        ports
-            .flat_map(|port| &port.endpoints)
-            .any(|endpoint| endpoint.pod.as_ref().is_some_and(|name| name.to_string() == pod))
-    };
+    let services = spec.services.iter().flat_map(|service| &service.ports);
+    let endpoints: BTreeSet<_> = services
+        .flat_map(|port| &port.endpoints)
+        .filter_map(|endpoint| endpoint.pod.as_ref())
+        .collect();
+    let endpoints: BTreeSet<String> = endpoints.into_iter().map(ToString::to_string).collect();
     let pods = facts.hosts.iter().filter_map(|host| match &host.role {
-        Role::Pod { pod, .. } if endpoints(pod) => Some((pod.as_str(), host)),
+        Role::Pod { pod, .. } if endpoints.contains(pod) => Some((pod.as_str(), host)),
         _ => None,
     });
     pods.filter_map(|(pod, host)| {

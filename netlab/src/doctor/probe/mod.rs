@@ -8,4 +8,4 @@ mod dial;
 mod ways;
 
 pub use dial::{Attempt, Outcome, Probe, dial};
-pub use ways::{Way, probe};
+pub use ways::{Way, probe, probe_from};
