@@ -20,7 +20,7 @@ pub use doctor::DoctorArgs;
 use netlab::lab::LabName;
 
 /// The name of a lab where none is given.
-const DEFAULT_LAB: &str = "lab";
+pub const DEFAULT_LAB: &str = "lab";
 
 const EXAMPLES: &str = "\
 Examples:

@@ -5,8 +5,6 @@ use std::path::PathBuf;
 use clap::Args;
 use netlab::{doctor::finding::Code, lab::LabName};
 
-use super::DEFAULT_LAB;
-
 /// Shown after the help.
 pub const EXAMPLES: &str = "\
 Examples:
@@ -19,9 +17,11 @@ Examples:
   netlab doctor --fix --dry-run              print these commands, and run none
   netlab doctor --passive=30                 send nothing: watch what others dial for 30 s
   netlab doctor web -o json | jq '.findings[0]'
+  netlab doctor 10.0.0.5:30080 --here        this host, not a lab
+  netlab doctor --here -f objects.yaml       the same, with what should be
+  netlab doctor --here --kubernetes          the same, with the objects of its cluster
   netlab doctor --save-facts facts.json      to be judged elsewhere,
   netlab doctor --facts facts.json           without privilege
-  netlab doctor --here -f objects.yaml       this host, not a lab
   netlab doctor --explain                    all that it can find
   netlab doctor --explain forward-dropped    what one means, and how it is mended
 Exit status: 0 all is well, 1 findings, 2 the doctor itself failed.";
@@ -32,15 +32,18 @@ pub struct DoctorArgs {
     /// The Service to ask about, as NAME or NAMESPACE/NAME; or ADDRESS:PORT [default: all].
     #[arg(value_name = "SERVICE|ADDRESS:PORT")]
     pub subject: Option<String>,
-    /// The lab.
-    #[arg(long, value_name = "LAB", default_value = DEFAULT_LAB)]
-    pub name: LabName,
+    /// The lab [default: lab; this host where there is no lab at all].
+    #[arg(long, value_name = "LAB")]
+    pub name: Option<LabName>,
     /// Look at this host and the namespaces in it, not at a lab.
     #[arg(long, conflicts_with = "name")]
     pub here: bool,
     /// Kubernetes objects of this host's cluster, as files or directories; repeatable.
     #[arg(short, long = "file", value_name = "FILE", requires = "here")]
     pub files: Vec<PathBuf>,
+    /// Ask the API server of this host's cluster for the objects, with kubectl.
+    #[arg(long, requires = "here")]
+    pub kubernetes: bool,
     /// Send no probes.
     #[arg(long)]
     pub no_probe: bool,
@@ -59,7 +62,7 @@ pub struct DoctorArgs {
     #[arg(long, value_name = "FILE", conflicts_with_all = ["facts", "no_probe"])]
     pub save_facts: Option<PathBuf>,
     /// Judge facts of this file; nothing is looked at, and nothing sent.
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["subject", "name", "here", "files"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["subject", "name", "here", "files", "kubernetes"])]
     pub facts: Option<PathBuf>,
     /// Show the expected path of every connection, not of one for the verdict.
     #[arg(short = 'v', long, conflicts_with_all = ["save_facts", "fix"])]

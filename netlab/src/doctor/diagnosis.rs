@@ -195,8 +195,8 @@ impl Seen<'_> {
     }
 
     fn failing(&self) -> Vec<&(Way, Vec<Attempt>)> {
-        let fails = |(_, attempts): &&(Way, Vec<Attempt>)| {
-            attempts.iter().any(|attempt| !self.is_right(attempt))
+        let fails = |(way, attempts): &&(Way, Vec<Attempt>)| {
+            !is_of_itself(way) && attempts.iter().any(|attempt| !self.is_right(attempt))
         };
         self.attempts.iter().filter(fails).collect()
     }
@@ -221,7 +221,7 @@ fn parted<'a>(
         return Vec::new();
     }
     let mut parted = Vec::new();
-    for (way, attempts) in attempts {
+    for (way, attempts) in attempts.iter().filter(|(way, _)| !is_of_itself(way)) {
         for attempt in attempts.iter().filter(|attempt| !is_right(facts, attempt)) {
             let own = || paths.iter().enumerate().filter(|(_, path)| Way::of(&path.case) == *way);
             let telling = attempt.telling();
@@ -244,6 +244,12 @@ fn is_of(path: &Path, journey: &Journey) -> bool {
     flows.map(|flow| flow.destination()).any(|to| to == backend.address)
 }
 
+/// A host that dials itself meets other rules than its clients do: what comes of it is shown, and
+/// proves nothing.
+fn is_of_itself(way: &Way) -> bool {
+    way.client == way.node
+}
+
 /// A finding and its place on the way.
 struct Placed {
     finding: Finding,
@@ -260,7 +266,7 @@ fn of_paths(judgement: &Judgement, seen: &Seen<'_>) -> Vec<Placed> {
         case.is_some_and(|case| seen.answered(case) || seen.all_answered(case))
     };
     let placed = judgement.findings.iter().filter_map(|found| {
-        let mut finding = found.finding.clone();
+        let finding = found.finding.clone();
         let is_of_paths = !found.paths.is_empty();
         if finding.severity == Severity::Broken && is_of_paths && found.paths.iter().all(works) {
             return None;
@@ -437,5 +443,12 @@ fn ways(paths: &[Path], seen: &Seen<'_>) -> Vec<Told> {
         };
         ways[index].backends.insert(name, fate);
     }
+    let own = seen.attempts.iter().filter(|(way, _)| is_of_itself(way));
+    ways.extend(own.map(|(way, attempts)| Told {
+        way: way.clone(),
+        backends: BTreeMap::new(),
+        attempts: attempts.clone(),
+        divergence: None,
+    }));
     ways
 }

@@ -10,6 +10,8 @@ mod capture;
 mod checksums;
 mod compare;
 mod compare_networks;
+mod doctor_blind;
+mod doctor_here;
 mod doctor_matrix;
 mod doctor_observe;
 mod endpoints;

@@ -7,25 +7,21 @@ mod healthy;
 mod matrix;
 mod observed;
 mod paint;
+mod place;
 mod report;
 mod verdict;
 
 use std::{
     fs,
-    io::IsTerminal as _,
-    net::SocketAddr,
     path::Path,
     time::{Duration, Instant},
 };
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use netlab::{
-    capture::service,
     doctor::{
         diagnosis::{self, Diagnosis},
-        facts::{self, Facts, Here, Role, Scope, Subject},
-        observe::{self, Observed},
-        path,
+        facts::Facts,
         report::Report,
     },
     spec::Spec,
@@ -51,7 +47,7 @@ pub fn run(args: &DoctorArgs, color: bool) -> anyhow::Result<Outcome> {
         return fix::run(args, paint);
     }
     if let Some(file) = &args.save_facts {
-        return write(&gather(args)?, file);
+        return write(&place::look(args)?.0, file);
     }
     let diagnosed = Diagnosed::of(args)?;
     let report = diagnosed.report(args.paths);
@@ -77,15 +73,12 @@ impl Diagnosed {
     /// Looks, probes unless that is not wanted, and judges.
     fn of(args: &DoctorArgs) -> anyhow::Result<Self> {
         let begun = Instant::now();
-        let mut facts = match &args.facts {
-            Some(file) => read(file)?,
-            None => gather(args)?,
-        };
-        let outcome = judged(&mut facts, args);
+        let (mut facts, spec) = place::look(args)?;
+        let outcome = judged(&mut facts, &spec, args);
         if outcome.is_err() {
             eprint!("{}", report::gaps(&facts.gaps, Paint(false)));
         }
-        let (spec, diagnosis) = outcome?;
+        let diagnosis = outcome?;
         Ok(Self { facts, spec, diagnosis, begun, took: begun.elapsed() })
     }
 
@@ -95,37 +88,16 @@ impl Diagnosed {
     }
 }
 
-fn judged(facts: &mut Facts, args: &DoctorArgs) -> anyhow::Result<(Spec, Diagnosis)> {
-    if facts.hosts.is_empty() {
-        anyhow::bail!("no host could be looked into; run it as root: sudo netlab doctor");
-    }
-    let spec = facts.spec().context("cannot judge: the objects are refused")?;
+fn judged(facts: &mut Facts, spec: &Spec, args: &DoctorArgs) -> anyhow::Result<Diagnosis> {
     let attempts = match args.facts.is_some() || args.no_probe {
         true => Vec::new(),
         false => {
-            let observed = observed(facts, &spec, args)?;
+            let observed = place::observed(facts, spec, args)?;
             facts.gaps.extend(observed.gaps);
             observed.ways
         }
     };
-    let diagnosis = diagnosis::judge(facts, &spec, &attempts);
-    Ok((spec, diagnosis))
-}
-
-fn read(file: &Path) -> anyhow::Result<Facts> {
-    let text = fs::read_to_string(file)
-        .with_context(|| format!("cannot read the facts {}", file.display()))?;
-    Facts::read(&text).with_context(|| format!("cannot judge {}", file.display()))
-}
-
-fn gather(args: &DoctorArgs) -> anyhow::Result<Facts> {
-    let scope = if args.here {
-        Scope::Here(Here { manifests: args.files.clone(), ..Here::default() })
-    } else {
-        Scope::Lab(args.name.clone())
-    };
-    let subject = subject(args.subject.as_deref(), &scope)?;
-    Ok(facts::gather(&scope, &subject)?)
+    Ok(diagnosis::judge(facts, spec, &attempts))
 }
 
 fn write(facts: &Facts, file: &Path) -> anyhow::Result<Outcome> {
@@ -136,45 +108,4 @@ fn write(facts: &Facts, file: &Path) -> anyhow::Result<Outcome> {
     }
     fs::write(file, text).with_context(|| format!("cannot write {}", file.display()))?;
     Ok(Outcome::Fine)
-}
-
-/// What becomes of probes from the lab's client, of which there are none where it has none; or of
-/// what others dial.
-fn observed(facts: &Facts, spec: &Spec, args: &DoctorArgs) -> anyhow::Result<Observed> {
-    let cases = path::cases(facts, spec, &facts.subject);
-    if let Some(seconds) = args.passive {
-        tell(facts, &format!("watching for {seconds} s"));
-        let observed = observe::passive(facts, spec, &cases, Duration::from_secs(seconds.into()));
-        if observed.ways.is_empty() && observed.gaps.is_empty() {
-            bail!(
-                "nobody has dialled {} in {seconds} s, so nothing can be said; make traffic \
-                 meanwhile, wait for longer with --passive SECONDS, or leave --passive out, so \
-                 that probes are sent",
-                if facts.subject.asked.is_empty() { "a node port" } else { &facts.subject.asked }
-            );
-        }
-        return Ok(observed);
-    }
-    let client = facts.hosts.iter().find(|host| host.role == Role::Client);
-    let Some(netns) = client.and_then(|client| client.netns.as_deref()) else {
-        return Ok(Observed::default());
-    };
-    tell(facts, "dialling");
-    observe::probe(facts, spec, netns, &cases).context("cannot probe from the client")
-}
-
-/// What it is at, for who waits.
-fn tell(facts: &Facts, doing: &str) {
-    if std::io::stderr().is_terminal() {
-        eprintln!("netlab: facts of {} hosts gathered; {doing}", facts.hosts.len());
-    }
-}
-
-fn subject(asked: Option<&str>, scope: &Scope) -> anyhow::Result<Subject> {
-    let Some(asked) = asked else { return Ok(Subject::everything()) };
-    let spec = facts::objects(&scope.manifests()?)?.resolve()?;
-    match asked.parse::<SocketAddr>() {
-        Ok(socket) => Ok(Subject::dialled(asked, socket.ip(), socket.port(), &spec)),
-        Err(_) => Ok(Subject::service(asked, service::find(&spec, asked)?)),
-    }
 }

@@ -31,13 +31,15 @@ pub fn all(facts: &Facts, spec: &Spec) -> Vec<Finding> {
 /// A Service port and its node port.
 type Asked<'s> = (&'s Service, &'s ServicePort, u16);
 
-/// The Service ports with a node port that the facts are about.
+/// The Service ports with a node port that the question is about: all where there was none,
+/// although tables may have been cut down to a sample.
 fn asked<'s>(facts: &Facts, spec: &'s Spec) -> Vec<Asked<'s>> {
     let of = |service: &'s Service| {
         service.ports.iter().filter_map(move |port| Some((service, port, port.node_port?.get())))
     };
     let ports = spec.services.iter().flat_map(of);
-    ports.filter(|(_, _, node_port)| facts.subject.has_port(*node_port)).collect()
+    let subject = &facts.subject;
+    ports.filter(|(_, _, port)| !subject.is_asked() || subject.has_port(*port)).collect()
 }
 
 /// The hosts that are nodes, with the names of their Node objects.

@@ -34,7 +34,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 pub use self::{
-    gather::{GatherError, Here, Programs, Scope, count, gather, gather_with},
+    gather::{Cluster, GatherError, Here, Programs, Scope, count, gather, gather_of, gather_with},
     host::{Agent, HostFacts, Role},
     subject::Subject,
 };
@@ -168,6 +168,8 @@ pub enum Source {
     Agent,
     /// What became of packets on their way through the kernels.
     Observed,
+    /// What dialling shows.
+    Probe,
 }
 
 /// Facts that cannot be used.
@@ -239,6 +241,12 @@ impl Facts {
     #[must_use]
     pub fn host(&self, name: &str) -> Option<&HostFacts> {
         self.hosts.iter().find(|host| host.name == name)
+    }
+
+    /// The host that was looked at from within; None of a lab, which is seen from outside.
+    #[must_use]
+    pub fn here(&self) -> Option<&HostFacts> {
+        self.hosts.first().filter(|_| self.lab.is_none())
     }
 
     /// The host that plays this node; without a lab, the host itself counts for its node.

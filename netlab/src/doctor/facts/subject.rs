@@ -10,6 +10,12 @@ use crate::spec::{
     model::{Service, ServicePort},
 };
 
+/// Most node ports of all nodes together that are looked at where nothing was asked: each is
+/// walked with all its endpoints, and dialled.
+const MOST_DIALLED: usize = 64;
+/// So many node ports at least, however many nodes there are.
+const FEWEST_PORTS: usize = 4;
+
 /// What was asked about: by this, tables that grow with the cluster are cut down.
 ///
 /// An empty one is about everything; tables are then cut at their bounds alone.
@@ -21,6 +27,9 @@ pub struct Subject {
     pub addresses: BTreeSet<IpAddr>,
     /// Ports that count: node ports, ports of Services and of endpoints.
     pub ports: BTreeSet<u16>,
+    /// Node ports that do not count because there are too many: those that count are a sample.
+    #[serde(default)]
+    pub left_out: usize,
 }
 
 impl Subject {
@@ -28,6 +37,31 @@ impl Subject {
     #[must_use]
     pub fn everything() -> Self {
         Self::default()
+    }
+
+    /// Everything; of more node ports than can be walked and dialled in good time, some, evenly
+    /// spread over all.
+    #[must_use]
+    pub fn sample(spec: &Spec) -> Self {
+        let ports = || spec.services.iter().flat_map(|service| &service.ports);
+        let all: BTreeSet<u16> = ports().filter_map(|port| Some(port.node_port?.get())).collect();
+        let addresses: usize = spec.nodes.iter().map(|node| node.addresses.len()).sum();
+        let most = (MOST_DIALLED / addresses.max(1)).max(FEWEST_PORTS);
+        if all.len() <= most {
+            return Self::everything();
+        }
+        let chosen: BTreeSet<u16> =
+            all.iter().copied().step_by(all.len().div_ceil(most)).take(most).collect();
+        let mut subject = Self { left_out: all.len() - chosen.len(), ..Self::default() };
+        for service in &spec.services {
+            let is_chosen =
+                |of: &&ServicePort| of.node_port.is_some_and(|port| chosen.contains(&port.get()));
+            for port in service.ports.iter().filter(is_chosen) {
+                subject.addresses.extend(&service.cluster_addresses);
+                subject.add(port);
+            }
+        }
+        subject
     }
 
     /// A Service: its node ports, its ClusterIPs and its endpoints.
@@ -56,6 +90,12 @@ impl Subject {
     #[must_use]
     pub fn is_everything(&self) -> bool {
         self.addresses.is_empty() && self.ports.is_empty()
+    }
+
+    /// Whether something was asked about, so that the rest is nobody's concern.
+    #[must_use]
+    pub fn is_asked(&self) -> bool {
+        !self.asked.is_empty()
     }
 
     /// Whether an address counts.

@@ -29,7 +29,7 @@ use super::{
     path::Case,
     probe::{self, Attempt, Way},
 };
-use crate::{netlink, spec::Spec, trace::follow::Journey};
+use crate::{netlink::Netns, spec::Spec, trace::follow::Journey};
 
 /// What was observed.
 #[derive(Clone, Debug, Default)]
@@ -40,17 +40,13 @@ pub struct Observed {
     pub gaps: Vec<Gap>,
 }
 
-/// Dials every way of these connections from the client's namespace, and follows what is sent.
-///
-/// # Errors
-///
-/// Where the client's namespace cannot be opened. That nobody could watch is a gap.
-pub fn probe(facts: &Facts, spec: &Spec, netns: &str, cases: &[Case]) -> netlink::Result<Observed> {
+/// Dials every way of these connections from a namespace, and follows what is sent.
+#[must_use]
+pub fn probe(facts: &Facts, spec: &Spec, netns: &Netns, cases: &[Case]) -> Observed {
     let dial = || probe::probe(netns, cases);
-    let (ways, journeys, gaps) = while_watching(facts, spec, cases, dial);
-    let mut ways = ways?;
+    let (mut ways, journeys, gaps) = while_watching(facts, spec, cases, dial);
     tie::tie(&mut ways, &journeys);
-    Ok(Observed { ways, gaps })
+    Observed { ways, gaps }
 }
 
 /// Sends nothing, and watches for so long what others dial.

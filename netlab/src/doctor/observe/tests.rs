@@ -146,6 +146,7 @@ fn a_foreign_program_is_blamed_where_packets_part_and_not_where_they_pass() {
             id: 7,
             name: "stranger".into(),
             tag: String::new(),
+            link: None,
             owner: Owner::Foreign,
         });
     }

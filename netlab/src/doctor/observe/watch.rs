@@ -153,7 +153,8 @@ fn hosts<'f>(facts: &'f Facts, cases: &[Case]) -> (Vec<&'f HostFacts>, Vec<Gap>)
     let is_watched = |host: &&HostFacts| match &host.role {
         Role::Fabric => false,
         Role::Pod { pod, .. } => backends.contains(pod.as_str()),
-        _ => host.netns.is_some(),
+        // This host itself has no name.
+        _ => host.netns.is_some() || facts.here().is_some_and(|here| here.name == host.name),
     };
     let mut hosts: Vec<&HostFacts> = facts.hosts.iter().filter(is_watched).collect();
     let left_out = hosts.split_off(hosts.len().min(MOST_HOSTS));
@@ -164,19 +165,12 @@ fn hosts<'f>(facts: &'f Facts, cases: &[Case]) -> (Vec<&'f HostFacts>, Vec<Gap>)
 }
 
 fn places(hosts: &[&HostFacts]) -> Result<Vec<Place>, String> {
-    let named = hosts.iter().filter_map(|host| {
-        let netns = host.netns.as_deref()?;
-        Some((host.name.clone(), Netns::open(netns)))
-    });
-    let open = |(name, netns): (String, Result<Netns, _>)| {
+    let open = |host: &&HostFacts| {
+        let netns = host.netns.as_deref().map_or_else(Netns::current, Netns::open);
         let netns = netns.map_err(|error| chain(&error))?;
-        Ok(Place { name, netns })
+        Ok(Place { name: host.name.clone(), netns })
     };
-    let places: Vec<Place> = named.map(open).collect::<Result<_, String>>()?;
-    if places.is_empty() {
-        return Err("no host has a namespace of a name".to_owned());
-    }
-    Ok(places)
+    hosts.iter().map(open).collect()
 }
 
 /// One that knows whose addresses and ports are whose.

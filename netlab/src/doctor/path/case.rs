@@ -4,13 +4,22 @@ use std::net::{IpAddr, SocketAddr};
 
 use serde::Serialize;
 
+use super::{
+    frontend::{Frontend, frontends},
+    outside::{Dialler, dialler},
+};
 use crate::{
-    doctor::facts::{Facts, Role, Subject},
+    doctor::facts::{Facts, HostFacts, Role, Subject, link::Link, route::Address},
     spec::{
         Spec,
         model::{Endpoint, Protocol, ServicePort, TrafficPolicy, usable},
     },
 };
+
+/// Most ports that a host's rules give to others which are looked at where nothing was asked.
+const MOST_BY_RULES: usize = 64;
+/// Most backends of one such port.
+const MOST_BACKENDS: usize = 64;
 
 /// One connection: who dials what at which node, and which backend gets it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -56,8 +65,7 @@ impl Backend {
 #[must_use]
 pub fn cases(facts: &Facts, spec: &Spec, subject: &Subject) -> Vec<Case> {
     let asked: Option<SocketAddr> = subject.asked.parse().ok();
-    let client = facts.hosts.iter().find(|host| host.role == Role::Client);
-    let client = client.map_or_else(String::new, |host| host.name.clone());
+    let here = facts.here();
     let mut found = Vec::new();
     for service in &spec.services {
         for port in &service.ports {
@@ -73,12 +81,19 @@ pub fn cases(facts: &Facts, spec: &Spec, subject: &Subject) -> Vec<Case> {
                     if is_other || !has_family(port, *address) {
                         continue;
                     }
-                    let host = facts.node(&node.name).map_or(&node.name, |host| &host.name);
+                    let host = facts.node(&node.name);
+                    // What other hosts do is theirs, unless it was asked about.
+                    let is_here = |host: &HostFacts| here.is_none_or(|own| own.name == host.name);
+                    if asked.is_none() && here.is_some() && !host.is_some_and(is_here) {
+                        continue;
+                    }
+                    let host = host.map_or(&node.name, |host| &host.name);
+                    let Dialler { client, source } = dialler(facts, spec, *address);
                     let is_local = service.external_policy == TrafficPolicy::Local;
                     let backends = backends(port, *address, is_local.then_some(&node.name));
                     let case = |backend| Case {
                         client: client.clone(),
-                        source: None,
+                        source,
                         dialled: SocketAddr::new(*address, node_port),
                         protocol: port.protocol,
                         node: host.clone(),
@@ -92,20 +107,97 @@ pub fn cases(facts: &Facts, spec: &Spec, subject: &Subject) -> Vec<Case> {
             }
         }
     }
-    if let (Some(asked), true) = (asked, found.is_empty()) {
-        found.extend(plain(facts, spec, asked, client));
+    match (asked, here) {
+        (Some(asked), _) if found.is_empty() => found.extend(plain(facts, spec, asked)),
+        (None, Some(here)) if spec.services.is_empty() && !subject.is_asked() => {
+            found.extend(by_rules(facts, spec, here));
+        }
+        _ => {}
     }
     found
 }
 
 /// An address that no Service has: a host's own port, or one that its rules give to another.
-fn plain(facts: &Facts, spec: &Spec, dialled: SocketAddr, client: String) -> Option<Case> {
+fn plain(facts: &Facts, spec: &Spec, dialled: SocketAddr) -> Vec<Case> {
     if spec.with_node_port(dialled.port()).next().is_some() {
-        return None;
+        return Vec::new();
     }
-    let (host, _) = facts.owners(dialled.ip()).next()?;
-    let (node, protocol) = (host.name.clone(), Protocol::Tcp);
-    Some(Case { client, source: None, dialled, protocol, node, backend: None })
+    let owner = facts.owners(dialled.ip()).next().map(|(host, _)| host);
+    if owner.is_none() && facts.here().is_none() {
+        return Vec::new();
+    }
+    let frontends = owner.map(frontends).unwrap_or_default();
+    let given: Vec<_> = frontends.iter().filter(|frontend| frontend.has(dialled)).collect();
+    let node = owner.map_or_else(|| dialled.ip().to_string(), |host| host.name.clone());
+    if given.is_empty() {
+        return vec![case(facts, spec, &node, dialled, Protocol::Tcp, None)];
+    }
+    let of = |frontend: &Frontend| given_to(facts, spec, &node, dialled, frontend);
+    given.into_iter().flat_map(of).collect()
+}
+
+/// What the host's own rules give to others, where nobody has said what should be.
+fn by_rules(facts: &Facts, spec: &Spec, here: &HostFacts) -> Vec<Case> {
+    let of_wire = |own: &&Address| {
+        let link = here.link_at(own.device);
+        // Bridges and tunnels lead to pods.
+        let is_wire =
+            |link: &Link| link.name != "lo" && !link.is_bridge() && link.vxlan().is_none();
+        own.scope == "global" && link.is_some_and(is_wire)
+    };
+    let defaults = here.main_routes().filter(|route| route.destination.prefix_len() == 0);
+    let outward: Vec<u32> = defaults.flat_map(|route| &route.hops).map(|hop| hop.device).collect();
+    let mut own: Vec<&Address> = here.addresses.iter().filter(of_wire).collect();
+    own.sort_by_key(|own| !outward.contains(&own.device));
+    let own: Vec<IpAddr> = own.into_iter().map(|own| own.net.addr()).collect();
+    let mut found = Vec::new();
+    for frontend in frontends(here).into_iter().take(MOST_BY_RULES) {
+        let of_family = |address: &&IpAddr| {
+            frontend.backends.iter().any(|backend| backend.is_ipv4() == address.is_ipv4())
+        };
+        let dialled = match frontend.address {
+            Some(address) => own.iter().find(|own| **own == address),
+            None => own.iter().find(of_family),
+        };
+        let Some(dialled) = dialled else { continue };
+        let dialled = SocketAddr::new(*dialled, frontend.port);
+        found.extend(given_to(facts, spec, &here.name, dialled, &frontend));
+    }
+    found
+}
+
+fn given_to(
+    facts: &Facts,
+    spec: &Spec,
+    node: &str,
+    dialled: SocketAddr,
+    frontend: &Frontend,
+) -> Vec<Case> {
+    let of_family = frontend.backends.iter().filter(|to| to.is_ipv4() == dialled.is_ipv4());
+    let backend = |address: &SocketAddr| Backend {
+        address: *address,
+        node: None,
+        pod: facts.owners(address.ip()).find_map(|(host, _)| match &host.role {
+            Role::Pod { pod, .. } => Some(pod.clone()),
+            _ => None,
+        }),
+    };
+    of_family
+        .take(MOST_BACKENDS)
+        .map(|to| case(facts, spec, node, dialled, frontend.protocol, Some(backend(to))))
+        .collect()
+}
+
+fn case(
+    facts: &Facts,
+    spec: &Spec,
+    node: &str,
+    dialled: SocketAddr,
+    protocol: Protocol,
+    backend: Option<Backend>,
+) -> Case {
+    let Dialler { client, source } = dialler(facts, spec, dialled.ip());
+    Case { client, source, dialled, protocol, node: node.to_owned(), backend }
 }
 
 /// A family that the Service does not have is another check's.

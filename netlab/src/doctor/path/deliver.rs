@@ -36,10 +36,13 @@ impl<'f> Walker<'f> {
             format!("to the socket at {}", packet.destination),
         );
         // It is still addressed to the node: nobody has translated it.
-        if packet.destination == self.case.dialled && self.case.backend.is_some() {
+        let is_dialled = packet.destination == self.case.dialled;
+        if is_dialled && self.is_blind_for_rules(host) {
+            return End::Beyond;
+        }
+        if is_dialled && self.case.backend.is_some() && self.service().is_some() {
             let mut known = self.hops.iter().flat_map(|hop| &hop.findings);
-            let is_held = known.any(|of| of.code == Code::PortHeld);
-            if !is_held && !self.is_blind_for_rules(host) {
+            if !known.any(|of| of.code == Code::PortHeld) {
                 let cause = format!("nothing on {} translates {}", host.name, packet.destination);
                 self.untranslated(host, cause);
             }
@@ -47,6 +50,11 @@ impl<'f> Walker<'f> {
         }
         if self.case.backend.is_none() && self.service().is_some() {
             return End::Lost;
+        }
+        // A rule was read that gives it to others, and others than this packet may meet it.
+        let is_guess = self.case.backend.is_some() && packet.destination == self.case.dialled;
+        if is_guess && !self.facts.subject.is_asked() {
+            return End::Beyond;
         }
         if let Some(finding) = sockets::missing(self.facts, host, &packet, &self.case) {
             let finding = match self.case.backend {

@@ -154,7 +154,11 @@ impl<'f> Walker<'f> {
     ) -> End<'f> {
         // What is on a link of the world outside is not known.
         if self.facts.lab.is_none() && self.facts.owners(next).next().is_none() {
-            return End::Beyond;
+            let Some(finding) = self.unanswered(host, link, next, &packet) else {
+                return End::Beyond;
+            };
+            self.find(finding);
+            return End::Lost;
         }
         if !link.is_bridge() && self.facts.peer(link).is_none() && link.up {
             return self.resume_at(host, next, packet);
@@ -177,6 +181,39 @@ impl<'f> Walker<'f> {
         };
         self.find(finding);
         self.resume(host, packet)
+    }
+
+    /// Rules have given the packet to an address that is nobody's: of a link whose only other end
+    /// was looked at, or as the kernel has found out by asking.
+    fn unanswered(
+        &self,
+        host: &HostFacts,
+        link: &Link,
+        next: IpAddr,
+        packet: &Packet,
+    ) -> Option<Finding> {
+        let (to, dialled) = (packet.destination, self.case.dialled);
+        if packet.answers || packet.is_tunnel() || to.ip() != next || to == dialled {
+            return None;
+        }
+        let entry = host.neighbors.iter().find(|of| of.device == link.index && of.address == next);
+        let state = entry.map(|entry| entry.state);
+        let asked = matches!(state, Some(NeighborState::Failed | NeighborState::Incomplete));
+        let other = self.facts.peer(link).filter(|(_, end)| end.master.is_none());
+        let shown = match (asked, other) {
+            (true, _) => format!("{next} dev {} FAILED", link.name),
+            (false, Some((there, _))) => format!("{} leads to {} alone", link.name, there.name),
+            (false, None) => return None,
+        };
+        let source = if asked { Source::Neighbors } else { Source::Links };
+        let cause = format!(
+            "{} gives {dialled} to {to}, and nobody on {} has that address",
+            host.name, link.name
+        );
+        let finding =
+            Finding::broken(Code::ProxyStale, Some(&host.name), cause).shown(source, shown);
+        let words = "Have the rule name the server's own address, or start the server.";
+        Some(finding.confidence(Confidence::Likely).mended([""; 0], words))
     }
 
     fn nobodys(&self, host: &HostFacts, link: &Link, next: IpAddr) -> Finding {

@@ -6,17 +6,15 @@ use std::{collections::BTreeSet, net::SocketAddr, thread, time::Duration};
 use serde::Serialize;
 
 use super::dial::{Attempt, Outcome, Probe, dial};
-use crate::{
-    doctor::path::Case,
-    netlink::{self, Netns},
-    spec::model::Protocol,
-};
+use crate::{doctor::path::Case, netlink::Netns, spec::model::Protocol};
 
 /// How long one probe may take: one SYN that was lost is sent again after a second.
 const PATIENCE: Duration = Duration::from_millis(1_800);
 /// Probes of one way at a time, and at most.
 const AT_ONCE: usize = 4;
 const MOST: usize = 16;
+/// Most ways that are dialled at the same time.
+const MOST_WAYS: usize = 256;
 /// Bytes that are echoed: more than two packets.
 const PAYLOAD: usize = 4_000;
 
@@ -51,21 +49,17 @@ impl Way {
     }
 }
 
-/// Dials every way of these connections from the client's namespace, all at once.
-///
-/// # Errors
-///
-/// Where the namespace cannot be opened.
-pub fn probe(netns: &str, cases: &[Case]) -> netlink::Result<Vec<(Way, Vec<Attempt>)>> {
-    let netns = Netns::open(netns)?;
+/// Dials every way of these connections from a namespace, all at once.
+#[must_use]
+pub fn probe(netns: &Netns, cases: &[Case]) -> Vec<(Way, Vec<Attempt>)> {
     let ways: BTreeSet<Way> = cases.iter().map(Way::of).collect();
     let backends = |way: &Way| {
         cases.iter().filter(|case| case.backend.is_some() && Way::of(case) == *way).count()
     };
-    Ok(thread::scope(|scope| {
-        let netns = &netns;
+    thread::scope(|scope| {
         let running: Vec<_> = ways
             .into_iter()
+            .take(MOST_WAYS)
             .map(|way| {
                 let count = backends(&way);
                 let dialled = way.clone();
@@ -73,7 +67,7 @@ pub fn probe(netns: &str, cases: &[Case]) -> netlink::Result<Vec<(Way, Vec<Attem
             })
             .collect();
         running.into_iter().map(|(way, thread)| (way, thread.join().unwrap_or_default())).collect()
-    }))
+    })
 }
 
 /// Until so many pods have answered, or a probe has failed, or it is enough.

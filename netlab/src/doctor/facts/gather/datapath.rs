@@ -33,6 +33,29 @@ pub(super) fn open(pinned: &Path) -> datapath::Result<Option<Maps>> {
     if pins::versioned(pinned).is_dir() { Maps::open(pinned).map(Some) } else { Ok(None) }
 }
 
+/// Why the maps of programs that are attached are not found where they should be.
+pub(super) fn unpinned(pinned: Option<&Path>) -> String {
+    let Some(pinned) = pinned else {
+        return "where the maps of netlab's programs are pinned is not known".to_owned();
+    };
+    let entries = fs::read_dir(pinned).into_iter().flatten().flatten();
+    let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
+    let is_version = |name: &String| {
+        let number = name.strip_prefix('v');
+        number.is_some_and(|number| number.parse::<u32>().is_ok())
+    };
+    let versions: Vec<String> = names.filter(is_version).collect();
+    let wanted = pins::versioned(pinned);
+    match versions.as_slice() {
+        [] => format!("no maps are pinned at {}", wanted.display()),
+        others => format!(
+            "the maps are of another netlab ({} and not {})",
+            others.join(", "),
+            wanted.file_name().unwrap_or_default().to_string_lossy()
+        ),
+    }
+}
+
 pub(super) fn read(maps: &Maps, subject: &Subject) -> datapath::Result<Datapath> {
     let tables = tables::observe(maps)?;
     let config = maps.config.get(&0, 0).map_err(broken("read", map::CONFIG))?;

@@ -5,7 +5,11 @@ use std::{collections::BTreeMap, io, path::Path};
 use netlink_packet_route::AddressFamily;
 
 use super::{
-    super::{Gap, HostFacts, Source, counters::Counters},
+    super::{
+        Gap, HostFacts, Source,
+        counters::Counters,
+        program::{Owner, Program},
+    },
     connections, counters, datapath,
     gaps::Gaps,
     iptables, links, network, nft, programs,
@@ -38,20 +42,48 @@ pub(super) struct Gathered {
     pub peer_netns: BTreeMap<u32, i32>,
 }
 
+impl Gathered {
+    fn of(target: &Target) -> Self {
+        Self {
+            facts: HostFacts {
+                name: target.name.clone(),
+                role: target.role.clone(),
+                netns: target.netns_name.clone(),
+                inode: Netns::current().and_then(|netns| netns.inode()).unwrap_or(0),
+                ..HostFacts::default()
+            },
+            gaps: Vec::new(),
+            netns: target.netns.clone(),
+            peer_netns: BTreeMap::new(),
+        }
+    }
+
+    /// The calling thread's links, and what they count.
+    async fn links(&mut self, connection: &Connection) -> crate::netlink::Result<()> {
+        for message in connection.link_messages().await? {
+            let observed = links::link(&message);
+            let name = observed.link.name.clone();
+            self.peer_netns.extend(observed.peer_netns.map(|n| (observed.link.index, n)));
+            self.facts.counters.links.insert(name, observed.counters);
+            self.facts.links.push(observed.link);
+        }
+        Ok(())
+    }
+}
+
+/// The links of the calling thread's namespace, which is the target's, and nothing else.
+pub(super) fn links(target: &Target) -> Gathered {
+    let mut gathered = Gathered::of(target);
+    if let Ok(runtime) = runtime() {
+        // What cannot be looked at leads nowhere.
+        let _ = runtime.block_on(async { gathered.links(&Connection::here()?).await });
+    }
+    gathered
+}
+
 /// Looks at the calling thread's namespace, which is the target's.
 pub(super) fn gather(target: &Target, means: &Means<'_>) -> Gathered {
-    let mut gathered = Gathered {
-        facts: HostFacts {
-            name: target.name.clone(),
-            role: target.role.clone(),
-            netns: target.netns_name.clone(),
-            inode: Netns::current().and_then(|netns| netns.inode()).unwrap_or(0),
-            ..HostFacts::default()
-        },
-        gaps: Vec::new(),
-        netns: target.netns.clone(),
-        peer_netns: BTreeMap::new(),
-    };
+    let mut gathered = Gathered::of(target);
     let mut gaps = Gaps::of(&target.name);
     match runtime() {
         Ok(runtime) => runtime.block_on(async {
@@ -76,6 +108,12 @@ pub(super) fn gather(target: &Target, means: &Means<'_>) -> Gathered {
     if let Some(pins) = &target.pins {
         maps(facts, pins, means.subject, &mut gaps);
     }
+    let is_datapath = |program: &Program| program.owner == Owner::Datapath;
+    let is_told = gaps.list.iter().any(|gap| gap.source == Source::Datapath);
+    if facts.datapath.is_none() && !is_told && facts.programs.iter().any(is_datapath) {
+        let reason = datapath::unpinned(target.pins.as_deref());
+        gaps.note(Source::Datapath, reason, "What netlab's programs make of packets is not seen.");
+    }
     if let Some(directory) = &target.agent {
         match datapath::agent(directory, means.digest) {
             Ok(agent) => facts.agent = agent,
@@ -95,21 +133,13 @@ pub(super) fn runtime() -> io::Result<tokio::runtime::Runtime> {
 }
 
 async fn netlink(gathered: &mut Gathered, gaps: &mut Gaps) {
-    let facts = &mut gathered.facts;
-    let hides = format!("Nothing of {} is seen.", facts.name);
+    let hides = format!("Nothing of {} is seen.", gathered.facts.name);
     let Some(connection) = gaps.take(Connection::here(), Source::Namespace, &hides) else {
         return;
     };
     let hides = "Links that are down, or lead elsewhere, are not seen.";
-    for message in
-        gaps.take(connection.link_messages().await, Source::Links, hides).unwrap_or_default()
-    {
-        let observed = links::link(&message);
-        let name = observed.link.name.clone();
-        gathered.peer_netns.extend(observed.peer_netns.map(|n| (observed.link.index, n)));
-        facts.counters.links.insert(name, observed.counters);
-        facts.links.push(observed.link);
-    }
+    gaps.take(gathered.links(&connection).await, Source::Links, hides);
+    let facts = &mut gathered.facts;
     let hides = "Which addresses are the host's own is not seen.";
     let messages = gaps.take(connection.address_messages().await, Source::Addresses, hides);
     facts.addresses = messages.iter().flatten().filter_map(network::address).collect();

@@ -16,7 +16,9 @@ mod datapath;
 mod gaps;
 mod host;
 mod iptables;
+mod kubernetes;
 mod links;
+mod near;
 mod network;
 mod nft;
 mod owners;
@@ -37,13 +39,10 @@ use std::{
 
 use self::{host::Means, scope::Target};
 pub use self::{
-    scope::{Here, Scope},
+    scope::{Cluster, Here, Scope},
     tool::Programs,
 };
-use super::{
-    Facts, Gap, HostFacts, Manifest, Source, Subject, VERSION, counters::Counters, objects,
-    socket::Owner,
-};
+use super::{Facts, Gap, HostFacts, Source, Subject, VERSION, counters::Counters, socket::Owner};
 use crate::{
     lab::{LabName, state::StateError},
     spec::Spec,
@@ -57,7 +56,7 @@ const THREADS: usize = 8;
 pub enum GatherError {
     /// There is no such lab.
     #[error(
-        "there is no lab {name}; {}",
+        "there is no lab {name}; {}; netlab doctor --here looks at this host",
         match .others.as_slice() {
             [] => "netlab lab up makes one".to_owned(),
             others => format!(
@@ -107,14 +106,31 @@ pub fn gather_with(
     subject: &Subject,
     programs: &Programs,
 ) -> Result<Facts, GatherError> {
+    gather_of(scope, &scope.cluster()?, subject, programs)
+}
+
+/// As [`gather_with`], where the objects have been read already.
+///
+/// # Errors
+///
+/// [`GatherError`].
+pub fn gather_of(
+    scope: &Scope,
+    cluster: &Cluster,
+    subject: &Subject,
+    programs: &Programs,
+) -> Result<Facts, GatherError> {
     let begun = Instant::now();
     let taken = jiff::Timestamp::now().to_string();
     let lab = scope.lab()?;
-    let manifests = scope.manifests()?;
-    let mut gaps = Vec::new();
-    let spec = resolve(&manifests, &mut gaps);
-    let digest = spec.as_ref().map(Spec::digest);
-    let targets = scope.targets(&mut gaps)?;
+    let mut gaps = cluster.gaps.clone();
+    let spec = known(cluster, &mut gaps);
+    sampled(subject, &mut gaps);
+    let digest = spec.map(Spec::digest);
+    let mut targets = scope.targets(&mut gaps)?;
+    if let Scope::Here(_) = scope {
+        targets = near::of_this_host(targets);
+    }
     let means = Means { subject, programs, digest: digest.as_deref() };
     let looked = on_each(&targets, |target| host::gather(target, &means));
     let mut gathered = Vec::new();
@@ -135,7 +151,7 @@ pub fn gather_with(
         gaps.extend(host.gaps);
         hosts.push(host.facts);
     }
-    roles::play(&mut hosts, spec.as_ref().unwrap_or(&Spec::default()));
+    roles::play(&mut hosts, spec.unwrap_or(&Spec::default()));
     own(&mut hosts, &mut gaps);
     Ok(Facts {
         version: VERSION,
@@ -145,7 +161,7 @@ pub fn gather_with(
         kernel: kernel(),
         subject: subject.clone(),
         lab,
-        manifests,
+        manifests: cluster.manifests.clone(),
         hosts,
         softnet: counters::softnet().unwrap_or_default(),
         gaps,
@@ -195,18 +211,36 @@ fn on_each<T: Send>(
     (0..targets.len()).filter_map(|at| outcomes.remove(&at)).collect()
 }
 
-/// The spec of these manifests, or a gap.
-fn resolve(manifests: &[Manifest], gaps: &mut Vec<Gap>) -> Option<Spec> {
-    let spec = objects(manifests).and_then(|objects| objects.resolve());
-    spec.map_err(|error| {
+/// What the objects say, or a gap.
+fn known<'c>(cluster: &'c Cluster, gaps: &mut Vec<Gap>) -> Option<&'c Spec> {
+    cluster
+        .spec
+        .as_ref()
+        .map_err(|error| {
+            gaps.push(Gap {
+                host: None,
+                source: Source::Objects,
+                reason: gaps::chain(error),
+                hides: "What should be is not known, so nothing can be missed.".to_owned(),
+            });
+        })
+        .ok()
+}
+
+/// Says that only a sample is looked at.
+fn sampled(subject: &Subject, gaps: &mut Vec<Gap>) {
+    if subject.left_out > 0 {
         gaps.push(Gap {
             host: None,
             source: Source::Objects,
-            reason: gaps::chain(&error),
-            hides: "What should be is not known, so nothing can be missed.".to_owned(),
+            reason: format!(
+                "nothing was asked about, so {} node ports are left out of a sample",
+                subject.left_out
+            ),
+            hides: "What breaks those alone is not seen; ask about a Service, or ADDRESS:PORT."
+                .to_owned(),
         });
-    })
-    .ok()
+    }
 }
 
 /// Finds the processes that hold the sockets.

@@ -51,6 +51,8 @@ fn namespaces_of(at: usize, hosts: &[Gathered], ends: &[Ends]) -> BTreeMap<i32, 
     if wanted.is_empty() {
         return BTreeMap::new();
     }
+    // This host's has no name, and inside another it would be the other's.
+    let own = Netns::current().ok();
     let leads_back = |other: usize| {
         host.peer_netns.keys().any(|own| {
             let peer = ends[at].get(own).and_then(|(_, peer)| *peer);
@@ -65,7 +67,7 @@ fn namespaces_of(at: usize, hosts: &[Gathered], ends: &[Ends]) -> BTreeMap<i32, 
             if known.len() == wanted.len() {
                 break;
             }
-            let netns = hosts[other].netns.clone().or_else(|| Netns::current().ok());
+            let netns = hosts[other].netns.clone().or_else(|| own.clone());
             let number = netns.and_then(|netns| numbers.of(&netns).ok().flatten());
             if let Some(number) = number.filter(|number| wanted.contains(number)) {
                 known.insert(number, other);

@@ -10,11 +10,13 @@ use super::{
     super::{Gap, Lab, Manifest, Role, Source},
     GatherError,
     gaps::chain,
+    kubernetes,
+    tool::Programs,
 };
 use crate::{
     lab::{LabDir, LabName, Role as LabRole},
     netlink::Netns,
-    spec::parse::is_manifest,
+    spec::{self, Objects, Spec, SpecError, parse::is_manifest},
 };
 
 /// Most namespaces of a host that are looked into.
@@ -34,10 +36,37 @@ pub enum Scope {
 pub struct Here {
     /// Files and directories of Kubernetes objects.
     pub manifests: Vec<PathBuf>,
+    /// Ask the API server of the host's cluster for its objects: the only packets that are sent
+    /// elsewhere than to what is asked about.
+    pub kubernetes: bool,
     /// Where netlab's agent has pinned its maps.
     pub pins: Option<PathBuf>,
     /// Where netlab's agent keeps its status.
     pub agent: Option<PathBuf>,
+}
+
+/// What should be, as far as a scope knows.
+#[derive(Debug)]
+pub struct Cluster {
+    /// The Kubernetes objects as they are written.
+    pub manifests: Vec<Manifest>,
+    /// What they say, or why they are refused.
+    pub spec: Result<Spec, SpecError>,
+    /// What could not be asked about them.
+    pub gaps: Vec<Gap>,
+}
+
+impl Cluster {
+    fn of(manifests: Vec<Manifest>) -> Self {
+        let read = || {
+            let mut objects = Objects::default();
+            for manifest in &manifests {
+                objects.append(spec::read_str(&manifest.origin, &manifest.text)?);
+            }
+            objects.resolve()
+        };
+        Self { spec: read(), manifests, gaps: Vec::new() }
+    }
 }
 
 /// A namespace to look into, and what belongs to it.
@@ -85,6 +114,24 @@ impl Scope {
             manifests.push(Manifest { origin: path.display().to_string(), text });
         }
         Ok(manifests)
+    }
+
+    /// The Kubernetes objects, and what they say.
+    ///
+    /// # Errors
+    ///
+    /// Where there is no such lab, or a file cannot be read.
+    pub fn cluster(&self) -> Result<Cluster, GatherError> {
+        self.lab()?;
+        let mut manifests = self.manifests()?;
+        let mut gaps = Vec::new();
+        if let Self::Here(Here { kubernetes: true, .. }) = self {
+            match kubernetes::objects(&Programs::installed()) {
+                Ok(manifest) => manifests.push(manifest),
+                Err(gap) => gaps.push(gap),
+            }
+        }
+        Ok(Cluster { gaps, ..Cluster::of(manifests) })
     }
 
     /// The hosts, and those that are not there.
@@ -179,9 +226,13 @@ fn on_this_host(here: &Here, gaps: &mut Vec<Gap>) -> Vec<Target> {
             found.entry(inode).or_insert(target);
         }
     };
+    let mut unopened = Vec::new();
     for name in Netns::list().unwrap_or_default() {
-        if let Ok(netns) = Netns::open(&name) {
-            add(netns, format!("netns:{name}"), Some(name));
+        match Netns::open(&name) {
+            Ok(netns) => add(netns, format!("netns:{name}"), Some(name)),
+            // It has gone meanwhile.
+            Err(error) if error.is_absent() => {}
+            Err(error) => unopened.push(chain(&error)),
         }
     }
     let mut closed = 0;
@@ -199,6 +250,9 @@ fn on_this_host(here: &Here, gaps: &mut Vec<Gap>) -> Vec<Target> {
             hides: "Pods whose namespaces are among them are not seen.".to_owned(),
         });
     };
+    if let Some(first) = unopened.first() {
+        gap(format!("{} names of namespaces cannot be opened ({first})", unopened.len()));
+    }
     if closed > 0 {
         gap(format!("the namespaces of {closed} processes may not be looked at"));
     }

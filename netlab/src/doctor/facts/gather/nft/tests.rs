@@ -130,3 +130,22 @@ fn a_small_rule_set_stays_whole() {
     to_subject(&mut ruleset, &subject);
     assert_eq!(ruleset.table("ip", "kube-proxy").unwrap().chains.len(), 3);
 }
+
+#[test]
+fn the_links_of_a_chain_are_taken_from_the_text_where_the_json_has_none() {
+    let json = JSON.replace(r#", "dev": "eth0""#, "");
+    for (text, links) in [
+        ("hook ingress device \"eth0\" priority filter;", vec!["eth0"]),
+        ("hook ingress devices = { eth0, \"eth1\" } priority 0;", vec!["eth0", "eth1"]),
+        ("hook ingress priority filter;", vec![]),
+    ] {
+        let printed = format!(
+            "table netdev edge {{ # handle 2\n\tchain in {{ # handle 1\n\t\ttype filter {text} \
+             policy drop;\n\t}}\n}}\n"
+        );
+        let mut ruleset = parse(&json).unwrap();
+        text::add(&mut ruleset, &printed);
+        let chain = ruleset.table("netdev", "edge").unwrap().chain("in").unwrap();
+        assert_eq!(chain.hook.as_ref().unwrap().devices, links, "{text}");
+    }
+}

@@ -11,7 +11,15 @@ type Place = (String, String, u64);
 /// none.
 pub(super) fn add(ruleset: &mut Ruleset, printed: &str) {
     let mut texts = texts(printed);
+    let mut devices = devices(printed);
     for table in &mut ruleset.tables {
+        // nft up to 1.0.6 leaves them out of its JSON.
+        for chain in &mut table.chains {
+            let place = (table.family.clone(), table.name.clone(), chain.name.clone());
+            if let Some(hook) = chain.hook.as_mut().filter(|hook| hook.devices.is_empty()) {
+                hook.devices = devices.remove(&place).unwrap_or_default();
+            }
+        }
         for rule in table.chains.iter_mut().flat_map(|chain| &mut chain.rules) {
             let place = (table.family.clone(), table.name.clone(), rule.handle);
             rule.text = texts.remove(&place).unwrap_or_default();
@@ -57,6 +65,32 @@ fn texts(printed: &str) -> HashMap<Place, String> {
         }
     }
     texts
+}
+
+/// The links that chains are hooked to, by family, table and chain:
+/// `type filter hook ingress device "eth0" priority filter;` or `devices = { eth0, eth1 }`.
+fn devices(printed: &str) -> HashMap<(String, String, String), Vec<String>> {
+    let mut found = HashMap::new();
+    let mut table = (String::new(), String::new());
+    let mut chain = String::new();
+    for line in printed.lines() {
+        let words = line.trim();
+        if let Some(rest) = line.strip_prefix("table ") {
+            let mut names = rest.split_whitespace().map(str::to_owned);
+            table = (names.next().unwrap_or_default(), names.next().unwrap_or_default());
+        } else if let Some(rest) = words.strip_prefix("chain ") {
+            chain = rest.split_whitespace().next().unwrap_or_default().to_owned();
+        } else if is_header(words)
+            && let Some((_, rest)) = words.split_once(" device")
+            && let Some((names, _)) = rest.split_once(" priority ")
+        {
+            let names = names.trim_start_matches('s').trim_start_matches([' ', '=']);
+            let names = names.trim_matches(['{', '}', ' ']).split(',');
+            let names = names.map(|name| name.trim().trim_matches('"').to_owned()).collect();
+            found.insert((table.0.clone(), table.1.clone(), chain.clone()), names);
+        }
+    }
+    found
 }
 
 /// Lines of a chain that are no rules.

@@ -1,0 +1,257 @@
+//! What a host's own rules give to others: addresses and ports that are translated, and to whom.
+//!
+//! For hosts of which no objects are known. Read as kube-proxy writes it, in either store, and as
+//! people write single rules: a rule or an element of a map that names a port, and the
+//! destination NAT that it leads to.
+
+use std::{
+    collections::BTreeSet,
+    net::{IpAddr, SocketAddr},
+};
+
+use ipnet::IpNet;
+use serde_json::Value;
+
+use crate::{
+    doctor::facts::{HostFacts, iptables, nft},
+    spec::model::Protocol,
+};
+
+/// Deeper than rules are nested.
+const DEEPEST: usize = 16;
+
+/// Something that is translated.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Frontend {
+    /// None for any address that the rule is asked about.
+    pub address: Option<IpAddr>,
+    pub protocol: Protocol,
+    pub port: u16,
+    /// To whom; a rule that keeps the port has the frontend's.
+    pub backends: Vec<SocketAddr>,
+}
+
+impl Frontend {
+    /// Whether it is about what was dialled.
+    pub fn has(&self, dialled: SocketAddr) -> bool {
+        self.port == dialled.port() && self.address.is_none_or(|own| own == dialled.ip())
+    }
+}
+
+/// All of a host, once each, by address and port.
+pub(super) fn frontends(host: &HostFacts) -> Vec<Frontend> {
+    let tables = host.nft.iter().flat_map(|rules| &rules.tables);
+    let own = tables.filter(|table| {
+        let is_ip = matches!(table.family.as_str(), "ip" | "ip6" | "inet");
+        // Tables of iptables-nft are read through its own store.
+        let of_iptables = host.iptables.iter().any(|store| {
+            store.variant == iptables::Variant::Nft && store.table(&table.name).is_some()
+        });
+        is_ip && !table.dormant && !of_iptables
+    });
+    let mut found: Vec<Frontend> = own.flat_map(of_nft).collect();
+    let stores = host.iptables.iter().filter_map(|store| store.table("nat"));
+    found.extend(stores.flat_map(of_iptables));
+    found.retain(|frontend| !frontend.backends.is_empty());
+    found.sort();
+    found.dedup();
+    found
+}
+
+/// What a rule or a key asks about.
+#[derive(Clone, Debug, Default)]
+struct Asked {
+    address: Option<IpAddr>,
+    protocol: Option<Protocol>,
+    ports: Vec<u16>,
+}
+
+impl Asked {
+    fn frontends(&self, targets: &BTreeSet<(IpAddr, Option<u16>)>) -> Vec<Frontend> {
+        let Some(protocol) = self.protocol else { return Vec::new() };
+        let frontend = |port: &u16| Frontend {
+            address: self.address,
+            protocol,
+            port: *port,
+            backends: targets
+                .iter()
+                .map(|(address, to)| SocketAddr::new(*address, to.unwrap_or(*port)))
+                .collect(),
+        };
+        self.ports.iter().map(frontend).collect()
+    }
+
+    /// One word of a key of a map: an address, a protocol, a port.
+    fn word(&mut self, word: &Value) {
+        match word {
+            Value::Number(port) => {
+                self.ports.extend(port.as_u64().and_then(|port| u16::try_from(port).ok()));
+            }
+            Value::String(text) => match protocol(text) {
+                Some(protocol) => self.protocol = Some(protocol),
+                None => self.address = text.parse().ok().or(self.address),
+            },
+            _ => {}
+        }
+    }
+}
+
+fn protocol(name: &str) -> Option<Protocol> {
+    match name {
+        "tcp" => Some(Protocol::Tcp),
+        "udp" => Some(Protocol::Udp),
+        _ => None,
+    }
+}
+
+fn of_nft(table: &nft::Table) -> Vec<Frontend> {
+    let mut found = Vec::new();
+    let maps = table.sets.iter().filter(|set| set.map).flat_map(|set| &set.elements);
+    for element in maps {
+        let (Some(key), Some(verdict)) = (element.get(0), element.get(1)) else { continue };
+        let mut asked = Asked::default();
+        match key.get("concat").and_then(Value::as_array) {
+            Some(words) => words.iter().for_each(|word| asked.word(word)),
+            None => continue,
+        }
+        let mut targets = BTreeSet::new();
+        nft_targets(table, verdict, 0, &mut targets);
+        found.extend(asked.frontends(&targets));
+    }
+    for rule in table.chains.iter().flat_map(|chain| &chain.rules) {
+        let mut asked = Asked::default();
+        rule.statements.iter().for_each(|statement| nft_condition(statement, &mut asked));
+        if !asked.ports.is_empty() {
+            let mut targets = BTreeSet::new();
+            rule.statements.iter().for_each(|of| nft_targets(table, of, 0, &mut targets));
+            found.extend(asked.frontends(&targets));
+        }
+    }
+    found
+}
+
+/// `tcp dport 80`, `ip daddr 10.0.0.1`, `meta l4proto udp`.
+fn nft_condition(statement: &Value, asked: &mut Asked) {
+    let Some(of) = statement.get("match") else { return };
+    let is_equal = of.get("op").and_then(Value::as_str).is_none_or(|op| op == "==" || op == "in");
+    let (Some(left), Some(right)) = (of.get("left"), of.get("right")) else { return };
+    if !is_equal {
+        return;
+    }
+    let word = |key: &str, of: &str| left.get(key)?.get(of)?.as_str();
+    let values = right
+        .get("set")
+        .and_then(Value::as_array)
+        .map_or_else(|| std::slice::from_ref(right), Vec::as_slice);
+    match word("payload", "field") {
+        Some("dport") => {
+            if let Some(of) = word("payload", "protocol").and_then(protocol) {
+                asked.protocol = Some(of);
+            }
+            values.iter().filter(|value| value.is_number()).for_each(|value| asked.word(value));
+        }
+        Some("daddr") if right.is_string() => asked.word(right),
+        Some("protocol" | "nexthdr") if right.is_string() => asked.word(right),
+        None if word("meta", "key") == Some("l4proto") && right.is_string() => asked.word(right),
+        _ => {}
+    }
+}
+
+/// Destinations that a statement leads to.
+fn nft_targets(
+    table: &nft::Table,
+    value: &Value,
+    depth: usize,
+    found: &mut BTreeSet<(IpAddr, Option<u16>)>,
+) {
+    if depth > DEEPEST {
+        return;
+    }
+    match value {
+        Value::Array(values) => {
+            values.iter().for_each(|value| nft_targets(table, value, depth, found));
+        }
+        Value::Object(members) => {
+            for (name, of) in members {
+                match name.as_str() {
+                    "dnat" => found.extend(nft_destination(of)),
+                    "jump" | "goto" => {
+                        let target = of.get("target").and_then(Value::as_str);
+                        let chain = target.and_then(|name| table.chain(name));
+                        let rules = chain.iter().flat_map(|chain| &chain.rules);
+                        rules.flat_map(|rule| &rule.statements).for_each(|statement| {
+                            nft_targets(table, statement, depth + 1, found);
+                        });
+                    }
+                    // By chance, or by the client: any of its elements.
+                    "vmap" | "data" | "set" => nft_targets(table, of, depth, found),
+                    _ => {}
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+fn nft_destination(of: &Value) -> Option<(IpAddr, Option<u16>)> {
+    let address = of.get("addr")?.as_str()?.parse().ok()?;
+    let port = of.get("port").and_then(Value::as_u64).and_then(|port| u16::try_from(port).ok());
+    Some((address, port))
+}
+
+fn of_iptables(nat: &iptables::Table) -> Vec<Frontend> {
+    let mut found = Vec::new();
+    for rule in nat.chains.iter().flat_map(|chain| &chain.rules) {
+        let mut asked = Asked::default();
+        let words: Vec<&str> = rule.arguments.iter().map(String::as_str).collect();
+        for (at, pair) in words.windows(2).enumerate() {
+            if at > 0 && words[at - 1] == "!" {
+                continue;
+            }
+            match pair[0] {
+                "-p" => asked.protocol = protocol(pair[1]),
+                "-d" => asked.address = single(pair[1]),
+                "--dport" | "--dports" => {
+                    asked.ports = pair[1].split(',').filter_map(|port| port.parse().ok()).collect();
+                }
+                _ => {}
+            }
+        }
+        if !asked.ports.is_empty() {
+            let mut targets = BTreeSet::new();
+            iptables_targets(nat, rule, 0, &mut targets);
+            found.extend(asked.frontends(&targets));
+        }
+    }
+    found
+}
+
+/// An address, or a network of one.
+fn single(text: &str) -> Option<IpAddr> {
+    let net: IpNet =
+        text.parse().or_else(|_| text.parse().map(IpNet::from as fn(IpAddr) -> _)).ok()?;
+    (net.prefix_len() == net.max_prefix_len()).then(|| net.addr())
+}
+
+fn iptables_targets(
+    nat: &iptables::Table,
+    rule: &iptables::Rule,
+    depth: usize,
+    found: &mut BTreeSet<(IpAddr, Option<u16>)>,
+) {
+    if depth > DEEPEST {
+        return;
+    }
+    let Some(target) = rule.target.as_deref() else { return };
+    if target == "DNAT" {
+        let at = rule.arguments.iter().position(|word| word == "--to-destination");
+        let to = at.and_then(|at| rule.arguments.get(at + 1));
+        let parsed = to.and_then(|to| match to.parse::<SocketAddr>() {
+            Ok(to) => Some((to.ip(), Some(to.port()))),
+            Err(_) => Some((to.parse().ok()?, None)),
+        });
+        found.extend(parsed);
+    } else if let Some(chain) = nat.chain(target) {
+        chain.rules.iter().for_each(|rule| iptables_targets(nat, rule, depth + 1, found));
+    }
+}
