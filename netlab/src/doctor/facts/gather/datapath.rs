@@ -3,7 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     path::Path,
 };
 
@@ -76,7 +76,9 @@ const fn timeouts(of: &MapTimeouts) -> Timeouts {
 /// Those that touch the subject, and how many do not or are too many.
 fn frontends(tables: &Tables, subject: &Subject) -> (Vec<Frontend>, usize) {
     let wanted = tables.frontends.iter().filter(|(key, _)| {
-        let is_own = key.addr.is_unspecified() || subject.has_address(key.addr.into());
+        // Of either family: the unspecified address of IPv4 is not that of IPv6.
+        let address = IpAddr::from(key.addr);
+        let is_own = address.is_unspecified() || subject.has_address(address);
         is_own && subject.has_port(u16::from_be_bytes(key.port))
     });
     let found: Vec<Frontend> = wanted
