@@ -171,8 +171,14 @@ fn told(
         words,
         last: last(path, journey),
         refused: refused(journey),
-        drop: drop_of(journey).or_else(|| drop_of(journey.reply.as_deref()?)),
+        drop: drop_of(journey).or_else(|| drop_of_answer(path, journey)),
     }
+}
+
+/// Of an answer that has got to the client no drop matters: a socket that is closed throws away
+/// what it was told.
+fn drop_of_answer(path: &Path, journey: &Journey) -> Option<Drop> {
+    drop_of(journey.reply.as_deref()?).filter(|drop| drop.host != path.case.client)
 }
 
 fn refused(journey: &Journey) -> Option<(String, String)> {
