@@ -41,6 +41,9 @@ fn a_healthy_way_is_seen_hop_by_hop_with_vxlan_around_it_and_off_again() {
         let hops = array(&way["hops"]);
         let times: Vec<_> = hops.iter().map(|hop| hop["time"].as_u64().unwrap()).collect();
         assert!(times.is_sorted(), "{times:?}");
+        let is_port =
+            |hop: &Value| hop["interface"].as_str().is_some_and(|it| it.starts_with("veth"));
+        assert!(!hops.iter().any(is_port), "nothing is attached to ports: {way:#}");
         let tunnel: Vec<bool> = hops.iter().map(|hop| !hop["tunnel"].is_null()).collect();
         assert!(tunnel.contains(&true), "encapsulated: {way:#}");
         assert_eq!((tunnel[0], tunnel[tunnel.len() - 1]), (false, false), "{way:#}");
@@ -113,7 +116,8 @@ fn meanwhile(lab: &Lab, code: i32) -> Value {
         let program = path().to_str().unwrap();
         while !doctor.is_finished() {
             let dial =
-                [program, "dial", "tcp", "172.18.0.2:30080", "--count", "4", "--timeout", "500ms"];
+                [program, "dial", "tcp", "172.18.0.2:30080", "--count", "4", "--timeout", "500"];
+            // It may fail: that is what is looked at.
             let _ = lab.exec("client", &dial);
             thread::sleep(Duration::from_millis(100));
         }

@@ -257,3 +257,12 @@ fn a_service_that_is_nowhere_is_refused() {
         ServiceError::Nowhere { name: "default/headless".into() }
     );
 }
+
+#[test]
+fn ports_are_matched_wherever_they_are_and_errors_always() {
+    let ports = BTreeSet::from([(Protocol::Tcp, 30080), (Protocol::Udp, 53)]);
+    let expression = of_ports(&ports);
+    let start = "(tcp port 30080 or udp port 53 or (icmp and (icmp[0] = 3 or ";
+    assert!(expression.starts_with(start), "{expression}");
+    assert!(expression.ends_with(" or (ip6[6] = 58 and ip6[40] < 128))"), "{expression}");
+}

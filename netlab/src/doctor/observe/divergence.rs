@@ -35,6 +35,8 @@ pub struct Divergence {
     pub words: String,
     /// Where it was seen last; None where nothing left the client.
     pub last: Option<Last>,
+    /// Who refused it, and with what; then the drop, if there is one, is that of the refusal.
+    pub refused: Option<(String, String)>,
     /// What the kernel, or netlab's program, says about its end.
     pub drop: Option<Drop>,
 }
@@ -94,6 +96,7 @@ pub fn before_all(path: &Path) -> Option<Divergence> {
         host: hop.host.clone(),
         words: "it should have left".to_owned(),
         last: None,
+        refused: None,
         drop: None,
     })
 }
@@ -147,8 +150,7 @@ pub fn is_beyond(path: &Path, journey: &Journey, position: usize) -> bool {
 fn at_the_end(path: &Path, journey: &Journey) -> Divergence {
     let end = path.hops.len().saturating_sub(1);
     let behind = last_arrival(path, journey, false).unwrap_or(0);
-    let words = path.hops.last().map_or_else(String::new, |hop| hop.words.clone());
-    told(path, journey, (behind, end), false, words)
+    told(path, journey, (behind, end), false, "an answer to it".to_owned())
 }
 
 fn told(
@@ -168,14 +170,35 @@ fn told(
         host: host.unwrap_or_default(),
         words,
         last: last(path, journey),
-        drop: drop_of(journey),
+        refused: refused(journey),
+        drop: drop_of(journey).or_else(|| drop_of_answer(path, journey)),
     }
+}
+
+/// Of an answer that has got to the client no drop matters: a socket that is closed throws away
+/// what it was told.
+fn drop_of_answer(path: &Path, journey: &Journey) -> Option<Drop> {
+    drop_of(journey.reply.as_deref()?).filter(|drop| drop.host != path.case.client)
+}
+
+fn refused(journey: &Journey) -> Option<(String, String)> {
+    let Outcome::Refused { with, .. } = &journey.outcome else { return None };
+    let origin = journey.reply.as_deref().and_then(|reply| reply.hops.first());
+    origin.map(|hop| (hop.host.clone(), with.clone()))
 }
 
 /// The last place; copies that a bridge floods to those whom they are not for do not count.
 fn last(path: &Path, journey: &Journey) -> Option<Last> {
-    let is_on_path =
-        |seen: &&Hop| path.hops.iter().chain(&path.reply).any(|hop| hop.host == seen.host);
+    let is_end = |host: &str| match &journey.outcome {
+        Outcome::Delivered { host: end }
+        | Outcome::Dropped { host: end, .. }
+        | Outcome::LastSeen { host: end, .. } => end == host,
+        _ => false,
+    };
+    let is_on_path = |seen: &&Hop| {
+        let mut expected = path.hops.iter().chain(&path.reply);
+        is_end(&seen.host) || expected.any(|hop| hop.host == seen.host)
+    };
     let places = || journey.hops.iter().rev().filter(|hop| hop.hook != Hook::Drop);
     let hop = places().find(is_on_path).or_else(|| places().next())?;
     Some(Last {
@@ -189,7 +212,11 @@ fn last(path: &Path, journey: &Journey) -> Option<Last> {
 fn drop_of(journey: &Journey) -> Option<Drop> {
     let Outcome::Dropped { host, interface, reason, .. } = &journey.outcome else { return None };
     let function = journey.hops.iter().rev().find_map(|hop| match &hop.event {
-        Some(Event::KernelDrop { function, .. }) if hop.host == *host => Some(function.to_string()),
+        Some(Event::KernelDrop { function, reason: of })
+            if hop.host == *host && **of == **reason =>
+        {
+            Some(function.to_string())
+        }
         _ => None,
     });
     let (host, interface, reason) = (host.clone(), interface.clone(), reason.clone());
@@ -200,8 +227,12 @@ impl Divergence {
     /// Where it ended, as far as anybody knows.
     #[must_use]
     pub fn place(&self) -> &str {
+        let refused = self.refused.as_ref().map(|(host, _)| host.as_str());
         let dropped = self.drop.as_ref().map(|drop| drop.host.as_str());
-        dropped.or(self.last.as_ref().map(|last| last.host.as_str())).unwrap_or(&self.host)
+        refused
+            .or(dropped)
+            .or(self.last.as_ref().map(|last| last.host.as_str()))
+            .unwrap_or(&self.host)
     }
 
     /// Whether a position of the path is where they part.
@@ -220,14 +251,19 @@ impl Divergence {
             "" => last.host.clone(),
             interface => format!("{} {interface}", last.host),
         };
-        let seen = format!("{} was last seen at {place} ({})", self.packet, last.hook);
+        let mut text = format!("{} was last seen at {place} ({})", self.packet, last.hook);
+        if let Some((host, with)) = &self.refused {
+            text = format!("{text}; {host} refuses it with {with}");
+        }
         match &self.drop {
             Some(Drop { host, interface, reason, function }) => {
                 let at = if interface.is_empty() { host } else { &format!("{host} {interface}") };
                 let of = function.as_ref().map_or_else(String::new, |of| format!(" in {of}"));
-                format!("{seen}; dropped at {at}: {reason}{of}")
+                let what = if self.refused.is_some() { "that is dropped" } else { "dropped" };
+                format!("{text}; {what} at {at}: {reason}{of}")
             }
-            None => format!("{seen}; not seen: {}", self.words),
+            None if self.refused.is_some() => text,
+            None => format!("{text}; not seen: {}", self.words),
         }
     }
 }
