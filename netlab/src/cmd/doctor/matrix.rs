@@ -23,7 +23,7 @@ pub(super) fn draw(reach: &Reach, paint: Paint) -> String {
         return text;
     }
     if let Some(pattern) = reach.pattern() {
-        let line = output::wrapped(&format!("{pattern}."), output::width() - 2, "  ");
+        let line = output::wrapped(&format!("{pattern}."), paint.width - 2, "  ");
         let _ = writeln!(text, "  {}", paint.strong(&capital(&line)));
     }
     for service in failing.iter().take(MOST_SERVICES) {

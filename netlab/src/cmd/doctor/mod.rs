@@ -40,7 +40,7 @@ use crate::cli::{DoctorArgs, Output};
 ///
 /// Where there is nothing to look into, or the facts cannot be read or written.
 pub fn run(args: &DoctorArgs, color: bool) -> anyhow::Result<Outcome> {
-    let paint = Paint(color);
+    let paint = Paint::new(color);
     match args.explain {
         Some(Some(code)) => return output::print(&explain::page(code, paint)),
         Some(None) => return output::print(&explain::list()),
@@ -82,7 +82,7 @@ impl Diagnosed {
         };
         let outcome = judged(&facts, args.facts.is_none() && !args.no_probe);
         if outcome.is_err() {
-            eprint!("{}", report::gaps(&facts.gaps, Paint(false)));
+            eprint!("{}", report::gaps(&facts.gaps, Paint::new(false)));
         }
         let (spec, diagnosis) = outcome?;
         Ok(Self { facts, spec, diagnosis, begun, took: begun.elapsed() })
@@ -121,7 +121,7 @@ fn gather(args: &DoctorArgs) -> anyhow::Result<Facts> {
 }
 
 fn write(facts: &Facts, file: &Path) -> anyhow::Result<Outcome> {
-    eprint!("{}", report::gaps(&facts.gaps, Paint(false)));
+    eprint!("{}", report::gaps(&facts.gaps, Paint::new(false)));
     let text = facts.write();
     if file == Path::new("-") {
         return output::print(&text);

@@ -104,15 +104,15 @@ fn black_hole(host: &HostFacts, link: &Link, size: u32, stop: &Stop) -> Finding 
     );
     let finding = Finding::broken(Code::MtuBlackHole, Some(&host.name), cause)
         .shown(Source::Links, format!("{name}: mtu {mtu}"))
-        .shown(stop.place.store, format!("{}: {}", stop.place.chain, stop.place.rule));
-    let told = |finding: Finding| finding.mended(stop.place.mend.clone(), stop.place.mend_words);
+        .shown(stop.place.store, format!("{}: {}", stop.place.chain, stop.place.rule))
+        .mended(stop.place.mend.clone(), stop.place.mend_words);
     // A tunnel is narrower for what it adds; a bridge should be as wide as its ports.
     if link.vxlan().is_some() {
-        return told(finding);
+        return finding;
     }
     let ports = host.links.iter().filter(|port| port.master == Some(link.index));
     let wide = ports.map(|port| port.mtu).max().unwrap_or(0).max(size).to_string();
-    told(finding.mended(["ip", "link", "set", "dev", name, "mtu", &wide], WIDEN))
+    finding.mended(["ip", "link", "set", "dev", name, "mtu", &wide], WIDEN)
 }
 
 fn too_narrow(host: &HostFacts, link: &Link, size: u32) -> Finding {
