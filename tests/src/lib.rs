@@ -2,6 +2,7 @@
 
 pub mod binary;
 pub mod capture;
+pub mod fields;
 pub mod lab;
 pub mod poll;
 pub mod privilege;

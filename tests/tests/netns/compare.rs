@@ -20,6 +20,7 @@ use netlab::{
 };
 use netlab_tests::{
     binary::{self, netlab, netlab_without},
+    fields::names,
     poll::until,
     privilege::require_lab,
 };
@@ -246,23 +247,7 @@ fn a_proxy_whose_program_is_missing_is_refused_and_named() {
 
 /// Names of all fields, wherever they stand, but not the names of cells, hosts and workloads.
 pub(super) fn fields(value: &Value) -> BTreeSet<String> {
-    const BY_NAME: [&str; 4] = ["cells", "offloads", "flows", "hosts"];
-    match value {
-        Value::Object(members) => members
-            .iter()
-            .flat_map(|(name, inner)| {
-                let inside: BTreeSet<_> = match inner {
-                    Value::Object(named) if BY_NAME.contains(&name.as_str()) => {
-                        named.values().flat_map(fields).collect()
-                    }
-                    inner => fields(inner),
-                };
-                inside.into_iter().chain([name.clone()])
-            })
-            .collect(),
-        Value::Array(list) => list.iter().flat_map(fields).collect(),
-        _ => BTreeSet::new(),
-    }
+    names(value, &["cells", "offloads", "flows", "hosts"])
 }
 
 pub(super) fn start(args: &[&str]) -> Child {

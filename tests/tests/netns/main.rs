@@ -14,6 +14,7 @@ mod doctor_blind;
 mod doctor_here;
 mod doctor_matrix;
 mod doctor_observe;
+mod doctor_report;
 mod endpoints;
 mod facts;
 mod families;

@@ -92,14 +92,14 @@ impl Columns {
         let Self { host, link } = *self;
         let interface = hop.interface.as_deref().unwrap_or("");
         let indent = " ".repeat(host + link + 6);
-        let room = output::width().saturating_sub(indent.len());
+        let room = paint.width.saturating_sub(indent.len());
         let words = output::wrapped(&hop.words, room, &indent);
         let line = format!("  {:host$}  {interface:link$}  {words}", hop.host);
         let used = line.lines().last().map_or(0, |last| last.chars().count());
         let mut text = if fails { paint.bad(&line) } else { line };
         if changed {
             let packet = tuple(&hop.packet);
-            let fits = used + 2 + packet.len() <= output::width();
+            let fits = used + 2 + packet.len() <= paint.width;
             text.push_str(if fits { "  " } else { "\n" });
             let packet = paint.faint(&packet);
             text.push_str(&if fits { packet } else { format!("{indent}{packet}") });

@@ -59,6 +59,6 @@ pub(super) fn page(code: Code, paint: Paint) -> String {
 /// Paragraphs within the width; what is quoted counts without its quotes.
 fn filled(words: &str, indent: usize, paint: Paint) -> String {
     let blank = " ".repeat(indent);
-    let lines = output::wrapped(words, output::width() - indent, &blank);
+    let lines = output::wrapped(words, paint.width - indent, &blank);
     paint.prose(&format!("{blank}{lines}"))
 }

@@ -133,7 +133,7 @@ impl Session<'_> {
     /// Shows what is wrong and what would be run, and asks.
     fn consent(&self, chosen: &Chosen) -> anyhow::Result<Consent> {
         let Chosen { finding, fix } = chosen;
-        let width = output::width();
+        let width = self.paint.width;
         output::print(&format!(
             "{}\n  {}\n  {}\n    # {}\n",
             verdict::head(finding, self.paint),
@@ -199,7 +199,7 @@ impl Session<'_> {
         }
         for finding in &diagnosed.diagnosis.findings {
             text.push_str(&format!("left: {}\n", verdict::head(finding, self.paint)));
-            let width = output::width() - 2;
+            let width = self.paint.width - 2;
             text.push_str(&format!("  {}\n", output::wrapped(&finding.cause, width, "  ")));
             for fix in &finding.fixes {
                 let line = match mend::unfit(fix, &diagnosed.facts) {

@@ -23,7 +23,7 @@ pub(super) fn draw(reach: &Reach, paint: Paint) -> String {
         return text;
     }
     if let Some(pattern) = reach.pattern() {
-        let line = output::wrapped(&format!("{pattern}."), output::width() - 2, "  ");
+        let line = output::wrapped(&format!("{pattern}."), paint.width - 2, "  ");
         let _ = writeln!(text, "  {}", paint.strong(&capital(&line)));
     }
     for service in failing.iter().take(MOST_SERVICES) {
@@ -39,24 +39,30 @@ pub(super) fn draw(reach: &Reach, paint: Paint) -> String {
 /// Nodes by backends of one Service.
 fn table(service: &str, cells: &[&Cell], paint: Paint) -> String {
     let columns = columns(cells);
-    let mut rows: Vec<(&str, String)> = Vec::new();
+    let port = |cell: &Cell| format!("{} {}", cell.protocol, cell.dialled.port());
+    let mut ports: Vec<String> = cells.iter().map(|cell| port(cell)).collect();
+    ports.dedup();
+    // One port is in the head, several are told row by row.
+    let head = if let [port] = ports.as_slice() { format!(" {port}") } else { String::new() };
+    let label = |cell: &Cell| match head.as_str() {
+        "" => format!("{} {} {}", cell.node, cell.dialled.ip(), port(cell)),
+        _ => format!("{} {}", cell.node, cell.dialled.ip()),
+    };
+    let mut rows: Vec<String> = Vec::new();
     for cell in cells {
-        let row = (cell.node.as_str(), format!("{}/{}", cell.dialled, cell.protocol));
+        let row = label(cell);
         if !rows.contains(&row) {
             rows.push(row);
         }
     }
     let service = if service.is_empty() { "dialled" } else { service };
-    let heads: [String; HEADS] = [service.to_owned(), String::new()];
+    let heads: [String; HEADS] = [format!("{service}{head}"), String::new()];
     let mut grid: Vec<Vec<String>> = heads.map(|head| vec![head]).into();
     grid[0].extend(columns.iter().map(|column| column.title.clone()));
     grid[1].extend(columns.iter().map(|column| format!("on {}", column.home)));
-    for (node, dialled) in rows.iter().take(MOST_ROWS) {
-        let of_row = |cell: &&&Cell| {
-            cell.node == *node && format!("{}/{}", cell.dialled, cell.protocol) == *dialled
-        };
-        let of_row: Vec<&Cell> = cells.iter().filter(of_row).copied().collect();
-        let mut line = vec![format!("{node} {dialled}")];
+    for row in rows.iter().take(MOST_ROWS) {
+        let of_row: Vec<&Cell> = cells.iter().filter(|cell| label(cell) == *row).copied().collect();
+        let mut line = vec![row.clone()];
         line.extend(columns.iter().map(|column| column.says(&of_row)));
         grid.push(line);
     }

@@ -37,7 +37,7 @@ use crate::cli::{DoctorArgs, Output};
 ///
 /// Where there is nothing to look into, or the facts cannot be read or written.
 pub fn run(args: &DoctorArgs, color: bool) -> anyhow::Result<Outcome> {
-    let paint = Paint(color);
+    let paint = Paint::new(color);
     match args.explain {
         Some(Some(code)) => return output::print(&explain::page(code, paint)),
         Some(None) => return output::print(&explain::list()),
@@ -76,7 +76,7 @@ impl Diagnosed {
         let (mut facts, spec) = place::look(args)?;
         let outcome = judged(&mut facts, &spec, args);
         if outcome.is_err() {
-            eprint!("{}", report::gaps(&facts.gaps, Paint(false)));
+            eprint!("{}", report::gaps(&facts.gaps, Paint::new(false)));
         }
         let diagnosis = outcome?;
         Ok(Self { facts, spec, diagnosis, begun, took: begun.elapsed() })
@@ -101,7 +101,7 @@ fn judged(facts: &mut Facts, spec: &Spec, args: &DoctorArgs) -> anyhow::Result<D
 }
 
 fn write(facts: &Facts, file: &Path) -> anyhow::Result<Outcome> {
-    eprint!("{}", report::gaps(&facts.gaps, Paint(false)));
+    eprint!("{}", report::gaps(&facts.gaps, Paint::new(false)));
     let text = facts.write();
     if file == Path::new("-") {
         return output::print(&text);

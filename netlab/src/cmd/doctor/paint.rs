@@ -1,12 +1,24 @@
-//! Colours, where they are wanted.
+//! Colours, where they are wanted, and how wide it may be.
+
+use crate::cmd::output;
 
 /// Paints text, or leaves it as it is.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Paint(pub bool);
+pub(super) struct Paint {
+    /// Colours are wanted.
+    pub color: bool,
+    /// Columns for running text.
+    pub width: usize,
+}
 
 impl Paint {
+    /// For what goes to stdout.
+    pub(super) fn new(color: bool) -> Self {
+        Self { color, width: output::width() }
+    }
+
     fn with(self, code: &str, text: &str) -> String {
-        if self.0 { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
+        if self.color { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
     }
 
     /// What works.

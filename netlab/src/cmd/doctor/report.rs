@@ -96,11 +96,98 @@ pub(super) fn gaps(gaps: &[Gap], paint: Paint) -> String {
     for gap in gaps.iter().take(MOST_GAPS) {
         let host = gap.host.as_deref().unwrap_or("all hosts");
         let line = format!("not seen: {host}: {}. {}", gap.reason.trim_end_matches('.'), gap.hides);
-        let line = output::wrapped(&line, output::width() - 2, "    ");
+        let line = output::wrapped(&line, paint.width - 2, "    ");
         let _ = writeln!(text, "  {}", paint.strong(&line));
     }
     if let Some(more) = gaps.len().checked_sub(MOST_GAPS).filter(|more| *more > 0) {
         let _ = writeln!(text, "  and {more} more gaps; --save-facts writes all of them");
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{env, fs, path::PathBuf};
+
+    use netlab::{
+        doctor::{
+            diagnosis,
+            facts::Role,
+            path,
+            probe::{Attempt, Outcome, Way},
+        },
+        spec::Spec,
+    };
+
+    use super::*;
+
+    /// A healthy lab as it was once recorded.
+    fn recorded() -> (Facts, Spec) {
+        let text = include_str!("../../doctor/facts/fixture/recorded/vxlan.nftables.json");
+        let facts = Facts::read(text).unwrap();
+        let spec = facts.spec().unwrap();
+        (facts, spec)
+    }
+
+    /// What is drawn of facts, where each way's probes end like this.
+    fn drawn(facts: &Facts, spec: &Spec, outcome: &dyn Fn(&Way) -> Vec<Outcome>) -> String {
+        let mut ways: Vec<_> =
+            path::cases(facts, spec, &facts.subject).iter().map(Way::of).collect();
+        ways.sort();
+        ways.dedup();
+        let attempts = |way: &Way| {
+            let attempt = |outcome| Attempt { from: None, outcome, micros: 1_300 };
+            outcome(way).into_iter().map(attempt).collect()
+        };
+        let ways: Vec<_> = ways.into_iter().map(|way| (way.clone(), attempts(&way))).collect();
+        let diagnosis = diagnosis::judge(facts, spec, &ways);
+        let took = Duration::from_millis(400);
+        let report = Report { facts, spec, diagnosis: &diagnosis, took, all_paths: false };
+        draw(&report, Paint { color: false, width: 100 })
+    }
+
+    fn answers(facts: &Facts) -> Vec<Outcome> {
+        let seen_as = ([10, 244, 1, 1], 40_000).into();
+        let pods = facts.hosts.iter().filter(|host| matches!(host.role, Role::Pod { .. }));
+        pods.map(|host| Outcome::Answered { pod: host.name.clone(), seen_as }).collect()
+    }
+
+    /// Compares with a file of `golden/`; `NETLAB_BLESS=1` writes it instead.
+    fn golden(name: &str, text: &str) {
+        let path = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+            .join("src/cmd/doctor/golden")
+            .join(format!("{name}.txt"));
+        if env::var_os("NETLAB_BLESS").is_some_and(|value| value == "1") {
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(&path, text).unwrap();
+        }
+        assert_eq!(text, fs::read_to_string(&path).unwrap(), "{}", path.display());
+    }
+
+    #[test]
+    fn a_healthy_node_port_is_one_line() {
+        let (facts, spec) = recorded();
+        let text = drawn(&facts, &spec, &|_| answers(&facts));
+        golden("healthy", &text);
+        assert_eq!(text.lines().count(), 2);
+    }
+
+    #[test]
+    fn a_node_that_does_not_forward_is_shown_with_its_path_and_its_mend() {
+        let (mut facts, spec) = recorded();
+        let node = facts.hosts.iter_mut().find(|host| host.name == "node-1").unwrap();
+        for (key, value) in &mut node.sysctls {
+            if key.starts_with("ipv4/") && key.ends_with("forward") || key.ends_with("forwarding") {
+                *value = "0".to_owned();
+            }
+        }
+        facts.gaps.push(Gap {
+            host: Some("node-2".to_owned()),
+            source: netlab::doctor::facts::Source::IptablesLegacy,
+            reason: "iptables-legacy-save is not installed".to_owned(),
+            hides: "Its rules are not seen.".to_owned(),
+        });
+        let text = drawn(&facts, &spec, &|_| vec![Outcome::Silence; 4]);
+        golden("forwarding-off", &text);
+    }
 }

@@ -9,15 +9,15 @@ use netlab::doctor::{
 };
 
 use super::paint::Paint;
-use crate::cmd::output::{width, wrapped};
+use crate::cmd::output::wrapped;
 
 /// One, with all that belongs to it.
 pub(super) fn told(finding: &Finding, facts: &Facts, paint: Paint) -> String {
     let mut text = format!("{}\n", head(finding, paint));
-    let _ = writeln!(text, "  {}", wrapped(&finding.cause, width() - 2, "  "));
+    let _ = writeln!(text, "  {}", wrapped(&finding.cause, paint.width - 2, "  "));
     for Evidence { host, text: shown, .. } in &finding.evidence {
         let host = host.as_deref().unwrap_or("objects");
-        let line = wrapped(&format!("{host}: {shown}"), width() - 4, "      ");
+        let line = wrapped(&format!("{host}: {shown}"), paint.width - 4, "      ");
         let _ = writeln!(text, "    {line}");
     }
     for fix in &finding.fixes {
@@ -25,7 +25,7 @@ pub(super) fn told(finding: &Finding, facts: &Facts, paint: Paint) -> String {
     }
     for effect in &finding.consequences {
         let line = format!("hence: {} ({})", effect.cause, effect.code);
-        let _ = writeln!(text, "  {}", wrapped(&line, width() - 2, "    "));
+        let _ = writeln!(text, "  {}", wrapped(&line, paint.width - 2, "    "));
     }
     text
 }
@@ -51,12 +51,12 @@ pub(super) fn head(finding: &Finding, paint: Paint) -> String {
 fn mended(fix: &Fix, facts: &Facts, paint: Paint) -> String {
     let mut text = String::new();
     let verb = if fix.mends || fix.command.is_empty() { "mend" } else { "look" };
-    let _ = writeln!(text, "  {verb}: {}", wrapped(&sentence(&fix.words), width() - 8, "    "));
+    let _ = writeln!(text, "  {verb}: {}", wrapped(&sentence(&fix.words), paint.width - 8, "    "));
     if !fix.typed.is_empty() {
         let _ = writeln!(text, "    # {}", paint.strong(&fix.typed));
     }
     if let Some(why @ Unfit::NoApiServer { .. }) = mend::unfit(fix, facts) {
-        let _ = writeln!(text, "    ({})", wrapped(&why.to_string(), width() - 6, "    "));
+        let _ = writeln!(text, "    ({})", wrapped(&why.to_string(), paint.width - 6, "    "));
     }
     text
 }

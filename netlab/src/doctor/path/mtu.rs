@@ -104,15 +104,14 @@ fn black_hole(host: &HostFacts, link: &Link, size: u32, stop: &Stop) -> Finding 
     );
     let finding = Finding::broken(Code::MtuBlackHole, Some(&host.name), cause)
         .shown(Source::Links, format!("{name}: mtu {mtu}"));
+    let finding = stop.place.blamed(finding);
     // A tunnel is narrower for what it adds; a bridge should be as wide as its ports.
-    let finding = if link.vxlan().is_some() {
-        finding
-    } else {
-        let ports = host.links.iter().filter(|port| port.master == Some(link.index));
-        let wide = ports.map(|port| port.mtu).max().unwrap_or(0).max(size).to_string();
-        finding.mended(["ip", "link", "set", "dev", name, "mtu", &wide], WIDEN)
-    };
-    stop.place.blamed(finding)
+    if link.vxlan().is_some() {
+        return finding;
+    }
+    let ports = host.links.iter().filter(|port| port.master == Some(link.index));
+    let wide = ports.map(|port| port.mtu).max().unwrap_or(0).max(size).to_string();
+    finding.mended(["ip", "link", "set", "dev", name, "mtu", &wide], WIDEN)
 }
 
 fn too_narrow(host: &HostFacts, link: &Link, size: u32) -> Finding {

@@ -43,6 +43,8 @@ pub enum Only {
     Through(String),
     /// The pods of this node, wherever they are dialled.
     PodsOf(String),
+    /// Whatever this node has to pass on: dialled at it, or for its pods.
+    OnTheWay(String),
     /// This backend, wherever it is dialled.
     Backend(String),
     /// From this node to the pods of that one.
@@ -102,6 +104,8 @@ fn candidates(cell: &Cell) -> Vec<Only> {
     let mut all = vec![Only::Everything, Only::Remote, Only::Local];
     all.push(Only::Through(cell.node.clone()));
     all.extend(cell.home.clone().map(Only::PodsOf));
+    all.push(Only::OnTheWay(cell.node.clone()));
+    all.extend(cell.home.clone().map(Only::OnTheWay));
     all.push(Only::Backend(cell.backend.clone()));
     all.push(Only::Address(cell.dialled.ip().to_string()));
     all.extend(cell.home.clone().map(|home| Only::Between(cell.node.clone(), home)));
@@ -135,6 +139,7 @@ impl Only {
             Self::Local => is_local,
             Self::Through(node) => cell.node == *node,
             Self::PodsOf(node) => cell.home.as_ref() == Some(node),
+            Self::OnTheWay(node) => cell.node == *node || cell.home.as_ref() == Some(node),
             Self::Backend(backend) => cell.backend == *backend,
             Self::Between(node, home) => cell.node == *node && cell.home.as_ref() == Some(home),
             Self::BackendAt(node, backend) => cell.node == *node && cell.backend == *backend,
@@ -164,6 +169,7 @@ impl fmt::Display for Pattern {
             Only::Local => f.write_str("it fails only on the node where the pod runs"),
             Only::Through(node) => write!(f, "it fails only through {node}"),
             Only::PodsOf(node) => write!(f, "only the pods of {node} fail, at whichever node"),
+            Only::OnTheWay(node) => write!(f, "it fails wherever {node} is on the way"),
             Only::Backend(pod) => write!(f, "only pod {pod} fails, at whichever node"),
             Only::Between(node, home) => {
                 write!(f, "it fails only from {node} to the pods of {home}")

@@ -51,6 +51,10 @@ fn what_fails_is_said_in_the_widest_words_that_hold() {
         "only the pods of node-2 fail, at whichever node"
     );
     assert_eq!(said(|cell| cell.backend == "web-2"), "only pod web-2 fails, at whichever node");
+    assert_eq!(
+        said(|cell| cell.node == "node-1" || cell.home.as_deref() == Some("node-1")),
+        "it fails wherever node-1 is on the way"
+    );
     assert_eq!(said(is_v6), "only IPv6 fails; everything else answers");
     assert_eq!(said(is_web), "only Service default/web fails; everything else answers");
     assert_eq!(
