@@ -10,6 +10,7 @@ mod capture;
 mod checksums;
 mod compare;
 mod compare_networks;
+mod doctor_causes;
 mod endpoints;
 mod facts;
 mod families;
