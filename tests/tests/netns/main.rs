@@ -11,6 +11,7 @@ mod checksums;
 mod compare;
 mod compare_networks;
 mod doctor_blind;
+mod doctor_causes;
 mod doctor_here;
 mod doctor_matrix;
 mod doctor_observe;
