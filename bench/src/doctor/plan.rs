@@ -133,7 +133,11 @@ impl Plan {
             if let Pairs::Some(number) = wished {
                 pairs.truncate(share(number, cells, at));
             }
-            pairs.iter_mut().for_each(|pair| random.shuffle(pair));
+            for pair in pairs.iter_mut() {
+                random.shuffle(pair);
+                // A pod that the other takes from the Service could not be chosen any more.
+                pair.sort_by_key(|fault| fault.at != At::Pod);
+            }
         }
         all
     }
@@ -277,6 +281,11 @@ mod tests {
         assert_eq!(steps, plan.judged);
         assert_eq!(plan.unjudged.len(), 2);
         assert!(plan.judged > 1_000, "{}", plan.judged);
+        let is_of_pod = |given: &Given| given.fault.at == At::Pod;
+        for step in plan.cells.iter().flat_map(|(_, steps)| steps) {
+            let Step::Break(pair) = step else { panic!("{step}") };
+            assert!(is_of_pod(&pair[0]) || !is_of_pod(&pair[1]), "{step}");
+        }
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Sockets, and the kernel's conntrack table.
 
-use std::fs;
+use std::{collections::BTreeMap, fs};
 
 use super::{
     super::{
@@ -13,7 +13,8 @@ use super::{
 };
 use crate::netlink::{self, conntrack, sockets};
 
-/// Most connections and sockets of each kind that are told.
+/// Most connections of each protocol and sockets of each kind that are told: thousands of one
+/// protocol do not hide the one of another that is looked for.
 const MOST: usize = 512;
 
 /// Listening sockets of the calling thread's namespace; their owners come later.
@@ -60,14 +61,21 @@ pub(super) fn conntrack(subject: &Subject, gaps: &mut Gaps) -> Option<Conntrack>
     if facts.count == 0 {
         return Some(facts);
     }
+    let mut told: BTreeMap<u8, usize> = BTreeMap::new();
+    let mut tell = |entry: &conntrack::Entry| {
+        let of_protocol = told.entry(entry.protocol).or_default();
+        *of_protocol += 1;
+        if *of_protocol <= MOST {
+            facts.connections.push(connection(entry));
+        } else {
+            facts.left_out += 1;
+        }
+    };
     let outcome = conntrack::Table::open().and_then(|table| {
         [true, false].into_iter().try_for_each(|v4| {
             table.each(v4, |entry| {
-                if !touches(&entry, subject) {
-                } else if facts.connections.len() < MOST {
-                    facts.connections.push(connection(&entry));
-                } else {
-                    facts.left_out += 1;
+                if touches(&entry, subject) {
+                    tell(&entry);
                 }
             })
         })
