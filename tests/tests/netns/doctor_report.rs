@@ -61,6 +61,7 @@ fn diagnosed(facts: &Facts) -> Diagnosis {
         from: Some(SocketAddr::new([172, 18, 255, 10].into(), 40_000)),
         outcome: outcome.clone(),
         micros: 1_800_000,
+        journeys: Vec::new(),
     };
     let attempts: Vec<_> = outcomes.iter().map(attempt).collect();
     let ways: BTreeSet<_> = path::cases(facts, &spec, &facts.subject).iter().map(Way::of).collect();
