@@ -54,7 +54,7 @@ fn way(told: &Told, paint: Paint) -> String {
 
 /// The first attempt that failed, hop by hop, and where it parts from what was expected.
 fn parted(told: &Told, paint: Paint) -> String {
-    let style = Style { color: paint.0, zone: TimeZone::system() };
+    let style = Style { color: paint.color, zone: TimeZone::system() };
     let is_failed = |attempt: &&Attempt| !attempt.outcome.is_answer();
     let failed = told.attempts.iter().filter(is_failed).find_map(Attempt::telling);
     let mut text = failed.map_or_else(String::new, |journey| render(journey, &style));

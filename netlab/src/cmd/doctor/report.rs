@@ -136,7 +136,8 @@ mod tests {
         ways.sort();
         ways.dedup();
         let attempts = |way: &Way| {
-            let attempt = |outcome| Attempt { from: None, outcome, micros: 1_300 };
+            let attempt =
+                |outcome| Attempt { from: None, outcome, micros: 1_300, journeys: Vec::new() };
             outcome(way).into_iter().map(attempt).collect()
         };
         let ways: Vec<_> = ways.into_iter().map(|way| (way.clone(), attempts(&way))).collect();

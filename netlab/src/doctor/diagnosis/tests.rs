@@ -4,9 +4,12 @@ use serde_json::json;
 
 use super::*;
 use crate::{
-    doctor::facts::{
-        fixture::{self, host},
-        nft::{Chain, Hook, Rule, Table},
+    doctor::{
+        facts::{
+            fixture::{self, host},
+            nft::{Chain, Hook, Rule, Table},
+        },
+        probe::Outcome,
     },
     lab::{Mode, Proxy},
     spec::model::Protocol,

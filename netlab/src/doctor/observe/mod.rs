@@ -2,9 +2,9 @@
 //! the expected one.
 //!
 //! 1. Programs of a capture watch every interface and every drop of the namespaces in the facts
-//!    ([`watch`]), for what goes to and comes from the sockets asked about.
-//! 2. Probes are dialled meanwhile ([`probe`]), or real traffic is waited for ([`passive`]).
-//! 3. What was seen is tied to journeys, and those to attempts ([`tie`]).
+//!    (`watch`), for what goes to and comes from the sockets asked about.
+//! 2. Probes are dialled meanwhile (`probe()`), or real traffic is waited for (`passive()`).
+//! 3. What was seen is tied to journeys, and those to attempts (`tie`).
 //! 4. A [`Divergence`] is the first place of the expected path that a failed attempt's packet was
 //!    not seen at ([`divergence`]); that step is pure.
 //!

@@ -85,13 +85,15 @@ fn whoever_refuses_stands_where_the_packet_ended() {
     let path = remote(&facts);
     let in_node = arrival(&path, "node-1");
     let mut journey = seen(&path, in_node + 1, path.reply.len());
+    let reply = journey.reply.as_mut().unwrap();
+    reply.hops.retain(|hop| ["node-1", "client"].contains(&hop.host.as_str()));
     journey.outcome = Fate::Refused { by: 2, after: 9, with: "TCP RST".into() };
     let parted = divergence::of(&facts, &path, &journey).unwrap();
     assert_eq!((parted.behind, parted.place()), (in_node, "node-1"));
     let mut journey = seen(&path, path.hops.len(), path.reply.len());
     journey.outcome = Fate::Refused { by: 2, after: 9, with: "TCP RST".into() };
     let parted = divergence::of(&facts, &path, &journey).unwrap();
-    assert_eq!(parted.expected, path.hops.len() - 1);
+    assert_eq!((parted.expected, parted.place()), (path.hops.len() - 1, "web-3"));
 }
 
 #[test]
