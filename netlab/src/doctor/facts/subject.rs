@@ -125,3 +125,41 @@ impl Subject {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fmt::Write as _;
+
+    use super::*;
+    use crate::spec::read_str;
+
+    fn spec(services: u16) -> Spec {
+        let mut text = String::from(
+            "{apiVersion: v1, kind: Node, metadata: {name: a}, spec: {podCIDR: 10.244.1.0/24}, \
+             status: {addresses: [{type: InternalIP, address: 172.18.0.2}]}}\n",
+        );
+        for number in 0..services {
+            let _ = write!(
+                text,
+                "---\n{{apiVersion: v1, kind: Service, metadata: {{name: s-{number}}}, spec: \
+                 {{type: NodePort, clusterIP: 10.96.{}.{}, ports: [{{port: 80, nodePort: {}}}]}}}}\n",
+                number / 200,
+                number % 200 + 1,
+                30_000 + number
+            );
+        }
+        read_str("test", &text).unwrap().resolve().unwrap()
+    }
+
+    #[test]
+    fn of_few_node_ports_all_count_and_of_many_an_even_sample() {
+        assert_eq!(Subject::sample(&spec(64)), Subject::everything());
+        let subject = Subject::sample(&spec(1_000));
+        assert!(!subject.is_asked() && !subject.is_everything());
+        let chosen: Vec<_> = subject.ports.range(30_000..).collect();
+        assert!((32..=64).contains(&chosen.len()), "{chosen:?}");
+        assert_eq!(subject.left_out, 1_000 - chosen.len());
+        assert!(chosen.windows(2).all(|pair| pair[1] - pair[0] <= 32), "{chosen:?}");
+        assert!(subject.has_address("10.96.0.1".parse().unwrap()), "the first one's ClusterIP");
+    }
+}

@@ -8,6 +8,7 @@ use super::{
     super::{
         Gap, HostFacts, Source,
         counters::Counters,
+        iptables::{Store, Variant},
         program::{Owner, Program},
     },
     connections, counters, datapath,
@@ -199,8 +200,28 @@ async fn rules(facts: &mut HostFacts, means: &Means<'_>, gaps: &mut Gaps) {
         }
     };
     let Means { subject, programs, .. } = means;
-    facts.nft = nft::read(programs, subject, &tables, gaps).await;
     facts.iptables = iptables::read(programs, subject, &tables, gaps).await;
+    // nft needs many seconds for what iptables-nft-save has shown in one.
+    if !are_shown(&facts.iptables, &tables) {
+        facts.nft = nft::read(programs, subject, &tables, gaps).await;
+    }
+}
+
+/// Rules from which on nobody wants to wait for nft to show them once more.
+const LARGE: usize = 2048;
+
+/// Whether all of nftables' tables are iptables' own, have been read as such, and are large.
+fn are_shown(stores: &[Store], tables: &[nftables::Table]) -> bool {
+    let of_nft = || stores.iter().filter(|store| store.variant == Variant::Nft);
+    let is_shown = |table: &nftables::Table| {
+        of_nft().any(|store| {
+            table.family == if store.v4 { "ip" } else { "ip6" }
+                && store.table(&table.name).is_some()
+        })
+    };
+    let chains = of_nft().flat_map(|store| &store.tables).flat_map(|table| &table.chains);
+    let rules: usize = chains.map(|chain| chain.rules.len() + chain.left_out).sum();
+    rules > LARGE && tables.iter().all(is_shown)
 }
 
 /// EPROTONOSUPPORT: no nfnetlink; EINVAL: no subsystem of nftables.
