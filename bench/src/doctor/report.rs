@@ -16,7 +16,7 @@ use netlab::lab::fault;
 use super::{
     Cell,
     outcome::{Outcome, Target, Tried},
-    trial::Mark,
+    trial::{Hit, Mark},
 };
 use crate::command::succeed;
 
@@ -219,7 +219,7 @@ fn pairs(text: &mut String, outcome: &Outcome) {
         let _ = writeln!(text, "Not drawn from are {number}: {why}.\n");
     }
     let hidden = outcome.hidden().map(|Tried { cell, trial }| {
-        let faults = trial.hits.iter().map(|hit| format!("`{}` {}", hit.fault, hit.place));
+        let faults = trial.hits.iter().map(words);
         format!("{} in {cell}", faults.collect::<Vec<_>>().join(" and "))
     });
     let hidden: Vec<_> = hidden.collect();
@@ -237,7 +237,7 @@ fn pairs(text: &mut String, outcome: &Outcome) {
         text.push_str("| --- | --- | --- | --- |\n");
     }
     for Tried { cell, trial } in outcome.pairs().filter(is_missed) {
-        let faults = trial.hits.iter().map(|hit| format!("`{}` {}", hit.fault, hit.place));
+        let faults = trial.hits.iter().map(words);
         let faults: Vec<_> = faults.collect();
         let marks: Vec<_> = trial.marks.iter().map(|mark| mark.words()).collect();
         let said = trial.broken.as_ref().map(super::answer::Answer::words).unwrap_or_default();
@@ -245,13 +245,18 @@ fn pairs(text: &mut String, outcome: &Outcome) {
     }
 }
 
+/// A fault and where it was: `` `bridge-down` node-1 ``.
+fn words(hit: &Hit) -> String {
+    format!("`{}` {}", hit.fault, hit.place).trim_end().to_owned()
+}
+
 /// What was said of faults that were missed, and of labs that are well.
 fn alarms(text: &mut String, outcome: &Outcome) {
     let missed = outcome.singles().filter(|tried| tried.trial.marks != [Mark::First]);
     let missed = missed.map(|Tried { cell, trial }| {
         let said = trial.broken.as_ref().map(super::answer::Answer::words).unwrap_or_default();
-        let (hit, mark) = (&trial.hits[0], trial.marks[0].words());
-        format!("`{}` {} in {cell}: {mark}: {said}", hit.fault, hit.place)
+        let (hit, mark) = (words(&trial.hits[0]), trial.marks[0].words());
+        format!("{hit} in {cell}: {mark}: {said}")
     });
     list(text, "Missed", &missed.collect::<Vec<_>>());
     let alarms = outcome.alarms().map(|(healthy, answer)| {
@@ -286,7 +291,7 @@ mod tests {
     use crate::doctor::{
         answer::{Answer, Named},
         outcome::Healthy,
-        trial::{Hit, Trial},
+        trial::Trial,
     };
 
     const CELL: Cell = Cell { mode: Mode::Vxlan, proxy: Proxy::Ebpf };
