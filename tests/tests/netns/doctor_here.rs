@@ -176,7 +176,7 @@ fn run(netns: &str, script: &str) {
 
 fn are_installed(programs: &[&str]) -> bool {
     let is_there = |program: &&str| Command::new(program).arg("--version").output().is_ok();
-    programs.iter().all(|program| is_there(program))
+    programs.iter().all(is_there)
 }
 
 #[test]
