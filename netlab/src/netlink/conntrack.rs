@@ -103,17 +103,22 @@ impl Table {
     /// Where the kernel refuses the dump.
     pub fn read(&self, v4: bool) -> Result<Vec<Entry>> {
         let mut entries = Vec::new();
-        self.each(v4, |entry| entries.push(entry))?;
+        let family = if v4 { libc::AF_INET } else { libc::AF_INET6 };
+        self.dump(family, |entry| entries.push(entry))?;
         Ok(entries)
     }
 
-    /// As [`Table::read`], one by one: a table may have hundreds of thousands.
+    /// As [`Table::read`], of both families and one by one: a table may have hundreds of
+    /// thousands, and for each dump the kernel goes through those of all namespaces.
     ///
     /// # Errors
     ///
     /// Where the kernel refuses the dump.
-    pub fn each(&self, v4: bool, mut take: impl FnMut(Entry)) -> Result<()> {
-        let family = if v4 { libc::AF_INET } else { libc::AF_INET6 };
+    pub fn each(&self, take: impl FnMut(Entry)) -> Result<()> {
+        self.dump(libc::AF_UNSPEC, take)
+    }
+
+    fn dump(&self, family: i32, mut take: impl FnMut(Entry)) -> Result<()> {
         self.send(GET, REQUEST | DUMP, family, &[])?;
         self.socket.answers(|kind, payload| {
             if kind == GET & 0xff00 {

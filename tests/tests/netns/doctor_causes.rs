@@ -1,6 +1,9 @@
 //! The doctor's causes: the first is the fault's, two are both named, and what mends them does.
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::BTreeSet,
+    time::{Duration, Instant},
+};
 
 use netlab::{lab::Mode, proxy::Kind};
 use netlab_tests::{
@@ -77,8 +80,8 @@ fn two_causes_are_both_named_and_the_lab_stays_what_it_is_until_they_are_cleared
     inject(&lab, "no-endpoints");
     inject(&lab, "source-range-drop");
     let found = findings(&lab);
-    let codes: Vec<_> = found.iter().map(|finding| finding["code"].as_str().unwrap()).collect();
-    assert_eq!(codes, ["no-endpoints", "source-range-denied"]);
+    let codes: BTreeSet<_> = found.iter().map(|of| of["code"].as_str().unwrap()).collect();
+    assert_eq!(codes, ["no-endpoints", "source-range-denied"].into());
 
     for args in [["--proxy", "iptables"], ["--mode", "host-gw"]] {
         let refused = lab.again(&args).expect(2);

@@ -24,13 +24,12 @@ pub(super) fn check(facts: &Facts, spec: &Spec) -> Vec<Finding> {
 
 /// Row 10. netlab's own table forgets the oldest instead, and is never full.
 fn full(host: &HostFacts) -> Option<Finding> {
-    let table = host.conntrack.as_ref().filter(|table| table.max > 0)?;
+    let table = host.conntrack.as_ref()?;
     let key = "net.netfilter.nf_conntrack_max";
-    let (is, severity) = match table.count.saturating_mul(100) / table.max {
-        // The kernel refuses beyond the limit; a little less is full again with the next client.
-        99.. => ("full", Severity::Broken),
-        95.. => ("nearly full", Severity::Risk),
-        _ => return None,
+    let (is, severity) = match () {
+        () if table.is_full() => ("full", Severity::Broken),
+        () if table.percent() >= 95 => ("nearly full", Severity::Risk),
+        () => return None,
     };
     let cause = format!(
         "the conntrack table of {} is {is}: {} of {} entries; new connections are dropped where \

@@ -14,8 +14,22 @@ pub struct Conntrack {
     pub max: u64,
     /// Connections that touch the subject.
     pub connections: Vec<Connection>,
-    /// How many that touch it were left out, since there are so many.
+    /// How many that touch it were left out, since there are so many; all, where it is full.
     pub left_out: usize,
+}
+
+impl Conntrack {
+    /// How much of it is taken, in percent.
+    #[must_use]
+    pub fn percent(&self) -> u64 {
+        self.count.saturating_mul(100).checked_div(self.max).unwrap_or(0)
+    }
+
+    /// The kernel refuses beyond the limit; a little less is full again with the next client.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.percent() >= 99
+    }
 }
 
 /// A connection.
