@@ -54,8 +54,8 @@ fn of_port(report: &Report<'_>, service: &str, paths: &[&Path]) -> String {
     let Some(path) = longest else { return String::new() };
     let case = &path.case;
     format!(
-        "healthy: {} {} {} -> {}, {}; {:.1} s",
-        if service.is_empty() { "port" } else { short(service) },
+        "healthy: {}{} {} -> {}, {}; {:.1} s",
+        if service.is_empty() { String::new() } else { format!("{} ", short(service)) },
         case.protocol,
         case.dialled,
         brief(path, report.facts),
@@ -67,7 +67,7 @@ fn of_port(report: &Report<'_>, service: &str, paths: &[&Path]) -> String {
 /// `8 of 8 probes at 2 addresses, slowest 1.3 ms`.
 fn probes(attempts: &[&Attempt], addresses: usize) -> String {
     let Some(slowest) = attempts.iter().map(|attempt| attempt.micros).max() else {
-        return "no probe sent".to_owned();
+        return "no client has dialled".to_owned();
     };
     let good = attempts.iter().filter(|attempt| attempt.outcome.is_answer()).count();
     let milliseconds = Duration::from_micros(slowest).as_secs_f64() * 1e3;

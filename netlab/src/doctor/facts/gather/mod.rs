@@ -265,7 +265,7 @@ fn own(hosts: &mut [HostFacts], gaps: &mut Vec<Gap>) {
         Ok((found, 0)) => found,
         Ok((found, closed)) => {
             if found.len() < wanted.len() {
-                gap(format!("{closed} processes may not be looked into"));
+                gap(format!("processes that may not be looked into: {closed}"));
             }
             found
         }

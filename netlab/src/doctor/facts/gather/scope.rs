@@ -254,7 +254,7 @@ fn on_this_host(here: &Here, gaps: &mut Vec<Gap>) -> Vec<Target> {
         gap(format!("{} names of namespaces cannot be opened ({first})", unopened.len()));
     }
     if closed > 0 {
-        gap(format!("the namespaces of {closed} processes may not be looked at"));
+        gap(format!("processes whose namespaces may not be looked at: {closed}"));
     }
     if found.len() > MOST_NAMESPACES {
         gap(format!("of {} namespaces, {MOST_NAMESPACES} are looked into", found.len()));
