@@ -137,7 +137,8 @@ fn same(own: Vec<Seen>, others: Vec<Seen>, host: &str) {
 
 fn dialogue(lab: &Lab) {
     for address in [IpAddr::from(NODES[0].1), NODE_V6.into()] {
-        let _ = lab.dials(Protocol::Tcp, (address, WEB), 30_000, 6);
+        // So many that each of four pods is drawn.
+        let _ = lab.dials(Protocol::Tcp, (address, WEB), 30_000, 20);
         let _ = lab.dials(Protocol::Udp, (address, DNS), 64, 6);
     }
 }
