@@ -25,7 +25,7 @@ pub struct Answer {
 }
 
 /// A finding, as far as it is judged.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Named {
     /// Its code, also one that is not known.
     pub code: String,
@@ -33,6 +33,10 @@ pub struct Named {
     pub row: u8,
     /// Where it is; None where it is in the objects.
     pub host: Option<String>,
+    /// As it is told: `broken`, `impaired`, `risk`; empty of one without.
+    pub severity: String,
+    /// As it is told: `certain`, `likely`, `possible`; empty of one without.
+    pub confidence: String,
     /// What follows from it.
     pub consequences: Vec<Named>,
 }
@@ -68,13 +72,22 @@ impl Answer {
 impl Named {
     fn of(finding: &Value) -> Result<Self> {
         let code = finding["code"].as_str().context("a finding without a code")?;
+        let text = |key: &str| finding[key].as_str().unwrap_or_default().to_owned();
         let consequences = finding["consequences"].as_array().map(|all| named(all)).transpose()?;
         Ok(Self {
             code: code.to_owned(),
             row: code.parse().map_or(0, Code::row),
             host: finding["host"].as_str().map(str::to_owned),
+            severity: text("severity"),
+            confidence: text("confidence"),
             consequences: consequences.unwrap_or_default(),
         })
+    }
+
+    /// Whether it says that something fails, or only that it may: a risk, or merely possible.
+    #[must_use]
+    pub fn is_reserved(&self) -> bool {
+        self.severity == "risk" || self.confidence == "possible"
     }
 
     fn words(&self) -> String {
@@ -110,12 +123,17 @@ mod tests {
         let printed = r#"{"version": 7, "findings": [
             {"code": "link-down", "row": 99, "host": "web-1", "consequences": [
                 {"code": "route-missing", "host": null}]},
-            {"code": "from-the-future"}]}"#;
+            {"code": "from-the-future"},
+            {"code": "mtu-unequal", "severity": "risk", "confidence": "certain"},
+            {"code": "rp-filter", "severity": "broken", "confidence": "possible"},
+            {"code": "link-down", "severity": "impaired", "confidence": "likely"}]}"#;
         let answer = answer(1, printed).unwrap();
         let rows: Vec<_> = answer.findings.iter().map(|named| named.row).collect();
-        assert_eq!((rows, answer.seconds), (vec![31, 0], 1.5));
+        assert_eq!((&rows[..2], answer.seconds), (&[31, 0][..], 1.5));
+        let reserved: Vec<_> = answer.findings.iter().map(Named::is_reserved).collect();
+        assert_eq!(reserved, [false, false, true, true, false]);
         assert_eq!(answer.findings[0].consequences[0].row, 18);
-        assert_eq!(answer.words(), "link-down at web-1, from-the-future");
+        assert!(answer.words().starts_with("link-down at web-1, from-the-future, "));
     }
 
     #[test]

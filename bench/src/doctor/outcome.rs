@@ -155,6 +155,14 @@ impl Outcome {
         let first = marks.iter().filter(|mark| ***mark == Mark::First).count();
         let silent = self.trials.iter().flat_map(|tried| &tried.trial.marks);
         let silent = silent.filter(|mark| **mark == Mark::Nothing).count();
+        let reserved = self.singles().filter(|tried| {
+            let said = tried.trial.broken.as_ref().zip(tried.trial.marks.first());
+            said.is_some_and(|(answer, mark)| mark.is_reserved(answer))
+        });
+        let reserved = match reserved.count() {
+            0 => String::new(),
+            number => format!("; {number} of them as a risk, or as merely possible"),
+        };
         let both = self.pairs().filter(|tried| tried.trial.marks.iter().all(|m| m.is_named()));
         let (both, pairs) = (both.count(), self.pairs().count());
         let times = self.times();
@@ -164,7 +172,7 @@ impl Outcome {
         vec![
             target(
                 "the first finding names the fault in 95% of runs",
-                part(first, marks.len()),
+                part(first, marks.len()) + &reserved,
                 ratio(first, marks.len()) >= NAMED,
             ),
             target("no fault without a finding", count(silent, "without"), silent == 0),
@@ -234,8 +242,7 @@ mod tests {
     const CELL: Cell = Cell { mode: Mode::Vxlan, proxy: Proxy::Ebpf };
 
     fn answer(findings: usize, seconds: f64) -> Answer {
-        let named =
-            Named { code: "link-down".into(), row: 31, host: None, consequences: Vec::new() };
+        let named = Named { code: "link-down".into(), row: 31, ..Named::default() };
         Answer { findings: vec![named; findings], seconds, text: String::new() }
     }
 

@@ -34,9 +34,11 @@ In each kind of lab, every [fault](faults.md) that shows there is injected, `net
 the fault is cleared, and the doctor is run again; in any order, at any node, as the seed draws
 them. A fault is named if the first finding's code is of a row of the catalogue that the fault
 imitates ([findings](findings.md)), and the host that it names, if any, is one that something was
-done to. The doctor is asked about everything; of the Service that has no IPv6 addresses, about the
-IPv6 address that is dialled, as nobody else can know that somebody dials it. In between, the doctor is run in the lab as it stands, where it has to find nothing, and
-two faults are injected at a time, of which both have to be findings.
+done to. Findings of all severities count; how many name the fault as a risk, or as merely possible,
+is told beside the target. The doctor is asked about everything; of the Service that has no IPv6
+addresses, about the IPv6 address that is dialled, as nobody else can know that somebody dials it.
+In between, the doctor is run in the lab as it stands, where it has to find nothing, and two faults
+are injected at a time, of which both have to be findings.
 
 A time is that of the process, from its start to its end. `--keep DIRECTORY` keeps what the doctor
 printed where it was wrong.
@@ -298,7 +300,7 @@ mod tests {
 
     fn tried(mark: Mark, seconds: f64) -> Tried {
         let code = "link-down".to_owned();
-        let named = Named { code, row: 31, host: None, consequences: Vec::new() };
+        let named = Named { code, row: 31, ..Named::default() };
         let broken = Some(Answer { findings: vec![named], seconds, text: String::new() });
         let (hits, marks) = (vec![Hit::example()], vec![mark]);
         Tried { cell: CELL, trial: Trial { hits, marks, broken, ..Trial::default() } }

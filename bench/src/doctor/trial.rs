@@ -146,6 +146,12 @@ impl Mark {
         matches!(self, Self::First | Self::Later)
     }
 
+    /// Whether the fault is the first finding, told as a risk or as merely possible.
+    #[must_use]
+    pub fn is_reserved(self, answer: &Answer) -> bool {
+        self == Self::First && answer.findings.first().is_some_and(Named::is_reserved)
+    }
+
     /// In a word or two, for tables.
     #[must_use]
     pub const fn words(self) -> &'static str {
@@ -182,7 +188,9 @@ mod tests {
     use super::*;
 
     fn named(code: &str, row: u8, host: Option<&str>) -> Named {
-        Named { code: code.into(), row, host: host.map(str::to_owned), consequences: Vec::new() }
+        let (code, host) = (code.into(), host.map(str::to_owned));
+        let (severity, confidence) = ("broken".to_owned(), "certain".to_owned());
+        Named { code, row, host, severity, confidence, ..Named::default() }
     }
 
     fn mark(findings: Vec<Named>) -> Mark {
@@ -206,6 +214,16 @@ mod tests {
         assert_eq!(mark(Vec::new()), Mark::Nothing);
         let over = Named { consequences: vec![right], ..other };
         assert_eq!(mark(vec![over]), Mark::Folded);
+    }
+
+    #[test]
+    fn a_fault_that_is_told_as_a_risk_is_named_with_reserve() {
+        let certain = named("link-down", 31, Some("node-1"));
+        let risk = Named { severity: "risk".to_owned(), ..certain.clone() };
+        let told = |findings| Answer { findings, seconds: 0.0, text: String::new() };
+        assert!(Mark::First.is_reserved(&told(vec![risk.clone(), certain.clone()])));
+        assert!(!Mark::First.is_reserved(&told(vec![certain, risk.clone()])));
+        assert!(!Mark::Later.is_reserved(&told(vec![risk])));
     }
 
     #[test]

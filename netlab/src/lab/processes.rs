@@ -247,6 +247,17 @@ pub fn inside(netns_inode: u64) -> io::Result<Vec<(i32, String)>> {
         .collect())
 }
 
+/// The state of a process, a letter of proc_pid_stat(5); None where there is none.
+#[must_use]
+pub fn state(pid: u32) -> Option<char> {
+    state_in(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
+}
+
+/// `PID (NAME) STATE ...`, where the name may have parentheses of its own.
+fn state_in(stat: &str) -> Option<char> {
+    stat.rsplit_once(") ")?.1.chars().next()
+}
+
 fn pids() -> io::Result<Vec<i32>> {
     let entries = fs::read_dir("/proc")?;
     Ok(entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).collect())
@@ -286,6 +297,13 @@ fn part_by_arguments(args: &[&str], lab: &LabName) -> Option<Part> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_state_of_a_process_follows_its_name() {
+        assert_eq!(state_in("12 (a) b) T 1 12"), Some('T'));
+        assert_eq!(state_in("nonsense"), None);
+        assert!(state(std::process::id()).is_some() && state(u32::MAX).is_none());
+    }
 
     #[test]
     fn a_process_belongs_to_the_lab_that_it_names_and_to_no_other() {

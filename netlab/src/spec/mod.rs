@@ -10,4 +10,7 @@ pub mod parse;
 
 pub use builtin::{BUILTIN_YAML, builtin, builtin_yaml};
 pub use model::Spec;
-pub use parse::{Located, Objects, Place, Reason, SpecError, read_directory, read_files, read_str};
+pub use parse::{
+    Located, Objects, Place, Reason, Running, SpecError, read_directory, read_files, read_running,
+    read_str,
+};

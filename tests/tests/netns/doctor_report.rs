@@ -12,12 +12,14 @@ use netlab::{
         diagnosis::{self, Diagnosis},
         facts::{Facts, Gap, HostFacts, Role, Scope, Source, Subject, gather},
         finding::Code,
+        observe::divergence::{Divergence, Drop, Last},
         path,
         probe::{Attempt, Outcome, Way},
         report::{Report, VERSION},
     },
     lab::Mode,
     proxy::Kind,
+    trace::follow::{Direction, Journey, Outcome as Fate},
 };
 use netlab_tests::{
     binary::{self, Ran, netlab},
@@ -69,6 +71,47 @@ fn diagnosed(facts: &Facts) -> Diagnosis {
     diagnosis::judge(facts, &spec, &ways)
 }
 
+/// With what is told only where somebody watched.
+fn watched(mut diagnosis: Diagnosis) -> Diagnosis {
+    let told = &mut diagnosis.ways[0];
+    told.attempts[0].journeys.push(Journey {
+        id: 1,
+        answers: None,
+        service: None,
+        packet: "TCP SYN".into(),
+        direction: Direction::Original,
+        time: 1,
+        duration: 0,
+        about: None,
+        hops: Vec::new(),
+        outcome: Fate::Delivered { host: "node-1".into() },
+        losses: Vec::new(),
+        reply: None,
+    });
+    told.divergence = Some(Divergence {
+        packet: "TCP SYN".into(),
+        answer: false,
+        behind: 0,
+        expected: 1,
+        host: "node-1".into(),
+        words: "arrives at node-1".into(),
+        last: Some(Last {
+            host: "client".into(),
+            interface: "eth0".into(),
+            hook: "tc out",
+            after: 0,
+        }),
+        refused: Some(("node-1".into(), "ICMP".into())),
+        drop: Some(Drop {
+            host: "node-1".into(),
+            interface: "eth0".into(),
+            reason: "NETFILTER_DROP".into(),
+            function: Some("nf_hook_slow+0x1f".into()),
+        }),
+    });
+    diagnosis
+}
+
 /// Everything is described, and everything that is described is there.
 #[test]
 fn each_field_of_the_json_is_in_the_table_and_back() {
@@ -81,10 +124,10 @@ fn each_field_of_the_json_is_in_the_table_and_back() {
         let json = serde_json::to_value(report).unwrap();
         assert_eq!(json["version"], VERSION);
         // What is in these is described in their rows, or is what stands elsewhere too.
-        let leaves = ["outcome", "only", "consequences", "inner", "paths"];
+        let leaves = ["outcome", "only", "consequences", "inner", "journeys", "paths"];
         fields::paths(&json, &["backends"], &leaves)
     };
-    let mut found = of(&diagnosed(&facts));
+    let mut found = of(&watched(diagnosed(&facts)));
     found.extend(of(&diagnosis::judge(&facts, &spec, &[])));
     found.retain(|path| !path.contains("hops[].findings[].") && !path.contains("reply[]."));
     let rows = PAGE.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next());

@@ -38,20 +38,31 @@ const MOST: u64 = 512 << 20;
 /// Where nothing could be looked at, or facts or objects are refused.
 pub(super) fn look(args: &DoctorArgs) -> anyhow::Result<(Facts, Spec)> {
     if let Some(file) = &args.facts {
-        let facts = read(file)?;
+        let mut facts = read(file)?;
         let spec = spec(facts.lab.is_some(), facts.spec())?;
+        tell_undialled(&mut facts, &spec);
         return Ok((facts, spec));
     }
     let scope = scope(args)?;
     let cluster = scope.cluster()?;
     let subject = subject(args.subject.as_deref(), &cluster)?;
-    let facts = facts::gather_of(&scope, &cluster, &subject, &Programs::installed())?;
+    let mut facts = facts::gather_of(&scope, &cluster, &subject, &Programs::installed())?;
     if facts.hosts.is_empty() {
         let why = facts.gaps.first().map_or("there is no host", |gap| gap.reason.as_str());
         bail!("nothing can be looked at: {why}; root can (sudo netlab doctor)");
     }
     let spec = spec(facts.lab.is_some(), cluster.spec)?;
+    tell_undialled(&mut facts, &spec);
     Ok((facts, spec))
+}
+
+/// Says of what no packet is walked; facts from a file may say so already.
+fn tell_undialled(facts: &mut Facts, spec: &Spec) {
+    for gap in path::undialled(&path::cases(facts, spec, &facts.subject)) {
+        if !facts.gaps.contains(&gap) {
+            facts.gaps.push(gap);
+        }
+    }
 }
 
 /// Of a host without a lab the rules alone can be judged; a lab's objects are netlab's own.

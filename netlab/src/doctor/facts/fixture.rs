@@ -101,15 +101,7 @@ fn shown(host: &Host, topology: &Topology, spec: &Spec) -> HostFacts {
         rules: rules(),
         ..HostFacts::default()
     };
-    facts.links.push(Link {
-        index: 1,
-        name: "lo".into(),
-        kind: LinkKind::Loopback,
-        mtu: 65536,
-        up: true,
-        carrier: true,
-        ..Link::default()
-    });
+    facts.links.push(loopback());
     facts.links.extend(host.links.iter().map(|link| shown_link(host, link, topology)));
     own(&mut facts, 1, "127.0.0.1/8".parse().unwrap());
     own(&mut facts, 1, "::1/128".parse().unwrap());
@@ -142,6 +134,24 @@ fn shown(host: &Host, topology: &Topology, spec: &Spec) -> HostFacts {
         vlan: None,
     }));
     listen(&mut facts, spec);
+    switch(&mut facts, host);
+    facts
+}
+
+fn loopback() -> Link {
+    Link {
+        index: 1,
+        name: "lo".into(),
+        kind: LinkKind::Loopback,
+        mtu: 65536,
+        up: true,
+        carrier: true,
+        ..Link::default()
+    }
+}
+
+/// Has the switches that the lab leaves alone stand as the kernel's.
+fn switch(facts: &mut HostFacts, host: &Host) {
     let defaults = [("ipv4/ip_forward", "0"), ("ipv4/ip_default_ttl", "64")];
     for (key, value) in defaults.into_iter().chain([("bridge/bridge-nf-call-iptables", "1")]) {
         facts.sysctls.entry(key.into()).or_insert_with(|| value.into());
@@ -156,7 +166,6 @@ fn shown(host: &Host, topology: &Topology, spec: &Spec) -> HostFacts {
         let v6 = facts.sysctls.get("ipv6/conf/all/forwarding").cloned().unwrap_or("0".into());
         facts.sysctls.entry(format!("ipv6/conf/{name}/forwarding")).or_insert(v6);
     }
-    facts
 }
 
 fn index(host: &Host, name: &str) -> u32 {

@@ -34,14 +34,16 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 pub use self::{
-    gather::{Cluster, GatherError, Here, Programs, Scope, count, gather, gather_of, gather_with},
+    gather::{
+        Cluster, GatherError, Here, Programs, Scope, chain, count, gather, gather_of, gather_with,
+    },
     host::{Agent, HostFacts, Role},
     subject::Subject,
 };
 use crate::{
     datapath::attach::Hook,
     lab::{LabName, Mode, Proxy, Underlay},
-    spec::{self, Objects, Spec, SpecError},
+    spec::{self, Objects, Running, Spec, SpecError},
 };
 
 /// The version that [`Facts::write`] writes and [`Facts::read`] takes.
@@ -232,9 +234,13 @@ impl Facts {
     ///
     /// # Errors
     ///
-    /// As [`Facts::objects`], and where the objects contradict each other.
+    /// Of a lab, as [`Facts::objects`], and where the objects contradict each other; elsewhere, as
+    /// [`spec::read_running`].
     pub fn spec(&self) -> Result<Spec, SpecError> {
-        self.objects()?.resolve()
+        match self.lab {
+            Some(_) => self.objects()?.resolve(),
+            None => running(&self.manifests).map(|running| running.spec),
+        }
     }
 
     /// The host of this name.
@@ -289,6 +295,11 @@ pub fn objects(manifests: &[Manifest]) -> Result<Objects, SpecError> {
         objects.append(spec::read_str(&manifest.origin, &manifest.text)?);
     }
     Ok(objects)
+}
+
+/// What a cluster without a lab should do: see [`spec::read_running`].
+fn running(manifests: &[Manifest]) -> Result<Running, SpecError> {
+    spec::read_running(manifests.iter().map(|of| (of.origin.as_str(), of.text.as_str())))
 }
 
 fn parse<'t, T: Deserialize<'t>>(text: &'t str) -> Result<T, FactsError> {

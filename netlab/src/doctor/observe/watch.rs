@@ -17,7 +17,7 @@ use crate::{
         service,
     },
     doctor::{
-        facts::{Facts, Gap, HostFacts, Role},
+        facts::{Facts, Gap, HostFacts, Role, chain},
         path::Case,
     },
     netlink::Netns,
@@ -202,10 +202,4 @@ fn follower(facts: &Facts, spec: &Spec, vxlan_ports: Vec<u16>) -> Follower {
 fn now() -> u64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(now.as_nanos()).unwrap_or(u64::MAX)
-}
-
-/// An error with its causes, in one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(Some(error), |error| error.source());
-    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }

@@ -38,7 +38,10 @@ use std::net::{IpAddr, SocketAddr};
 
 use serde::Serialize;
 
-pub use self::case::{Backend, Case, cases};
+pub use self::{
+    case::{Backend, Case, cases},
+    outside::undialled,
+};
 use self::{
     packet::Packet,
     walk::{End, Walker},
@@ -273,8 +276,8 @@ fn begin<'f>(walker: &mut Walker<'f>, facts: &'f Facts, case: &Case) -> End<'f> 
     let (Some(node), Some(source)) = (facts.host(&case.node), case.source) else {
         return End::Beyond;
     };
-    // Somebody outside of what was looked at: by the link that has the address dialled.
-    let Some(link) = node.link_with(case.dialled.ip()) else { return End::Beyond };
+    // Somebody outside of what was looked at: by the link that leads outside.
+    let Some(link) = outside::arrival(node, case.dialled.ip()) else { return End::Beyond };
     let source = SocketAddr::new(source, CLIENT_PORT);
     walker.receive(node, link.index, Packet::new(source, case.dialled, number, packet::DEFAULT_TTL))
 }

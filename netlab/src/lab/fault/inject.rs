@@ -11,7 +11,7 @@ use super::{
     tables::program,
 };
 use crate::{
-    lab::{LabDir, LabName, Options, Topology, lock::Lock, status::not_ready},
+    lab::{LabDir, LabName, Options, Topology, lock::Lock, processes, status::not_ready},
     netlink, spec,
 };
 
@@ -158,8 +158,7 @@ pub(super) async fn settle(
 /// Whether the agent of a node is stopped: state T in /proc/PID/stat (proc_pid_stat(5)).
 fn is_frozen(dir: &LabDir, node: &str) -> bool {
     let Ok(Some(status)) = dir.agent_status(node) else { return false };
-    let stat = std::fs::read_to_string(format!("/proc/{}/stat", status.pid)).unwrap_or_default();
-    stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('T'))
+    processes::state(status.pid) == Some('T')
 }
 
 pub(super) async fn wait_for(

@@ -12,6 +12,7 @@ use serde_json::Value;
 use super::{
     Located, Objects,
     error::{Place, Reason, SpecError},
+    resolve::Refusals,
     unknown,
 };
 
@@ -65,10 +66,19 @@ pub fn read_directory(directory: &Path) -> Result<Objects, SpecError> {
 ///
 /// As [`read_files`].
 pub fn read_str(origin: &str, text: &str) -> Result<Objects, SpecError> {
+    read_with(origin, text, &mut Refusals::first())
+}
+
+/// As [`read_str`]; what becomes of objects that are refused is for `refusals` to say.
+pub(super) fn read_with(
+    origin: &str,
+    text: &str,
+    refusals: &mut Refusals,
+) -> Result<Objects, SpecError> {
     let mut objects = Objects::default();
     for (index, value) in documents(origin, text)?.into_iter().enumerate() {
         let document = Document { file: origin, number: index + 1 };
-        document.read(value, &mut objects)?;
+        document.read(value, &mut objects, refusals)?;
     }
     Ok(objects)
 }
@@ -117,23 +127,30 @@ struct Document<'a> {
 }
 
 impl Document<'_> {
-    fn read(self, value: Value, objects: &mut Objects) -> Result<(), SpecError> {
+    fn read(
+        self,
+        value: Value,
+        objects: &mut Objects,
+        refusals: &mut Refusals,
+    ) -> Result<(), SpecError> {
         match value["kind"].as_str() {
-            Some("Node") => objects.nodes.push(self.typed(&value)?),
-            Some("Pod") => objects.pods.push(self.typed(&value)?),
-            Some("Service") => objects.services.push(self.typed(&value)?),
-            Some("EndpointSlice") => objects.slices.push(self.typed(&value)?),
-            Some("List") => self.items(value, None, objects)?,
+            Some("Node") => objects.nodes.extend(self.typed(&value, refusals)?),
+            Some("Pod") => objects.pods.extend(self.typed(&value, refusals)?),
+            Some("Service") => objects.services.extend(self.typed(&value, refusals)?),
+            Some("EndpointSlice") => objects.slices.extend(self.typed(&value, refusals)?),
+            Some("List") => self.items(value, None, objects, refusals)?,
             Some(list @ ("NodeList" | "PodList" | "ServiceList" | "EndpointSliceList")) => {
                 let kind = list.trim_end_matches("List").to_owned();
-                self.items(value, Some(&kind), objects)?;
+                self.items(value, Some(&kind), objects, refusals)?;
             }
+            Some(_) if refusals.are_left_out() => {}
             Some(other) => {
                 let reason = Reason::NotOneOf { found: other.to_owned(), accepted: KINDS };
                 return Err(SpecError::object(&self.place(&value), "kind", reason));
             }
             None => {
-                return Err(SpecError::object(&self.place(&value), "kind", Reason::NotAnObject));
+                let error = SpecError::object(&self.place(&value), "kind", Reason::NotAnObject);
+                refusals.pass(Err::<(), _>(error))?;
             }
         }
         Ok(())
@@ -145,6 +162,7 @@ impl Document<'_> {
         mut list: Value,
         kind: Option<&str>,
         objects: &mut Objects,
+        refusals: &mut Refusals,
     ) -> Result<(), SpecError> {
         let items = match list["items"].take() {
             Value::Array(items) => items,
@@ -160,12 +178,25 @@ impl Document<'_> {
                 fields.entry("kind").or_insert_with(|| kind.into());
                 fields.entry("apiVersion").or_insert_with(|| list["apiVersion"].clone());
             }
-            self.read(item, objects)?;
+            self.read(item, objects, refusals)?;
         }
         Ok(())
     }
 
-    fn typed<T>(self, value: &Value) -> Result<Located<T>, SpecError>
+    fn typed<T>(
+        self,
+        value: &Value,
+        refusals: &mut Refusals,
+    ) -> Result<Option<Located<T>>, SpecError>
+    where
+        T: Resource + Metadata<Ty = ObjectMeta> + DeserializeOwned + Serialize,
+    {
+        // An API server that is newer than netlab has fields that netlab does not know.
+        let is_strict = !refusals.are_left_out();
+        refusals.pass(self.object(value, is_strict))
+    }
+
+    fn object<T>(self, value: &Value, is_strict: bool) -> Result<Located<T>, SpecError>
     where
         T: Resource + Metadata<Ty = ObjectMeta> + DeserializeOwned + Serialize,
     {
@@ -191,7 +222,7 @@ impl Document<'_> {
             Ok(understood) => understood,
             Err(error) => return refuse(".", Reason::Malformed(error)),
         };
-        if let Some(path) = unknown::first_lost(value, &understood) {
+        if is_strict && let Some(path) = unknown::first_lost(value, &understood) {
             let suggestion = unknown::suggestion(&path);
             return refuse(&path, Reason::UnknownField { suggestion });
         }

@@ -21,9 +21,11 @@ pub(super) struct PodIndex<'p> {
 }
 
 impl<'p> PodIndex<'p> {
-    pub(super) fn new(pods: &'p [Pod]) -> Self {
+    /// Of pods, and of those in the network namespaces of their nodes, whose addresses are the
+    /// nodes': endpoints of theirs name no pod.
+    pub(super) fn new(pods: &'p [Pod], of_host: &'p [Pod]) -> Self {
         let mut by_label: HashMap<_, Vec<_>> = HashMap::new();
-        for pod in pods {
+        for pod in pods.iter().chain(of_host) {
             for (label, value) in &pod.labels {
                 let key = (pod.name.namespace.as_str(), label.as_str(), value.as_str());
                 by_label.entry(key).or_default().push(pod);
@@ -111,7 +113,7 @@ pub(super) fn from_pods(
                 address: *address,
                 port: number,
                 node: Some(pod.node.clone()),
-                pod: Some(pod.name.clone()),
+                pod: pods.by_name.contains_key(&pod.name).then(|| pod.name.clone()),
                 ready: publish_not_ready || (pod.ready && !pod.terminating),
                 serving: pod.ready,
                 terminating: pod.terminating,

@@ -77,6 +77,9 @@ pub enum Reason {
     /// An address, podCIDR or node port that only the lab assigns is absent.
     #[error("is missing; `netlab lab up` assigns one, an agent needs it given")]
     Unassigned,
+    /// A pod has no node or address so far.
+    #[error("is not there yet: the pod waits for a node, or for its network")]
+    NotYet,
     /// The value has the wrong type.
     #[error("{0}")]
     Malformed(serde_json::Error),

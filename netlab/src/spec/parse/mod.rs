@@ -4,6 +4,7 @@
 //! YAML or JSON into raw Kubernetes [`Objects`], refusing unknown kinds and fields.
 //! [`Objects::resolve`] checks every reference, address and port, attaches endpoints
 //! to Services, and gives the [`Spec`] that the rest of netlab relies on.
+//! [`read_running`] takes both steps at once and leaves out what it cannot take.
 //!
 //! # Errors
 //!
@@ -17,6 +18,7 @@ mod field;
 mod node;
 mod pod;
 mod resolve;
+mod running;
 mod service;
 mod slice;
 #[cfg(test)]
@@ -37,6 +39,7 @@ pub(crate) use documents::is_manifest;
 pub use documents::{read_directory, read_files, read_str};
 pub use error::{Place, Reason, SpecError, Unsupported};
 pub(crate) use pod::has_ended;
+pub use running::{Running, read_running};
 
 use super::model::{ObjectName, Spec};
 

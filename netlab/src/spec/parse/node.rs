@@ -9,6 +9,9 @@ use super::{
 };
 use crate::spec::model::Node;
 
+/// The type of the addresses that nodes reach each other at, from the Node API.
+pub(super) const INTERNAL: &str = "InternalIP";
+
 /// Checks one Node by itself.
 pub(super) fn node(located: &Located<v1::Node>) -> Result<Node, SpecError> {
     let Located { place, object } = located;
@@ -18,7 +21,7 @@ pub(super) fn node(located: &Located<v1::Node>) -> Result<Node, SpecError> {
     let listed = object.status.iter().flat_map(|status| status.addresses.iter().flatten());
     let internal: Vec<_> = listed
         .enumerate()
-        .filter(|(_, address)| address.type_ == "InternalIP")
+        .filter(|(_, address)| address.type_ == INTERNAL)
         .map(|(i, address)| (format!("status.addresses[{i}].address"), address.address.as_str()))
         .collect();
     let addresses = addresses(place, &internal)?;

@@ -13,7 +13,7 @@ use super::{
 use crate::spec::model::{Node, ObjectName, Port, Protocol};
 
 /// The label that ties a slice to its Service, from the EndpointSlice API.
-const SERVICE_NAME: &str = "kubernetes.io/service-name";
+pub(super) const SERVICE_NAME: &str = "kubernetes.io/service-name";
 
 /// A slice that belongs to a Service.
 pub(super) struct Slice {

@@ -37,11 +37,12 @@ use std::{
     time::Instant,
 };
 
-use self::{host::Means, scope::Target};
 pub use self::{
+    gaps::chain,
     scope::{Cluster, Here, Scope},
     tool::Programs,
 };
+use self::{host::Means, scope::Target};
 use super::{Facts, Gap, HostFacts, Source, Subject, VERSION, counters::Counters, socket::Owner};
 use crate::{
     lab::{LabName, state::StateError},
@@ -140,7 +141,7 @@ pub fn gather_of(
             Err(error) => gaps.push(Gap {
                 host: Some(target.name.clone()),
                 source: Source::Namespace,
-                reason: gaps::chain(&error),
+                reason: chain(&error),
                 hides: format!("Nothing of {} is seen.", target.name),
             }),
         }
@@ -220,7 +221,7 @@ fn known<'c>(cluster: &'c Cluster, gaps: &mut Vec<Gap>) -> Option<&'c Spec> {
             gaps.push(Gap {
                 host: None,
                 source: Source::Objects,
-                reason: gaps::chain(error),
+                reason: chain(error),
                 hides: "What should be is not known, so nothing can be missed.".to_owned(),
             });
         })

@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::{
-    super::{Gap, Lab, Manifest, Role, Source},
+    super::{Gap, Lab, Manifest, Role, Source, objects, running},
     GatherError,
     gaps::chain,
     kubernetes,
@@ -16,7 +16,7 @@ use super::{
 use crate::{
     lab::{LabDir, LabName, Role as LabRole},
     netlink::Netns,
-    spec::{self, Objects, Spec, SpecError, parse::is_manifest},
+    spec::{Spec, SpecError, parse::is_manifest},
 };
 
 /// Most namespaces of a host that are looked into.
@@ -57,16 +57,37 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    fn of(manifests: Vec<Manifest>) -> Self {
-        let read = || {
-            let mut objects = Objects::default();
-            for manifest in &manifests {
-                objects.append(spec::read_str(&manifest.origin, &manifest.text)?);
-            }
-            objects.resolve()
-        };
-        Self { spec: read(), manifests, gaps: Vec::new() }
+    fn of_lab(manifests: Vec<Manifest>) -> Self {
+        let spec = objects(&manifests).and_then(|objects| objects.resolve());
+        Self { spec, manifests, gaps: Vec::new() }
     }
+
+    fn running(manifests: Vec<Manifest>) -> Self {
+        let mut gaps = Vec::new();
+        let spec = running(&manifests).map(|running| {
+            gaps.extend(left_out(&running.left_out));
+            running.spec
+        });
+        Self { spec, manifests, gaps }
+    }
+}
+
+/// Most refusals that a gap tells in words.
+const MOST_TOLD: usize = 3;
+
+/// Says what could not be taken of a running cluster's objects.
+fn left_out(refusals: &[SpecError]) -> Option<Gap> {
+    let told: Vec<_> = refusals.iter().take(MOST_TOLD).map(ToString::to_string).collect();
+    let more = match refusals.len() - told.len() {
+        0 => String::new(),
+        more => format!("; and {more} more"),
+    };
+    (!told.is_empty()).then(|| Gap {
+        host: None,
+        source: Source::Objects,
+        reason: format!("left out of the objects: {}{more}", told.join("; ")),
+        hides: "What should be is known without them.".to_owned(),
+    })
 }
 
 /// A namespace to look into, and what belongs to it.
@@ -124,14 +145,17 @@ impl Scope {
     pub fn cluster(&self) -> Result<Cluster, GatherError> {
         self.lab()?;
         let mut manifests = self.manifests()?;
-        let mut gaps = Vec::new();
-        if let Self::Here(Here { kubernetes: true, .. }) = self {
+        let Self::Here(here) = self else { return Ok(Cluster::of_lab(manifests)) };
+        let mut unasked = None;
+        if here.kubernetes {
             match kubernetes::objects(&Programs::installed()) {
                 Ok(manifest) => manifests.push(manifest),
-                Err(gap) => gaps.push(gap),
+                Err(gap) => unasked = Some(gap),
             }
         }
-        Ok(Cluster { gaps, ..Cluster::of(manifests) })
+        let mut cluster = Cluster::running(manifests);
+        cluster.gaps.extend(unasked);
+        Ok(cluster)
     }
 
     /// The hosts, and those that are not there.
@@ -202,19 +226,60 @@ fn on_this_host(here: &Here, gaps: &mut Vec<Gap>) -> Vec<Target> {
     let name = nix::sys::utsname::uname();
     let name = name.map(|name| name.nodename().to_string_lossy().into_owned());
     let name = name.unwrap_or_else(|_| "this-host".to_owned());
-    let own = Netns::current().and_then(|netns| netns.inode()).unwrap_or(0);
-    let mut targets = vec![Target {
-        name: name.clone(),
+    let namespaces = Namespaces::other_than_own();
+    gaps.extend(namespaces.hidden().into_iter().map(|reason| Gap {
+        host: Some(name.clone()),
+        source: Source::Namespaces,
+        reason,
+        hides: "Pods whose namespaces are among them are not seen.".to_owned(),
+    }));
+    let own = Target {
+        name,
         role: Role::Plain,
         netns: None,
         netns_name: None,
         pins: here.pins.clone(),
         agent: here.agent.clone(),
-    }];
-    let mut found: BTreeMap<u64, Target> = BTreeMap::new();
-    let mut add = |netns: Netns, name: String, netns_name: Option<String>| {
+    };
+    let others = namespaces.found.into_values().take(MOST_NAMESPACES);
+    std::iter::once(own).chain(others).collect()
+}
+
+/// Network namespaces of this machine, but the one that this process runs in.
+struct Namespaces {
+    own: u64,
+    /// By inode.
+    found: BTreeMap<u64, Target>,
+    /// Why names cannot be opened.
+    unopened: Vec<String>,
+    /// How many processes do not show theirs.
+    closed: usize,
+}
+
+impl Namespaces {
+    fn other_than_own() -> Self {
+        let own = Netns::current().and_then(|netns| netns.inode()).unwrap_or(0);
+        let mut all = Self { own, found: BTreeMap::new(), unopened: Vec::new(), closed: 0 };
+        for name in Netns::list().unwrap_or_default() {
+            match Netns::open(&name) {
+                Ok(netns) => all.add(netns, format!("netns:{name}"), Some(name)),
+                // It has gone meanwhile.
+                Err(error) if error.is_absent() => {}
+                Err(error) => all.unopened.push(chain(&error)),
+            }
+        }
+        for pid in pids() {
+            match Netns::of_process(pid) {
+                Ok(netns) => all.add(netns, format!("pid:{pid}"), None),
+                Err(error) => all.closed += usize::from(!error.is_absent()),
+            }
+        }
+        all
+    }
+
+    fn add(&mut self, netns: Netns, name: String, netns_name: Option<String>) {
         let Ok(inode) = netns.inode() else { return };
-        if inode != own {
+        if inode != self.own {
             let target = Target {
                 name,
                 role: Role::Plain,
@@ -223,44 +288,27 @@ fn on_this_host(here: &Here, gaps: &mut Vec<Gap>) -> Vec<Target> {
                 pins: None,
                 agent: None,
             };
-            found.entry(inode).or_insert(target);
-        }
-    };
-    let mut unopened = Vec::new();
-    for name in Netns::list().unwrap_or_default() {
-        match Netns::open(&name) {
-            Ok(netns) => add(netns, format!("netns:{name}"), Some(name)),
-            // It has gone meanwhile.
-            Err(error) if error.is_absent() => {}
-            Err(error) => unopened.push(chain(&error)),
+            self.found.entry(inode).or_insert(target);
         }
     }
-    let mut closed = 0;
-    for pid in pids() {
-        match Netns::of_process(pid) {
-            Ok(netns) => add(netns, format!("pid:{pid}"), None),
-            Err(error) => closed += usize::from(!error.is_absent()),
+
+    /// Why some are not looked into.
+    fn hidden(&self) -> Vec<String> {
+        let mut reasons = Vec::new();
+        if let Some(first) = self.unopened.first() {
+            let count = self.unopened.len();
+            reasons.push(format!("{count} names of namespaces cannot be opened ({first})"));
         }
+        if self.closed > 0 {
+            let count = self.closed;
+            reasons.push(format!("processes whose namespaces may not be looked at: {count}"));
+        }
+        if self.found.len() > MOST_NAMESPACES {
+            let count = self.found.len();
+            reasons.push(format!("of {count} namespaces, {MOST_NAMESPACES} are looked into"));
+        }
+        reasons
     }
-    let mut gap = |reason: String| {
-        gaps.push(Gap {
-            host: Some(name.clone()),
-            source: Source::Namespaces,
-            reason,
-            hides: "Pods whose namespaces are among them are not seen.".to_owned(),
-        });
-    };
-    if let Some(first) = unopened.first() {
-        gap(format!("{} names of namespaces cannot be opened ({first})", unopened.len()));
-    }
-    if closed > 0 {
-        gap(format!("processes whose namespaces may not be looked at: {closed}"));
-    }
-    if found.len() > MOST_NAMESPACES {
-        gap(format!("of {} namespaces, {MOST_NAMESPACES} are looked into", found.len()));
-    }
-    targets.extend(found.into_values().take(MOST_NAMESPACES));
-    targets
 }
 
 fn pids() -> Vec<u32> {
