@@ -35,8 +35,9 @@ the fault is cleared, and the doctor is run again; in any order, at any node, as
 them. A fault is named if the first finding's code is of a row of the catalogue that the fault
 imitates ([findings](findings.md)), and the host that it names, if any, is one that something was
 done to. The doctor is asked about everything; of the Service that has no IPv6 addresses, about the
-IPv6 address that is dialled, as nobody else can know that somebody dials it. In between, the doctor is run in the lab as it stands, where it has to find nothing, and
-two faults are injected at a time, of which both have to be findings.
+IPv6 address that is dialled, as nobody else can know that somebody dials it. In between, the doctor
+is run in the lab as it stands, where it has to find nothing, and two faults are injected at a time,
+of which both have to be findings.
 
 A time is that of the process, from its start to its end. `--keep DIRECTORY` keeps what the doctor
 printed where it was wrong.

@@ -242,9 +242,8 @@ pub(super) fn rule_selector(rule: &Rule) -> String {
             text += &format!(" {word} {value}");
         }
     };
-    let range = |(low, high): (u16, u16)| match low == high {
-        true => low.to_string(),
-        false => format!("{low}-{high}"),
+    let range = |(low, high): (u16, u16)| {
+        if low == high { low.to_string() } else { format!("{low}-{high}") }
     };
     put("to", rule.to.map(|net| net.to_string()));
     put("fwmark", rule.mark.map(|(mark, mask)| format!("{mark:#x}/{mask:#x}")));
