@@ -132,12 +132,14 @@ fn twice(facts: &Facts, spec: &Spec) -> Vec<Finding> {
             owners.entry(*address).or_default().push(owner);
         }
     }
+    // What a pod has inside of it, such as the bridge of its own containers, others may have too.
+    let given: Vec<IpAddr> = owners.keys().copied().collect();
     for host in &facts.hosts {
         let Role::Pod { pod, .. } = &host.role else { continue };
-        let is_loopback = |device| host.link_at(device).is_some_and(|link| link.name == "lo");
-        for own in host.addresses.iter().filter(|own| !is_loopback(own.device)) {
+        for own in &host.addresses {
             let address = own.net.addr();
-            if is_link_local(address) {
+            let is_pods = given.contains(&address) || leads_to_node(facts, host, own.device);
+            if is_link_local(address) || !is_pods {
                 continue;
             }
             let pods = owners.entry(address).or_default();
@@ -150,6 +152,13 @@ fn twice(facts: &Facts, spec: &Spec) -> Vec<Finding> {
     }
     let shared = owners.into_iter().filter(|(_, pods)| pods.len() > 1);
     shared.map(|(address, pods)| shared_by(address, &pods)).collect()
+}
+
+/// Whether a pod's link is the one to its node.
+fn leads_to_node(facts: &Facts, pod: &HostFacts, device: u32) -> bool {
+    let peer = pod.link_at(device).and_then(|link| link.peer.as_ref());
+    let host = peer.and_then(|peer| facts.host(peer.host.as_deref()?));
+    host.is_some_and(|host| matches!(host.role, Role::Node { .. }))
 }
 
 /// Where the objects give an address to one pod alone, another that has it is in the wrong.

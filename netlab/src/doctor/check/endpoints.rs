@@ -43,19 +43,56 @@ fn none(service: &Service, spec: &Spec) -> Finding {
     let finding = Finding::broken(Code::NoEndpoints, None, cause)
         .shown(Source::Objects, format!("Service {name}: selector {selector}"));
     let Some(pod) = nearest(service, spec) else { return finding };
-    let wanted: BTreeMap<_, _> =
-        service.selector.keys().filter_map(|key| pod.labels.get_key_value(key)).collect();
     let finding =
         finding.shown(Source::Objects, format!("Pod {}: labels {}", pod.name, labels(&pod.labels)));
-    if wanted.len() < service.selector.len() {
-        return finding;
+    if !is_misspelt(service, pod) {
+        // Its own pods may be yet to come: a workload that was scaled to none has none.
+        return finding.looked_into(
+            ["kubectl", "-n", &name.namespace, "get", "pods", "--show-labels"],
+            "Compare the pods' labels with the selector, and see whether its own pods run",
+        );
     }
+    let wanted: BTreeMap<_, _> =
+        service.selector.keys().filter_map(|key| pod.labels.get_key_value(key)).collect();
     let patch = serde_json::json!({"spec": {"selector": wanted}}).to_string();
     finding.mended(
         ["kubectl", "-n", &name.namespace, "patch", "service", &name.name, "-p", &patch],
         format!("Select the pods that are nearest, as {}", pod.name),
     )
 }
+
+/// Whether a selector is a pod's labels but for a slip of the pen in one value.
+fn is_misspelt(service: &Service, pod: &Pod) -> bool {
+    let values: Option<Vec<_>> =
+        service.selector.iter().map(|(key, value)| Some((value, pod.labels.get(key)?))).collect();
+    let Some(values) = values else { return false };
+    let mut others = values.into_iter().filter(|(wanted, own)| wanted != own);
+    let Some((wanted, own)) = others.next() else { return false };
+    others.next().is_none() && is_slip(wanted, own)
+}
+
+/// One letter too many, too few or another, or two that changed places. Digits tell versions and
+/// copies apart, so another one is meant.
+fn is_slip(one: &str, other: &str) -> bool {
+    let is_same = |(a, b): &(char, char)| a == b;
+    let (a, b): (Vec<char>, Vec<char>) = (one.chars().collect(), other.chars().collect());
+    let begin = a.iter().copied().zip(b.iter().copied()).take_while(is_same).count();
+    let (a, b) = (&a[begin..], &b[begin..]);
+    let (back, forth) = (a.iter().rev().copied(), b.iter().rev().copied());
+    let end = back.zip(forth).take_while(is_same).count();
+    let (a, b) = (&a[..a.len() - end], &b[..b.len() - end]);
+    let is_short = one.chars().count().max(other.chars().count()) < SHORTEST;
+    let is_digit = a.iter().chain(b).any(|of| !of.is_alphabetic());
+    match (a, b) {
+        _ if is_short || is_digit => false,
+        ([_], []) | ([], [_]) | ([_], [_]) => true,
+        ([a, b], [c, d]) => a == d && b == c,
+        _ => false,
+    }
+}
+
+/// Of words with fewer letters, one that differs is another word.
+const SHORTEST: usize = 3;
 
 /// The pod in the Service's namespace that has most of the labels, or the same keys at least.
 fn nearest<'s>(service: &Service, spec: &'s Spec) -> Option<&'s Pod> {

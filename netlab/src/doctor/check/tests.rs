@@ -6,7 +6,9 @@ use super::{super::facts::conntrack, *};
 use crate::{
     agent::status::AgentStatus,
     doctor::{
-        facts::{Agent, Manifest, Subject, fixture, socket::Owner, socket::TcpListener},
+        facts::{
+            Agent, Manifest, Subject, fixture, route::Address, socket::Owner, socket::TcpListener,
+        },
         finding::{Code, Severity},
     },
     lab::{Mode, Proxy},
@@ -58,6 +60,22 @@ fn a_selector_that_matches_nothing_names_the_nearest_labels() {
         finding.fixes[0].command.iter().any(|word| word.contains(r#""app":"web""#)),
         "{finding:?}"
     );
+}
+
+#[test]
+fn a_selector_of_pods_that_do_not_run_is_not_patched_to_select_others() {
+    // A letter is a slip; another word is another application, another digit another version.
+    let slips = [("wbe", true), ("we", true), ("weeb", true), ("wep", true)];
+    let others = [("db", false), ("web2", false), ("webshop", false), ("api", false)];
+    for (label, is_slip) in slips.into_iter().chain(others) {
+        let finding =
+            only(&edited("selector:\n    app: web", &format!("selector:\n    app: {label}")));
+        assert_eq!(finding.code, Code::NoEndpoints);
+        assert_eq!(finding.fixes.len(), 1, "{label}");
+        assert_eq!(finding.fixes[0].mends, is_slip, "{label}: {finding:?}");
+        let is_patch = finding.fixes[0].command.iter().any(|word| word == "patch");
+        assert_eq!(is_patch, is_slip, "{label}");
+    }
 }
 
 #[test]
@@ -167,6 +185,23 @@ fn two_pods_with_one_address_are_told() {
     let of_objects = all(&facts, &spec);
     let hosts: Vec<_> = of_objects.iter().map(|of| (of.code, of.host.as_deref())).collect();
     assert!(hosts.contains(&(Code::DuplicatePodAddress, None)), "{hosts:?}");
+}
+
+#[test]
+fn what_pods_have_inside_of_them_may_be_the_same() {
+    let with = |device: u32| {
+        let mut facts = lab();
+        for pod in ["web-1", "web-2"] {
+            let host = fixture::host(&mut facts, pod);
+            let own = host.addresses.last().unwrap().clone();
+            let net = "172.17.0.1/16".parse().unwrap();
+            host.addresses.push(Address { device, net, ..own });
+        }
+        codes(&facts)
+    };
+    let eth0 = fixture::link(&mut lab(), "web-1", "eth0").index;
+    assert_eq!(with(77), [], "a bridge of its own containers");
+    assert_eq!(with(eth0), [Code::DuplicatePodAddress], "the link to its node");
 }
 
 #[test]

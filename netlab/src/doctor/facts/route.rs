@@ -64,6 +64,9 @@ pub struct Rule {
     pub tos: u8,
     /// Routes with this prefix length or a shorter one do not count (`suppress_prefixlength`).
     pub suppress_prefix_length: Option<u32>,
+    /// It asks for more than is written down here (a user, a tunnel, a VRF), so that nobody can say
+    /// which packets meet it.
+    pub asks_more: bool,
     /// What it does.
     pub action: RuleAction,
 }

@@ -12,7 +12,7 @@ use crate::{
     doctor::facts::{Facts, HostFacts, Role, Subject, link::Link, route::Address},
     spec::{
         Spec,
-        model::{Endpoint, Protocol, ServicePort, TrafficPolicy, usable},
+        model::{Endpoint, Protocol, Service, ServicePort, TrafficPolicy, usable},
     },
 };
 
@@ -66,53 +66,56 @@ impl Backend {
 pub fn cases(facts: &Facts, spec: &Spec, subject: &Subject) -> Vec<Case> {
     let asked: Option<SocketAddr> = subject.asked.parse().ok();
     let here = facts.here();
-    let mut found = Vec::new();
-    for service in &spec.services {
-        for port in &service.ports {
-            let Some(node_port) = port.node_port.map(|port| port.get()) else { continue };
-            let is_asked =
-                asked.map_or_else(|| subject.has_port(node_port), |a| a.port() == node_port);
-            if !is_asked {
-                continue;
-            }
-            for node in &spec.nodes {
-                for address in &node.addresses {
-                    let is_other = asked.is_some_and(|asked| asked.ip() != *address);
-                    if is_other || !has_family(port, *address) {
-                        continue;
-                    }
-                    let host = facts.node(&node.name);
-                    // What other hosts do is theirs, unless it was asked about.
-                    let is_here = |host: &HostFacts| here.is_none_or(|own| own.name == host.name);
-                    if asked.is_none() && here.is_some() && !host.is_some_and(is_here) {
-                        continue;
-                    }
-                    let host = host.map_or(&node.name, |host| &host.name);
-                    let Dialler { client, source } = dialler(facts, spec, *address);
-                    let is_local = service.external_policy == TrafficPolicy::Local;
-                    let backends = backends(port, *address, is_local.then_some(&node.name));
-                    let case = |backend| Case {
-                        client: client.clone(),
-                        source,
-                        dialled: SocketAddr::new(*address, node_port),
-                        protocol: port.protocol,
-                        node: host.clone(),
-                        backend,
-                    };
-                    if backends.is_empty() {
-                        found.push(case(None));
-                    }
-                    found.extend(backends.into_iter().map(|backend| case(Some(backend))));
-                }
-            }
-        }
-    }
+    let ports = spec.services.iter().flat_map(|service| {
+        service.ports.iter().filter_map(move |port| Some((service, port, port.node_port?.get())))
+    });
+    let is_asked = |(_, _, node_port): &Dialled<'_>| {
+        asked.map_or_else(|| subject.has_port(*node_port), |asked| asked.port() == *node_port)
+    };
+    let mut found: Vec<Case> =
+        ports.filter(is_asked).flat_map(|of| at_nodes(facts, spec, asked, of)).collect();
     match (asked, here) {
         (Some(asked), _) if found.is_empty() => found.extend(plain(facts, spec, asked)),
         (None, Some(here)) if spec.services.is_empty() && !subject.is_asked() => {
             found.extend(by_rules(facts, spec, here));
         }
         _ => {}
+    }
+    found
+}
+
+/// A Service, one of its ports, and that one's node port.
+type Dialled<'s> = (&'s Service, &'s ServicePort, u16);
+
+/// A node port at every node, or at the one address that was asked about.
+fn at_nodes(
+    facts: &Facts,
+    spec: &Spec,
+    asked: Option<SocketAddr>,
+    (service, port, node_port): Dialled<'_>,
+) -> Vec<Case> {
+    let here = facts.here();
+    let mut found = Vec::new();
+    for node in &spec.nodes {
+        let host = facts.node(&node.name);
+        // What other hosts do is theirs, unless it was asked about.
+        let is_here = here.is_none_or(|own| host.is_some_and(|host| host.name == own.name));
+        if asked.is_none() && !is_here {
+            continue;
+        }
+        let name = host.map_or(&node.name, |host| &host.name);
+        let is_local = service.external_policy == TrafficPolicy::Local;
+        let is_meant = |address: &&IpAddr| asked.is_none_or(|asked| asked.ip() == **address);
+        let of_family = |address: &&IpAddr| has_family(port, **address);
+        for address in node.addresses.iter().filter(is_meant).filter(of_family) {
+            let dialled = SocketAddr::new(*address, node_port);
+            let case = |backend| case(facts, spec, name, dialled, port.protocol, backend);
+            let backends = backends(port, *address, is_local.then_some(&node.name));
+            if backends.is_empty() {
+                found.push(case(None));
+            }
+            found.extend(backends.into_iter().map(|backend| case(Some(backend))));
+        }
     }
     found
 }

@@ -1,7 +1,10 @@
 //! Packets for the host itself.
 
+use std::net::IpAddr;
+
 use super::{
     Stage,
+    netfilter::{self, Hook, Nat},
     packet::Packet,
     sockets,
     walk::{End, Walker},
@@ -9,7 +12,7 @@ use super::{
 use crate::{
     doctor::{
         facts::{HostFacts, Source},
-        finding::{Code, Finding},
+        finding::{Code, Confidence, Finding},
     },
     spec::model::{Endpoint, Service, ServicePort},
 };
@@ -43,8 +46,14 @@ impl<'f> Walker<'f> {
         if is_dialled && self.case.backend.is_some() && self.service().is_some() {
             let mut known = self.hops.iter().flat_map(|hop| &hop.findings);
             if !known.any(|of| of.code == Code::PortHeld) {
-                let cause = format!("nothing on {} translates {}", host.name, packet.destination);
-                self.untranslated(host, cause);
+                match self.excluded(host, &packet) {
+                    Some(finding) => self.find(finding),
+                    None => {
+                        let dialled = packet.destination;
+                        let cause = format!("nothing on {} translates {dialled}", host.name);
+                        self.untranslated(host, cause);
+                    }
+                }
             }
             return End::Lost;
         }
@@ -64,6 +73,36 @@ impl<'f> Walker<'f> {
             self.find(finding);
         }
         End::At(host, packet)
+    }
+
+    /// The host's rules translate the node port at other addresses of its: this one is left out.
+    fn excluded(&self, host: &'f HostFacts, packet: &Packet) -> Option<Finding> {
+        let dialled = packet.destination;
+        let input = host.link_with(dialled.ip()).map(|link| link.name.as_str());
+        let is_translated = |address: &IpAddr| {
+            let mut asked = packet.clone();
+            asked.destination.set_ip(*address);
+            let view = self.view(host, asked, input, None, false);
+            let passage = netfilter::pass(Hook::Prerouting, view);
+            matches!(passage.nat, Some(Nat::Destination(_)))
+        };
+        let of_family = |address: &IpAddr| address.is_ipv4() == dialled.is_ipv4();
+        let global = host.addresses.iter().filter(|own| own.scope == "global");
+        let others = global.map(|own| own.net.addr()).filter(of_family);
+        let answering: Vec<_> = others.filter(is_translated).map(|own| own.to_string()).collect();
+        if answering.is_empty() {
+            return None;
+        }
+        let (own, answering) = (dialled.ip(), answering.join(", "));
+        let cause =
+            format!("node ports of {} do not answer on {own}, but on {answering}", host.name);
+        let shown = format!("port {} is translated at {answering}, not at {own}", dialled.port());
+        let finding = Finding::broken(Code::AddressExcluded, Some(&host.name), cause)
+            .confidence(Confidence::Likely)
+            .shown(Source::Addresses, shown);
+        let words = "Dial one of these addresses, or have kube-proxy's nodePortAddresses name \
+                     this one too";
+        Some(finding.advised(words))
     }
 
     /// The Service whose node port is dialled; then a socket of the node's own is not meant.

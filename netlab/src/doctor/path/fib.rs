@@ -133,6 +133,10 @@ fn lookup_by<'f>(
 }
 
 fn meets(rule: &Rule, query: &Query<'_>) -> bool {
+    // Of a packet that a user's socket sent, nobody could tell.
+    if rule.asks_more {
+        return false;
+    }
     let holds = |net: &Option<IpNet>, address: IpAddr| net.is_none_or(|net| net.contains(&address));
     let in_range =
         |range: Option<(u16, u16)>, port: u16| range.is_none_or(|(a, b)| (a..=b).contains(&port));
@@ -188,17 +192,30 @@ pub(super) fn words(host: &HostFacts, route: &Route) -> String {
         kind => format!("{} ", format!("{kind:?}").to_lowercase()),
     };
     text += &destination(route);
-    for hop in &route.hops {
-        if let Some(gateway) = hop.gateway {
-            text += &format!(" via {gateway}");
-        }
-        text += &format!(" dev {}", host.link_name(hop.device));
-        if hop.onlink {
-            text += " onlink";
-        }
+    let hops = route.hops.iter().map(|hop| hop_words(host, hop));
+    let is_single = route.hops.len() < 2;
+    if is_single {
+        text.extend(hops.clone());
     }
     if route.table != main_table() {
         text += &format!(" table {}", route.table);
+    }
+    if route.metric != 0 {
+        text += &format!(" metric {}", route.metric);
+    }
+    // Whatever follows a hop of several would be that hop's.
+    if !is_single {
+        let weights = route.hops.iter().map(|hop| hop.weight);
+        text.extend(hops.zip(weights).map(|(hop, of)| format!(" nexthop{hop} weight {of}")));
+    }
+    text
+}
+
+fn hop_words(host: &HostFacts, hop: &NextHop) -> String {
+    let mut text = hop.gateway.map_or_else(String::new, |gateway| format!(" via {gateway}"));
+    text += &format!(" dev {}", host.link_name(hop.device));
+    if hop.onlink {
+        text += " onlink";
     }
     text
 }
@@ -213,18 +230,29 @@ pub(super) fn destination(route: &Route) -> String {
 
 /// A rule in the words of `ip rule`.
 pub(super) fn rule_words(rule: &Rule) -> String {
-    let mut text = format!("{}:", rule.priority);
-    text += if rule.inverted { " not from " } else { " from " };
+    format!("{}: {}", rule.priority, rule_selector(rule))
+}
+
+/// What a rule asks and does, as `ip rule add` and `ip rule del` take it.
+pub(super) fn rule_selector(rule: &Rule) -> String {
+    let mut text = if rule.inverted { "not from " } else { "from " }.to_owned();
     text += &rule.from.map_or_else(|| "all".into(), |net| net.to_string());
-    if let Some(to) = rule.to {
-        text += &format!(" to {to}");
-    }
-    if let Some((mark, mask)) = rule.mark {
-        text += &format!(" fwmark {mark:#x}/{mask:#x}");
-    }
-    if let Some(input) = &rule.input {
-        text += &format!(" iif {input}");
-    }
+    let mut put = |word: &str, value: Option<String>| {
+        if let Some(value) = value {
+            text += &format!(" {word} {value}");
+        }
+    };
+    let range = |(low, high): (u16, u16)| {
+        if low == high { low.to_string() } else { format!("{low}-{high}") }
+    };
+    put("to", rule.to.map(|net| net.to_string()));
+    put("fwmark", rule.mark.map(|(mark, mask)| format!("{mark:#x}/{mask:#x}")));
+    put("iif", rule.input.clone());
+    put("oif", rule.output.clone());
+    put("ipproto", rule.protocol.map(|number| number.to_string()));
+    put("sport", rule.source_ports.map(range));
+    put("dport", rule.destination_ports.map(range));
+    put("suppress_prefixlength", rule.suppress_prefix_length.map(|most| most.to_string()));
     text += &match rule.action {
         RuleAction::Table(table) => format!(" lookup {table}"),
         RuleAction::Goto(priority) => format!(" goto {priority}"),

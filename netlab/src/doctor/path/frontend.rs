@@ -20,6 +20,15 @@ use crate::{
 /// Deeper than rules are nested.
 const DEEPEST: usize = 16;
 
+/// What rules lead to.
+#[derive(Debug, Default)]
+struct Targets {
+    /// Addresses, with ports where they are changed.
+    found: BTreeSet<(IpAddr, Option<u16>)>,
+    /// Names of chains that have been looked into: several ways may lead to each.
+    seen: BTreeSet<String>,
+}
+
 /// Something that is translated.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Frontend {
@@ -67,13 +76,14 @@ struct Asked {
 }
 
 impl Asked {
-    fn frontends(&self, targets: &BTreeSet<(IpAddr, Option<u16>)>) -> Vec<Frontend> {
+    fn frontends(&self, targets: &Targets) -> Vec<Frontend> {
         let Some(protocol) = self.protocol else { return Vec::new() };
         let frontend = |port: &u16| Frontend {
             address: self.address,
             protocol,
             port: *port,
             backends: targets
+                .found
                 .iter()
                 .map(|(address, to)| SocketAddr::new(*address, to.unwrap_or(*port)))
                 .collect(),
@@ -114,7 +124,7 @@ fn of_nft(table: &nft::Table) -> Vec<Frontend> {
             Some(words) => words.iter().for_each(|word| asked.word(word)),
             None => continue,
         }
-        let mut targets = BTreeSet::new();
+        let mut targets = Targets::default();
         nft_targets(table, verdict, 0, &mut targets);
         found.extend(asked.frontends(&targets));
     }
@@ -122,7 +132,7 @@ fn of_nft(table: &nft::Table) -> Vec<Frontend> {
         let mut asked = Asked::default();
         rule.statements.iter().for_each(|statement| nft_condition(statement, &mut asked));
         if !asked.ports.is_empty() {
-            let mut targets = BTreeSet::new();
+            let mut targets = Targets::default();
             rule.statements.iter().for_each(|of| nft_targets(table, of, 0, &mut targets));
             found.extend(asked.frontends(&targets));
         }
@@ -158,33 +168,29 @@ fn nft_condition(statement: &Value, asked: &mut Asked) {
 }
 
 /// Destinations that a statement leads to.
-fn nft_targets(
-    table: &nft::Table,
-    value: &Value,
-    depth: usize,
-    found: &mut BTreeSet<(IpAddr, Option<u16>)>,
-) {
+fn nft_targets(table: &nft::Table, value: &Value, depth: usize, targets: &mut Targets) {
     if depth > DEEPEST {
         return;
     }
     match value {
         Value::Array(values) => {
-            values.iter().for_each(|value| nft_targets(table, value, depth, found));
+            values.iter().for_each(|value| nft_targets(table, value, depth, targets));
         }
         Value::Object(members) => {
             for (name, of) in members {
                 match name.as_str() {
-                    "dnat" => found.extend(nft_destination(of)),
+                    "dnat" => targets.found.extend(nft_destination(of)),
                     "jump" | "goto" => {
                         let target = of.get("target").and_then(Value::as_str);
-                        let chain = target.and_then(|name| table.chain(name));
+                        let is_new = |name: &&str| targets.seen.insert((*name).to_owned());
+                        let chain = target.filter(is_new).and_then(|name| table.chain(name));
                         let rules = chain.iter().flat_map(|chain| &chain.rules);
                         rules.flat_map(|rule| &rule.statements).for_each(|statement| {
-                            nft_targets(table, statement, depth + 1, found);
+                            nft_targets(table, statement, depth + 1, targets);
                         });
                     }
                     // By chance, or by the client: any of its elements.
-                    "vmap" | "data" | "set" => nft_targets(table, of, depth, found),
+                    "vmap" | "data" | "set" => nft_targets(table, of, depth, targets),
                     _ => {}
                 }
             }
@@ -218,7 +224,7 @@ fn of_iptables(nat: &iptables::Table) -> Vec<Frontend> {
             }
         }
         if !asked.ports.is_empty() {
-            let mut targets = BTreeSet::new();
+            let mut targets = Targets::default();
             iptables_targets(nat, rule, 0, &mut targets);
             found.extend(asked.frontends(&targets));
         }
@@ -237,7 +243,7 @@ fn iptables_targets(
     nat: &iptables::Table,
     rule: &iptables::Rule,
     depth: usize,
-    found: &mut BTreeSet<(IpAddr, Option<u16>)>,
+    targets: &mut Targets,
 ) {
     if depth > DEEPEST {
         return;
@@ -250,9 +256,11 @@ fn iptables_targets(
             Ok(to) => Some((to.ip(), Some(to.port()))),
             Err(_) => Some((to.parse().ok()?, None)),
         });
-        found.extend(parsed);
-    } else if let Some(chain) = nat.chain(target) {
-        chain.rules.iter().for_each(|rule| iptables_targets(nat, rule, depth + 1, found));
+        targets.found.extend(parsed);
+    } else if let Some(chain) = nat.chain(target)
+        && targets.seen.insert(target.to_owned())
+    {
+        chain.rules.iter().for_each(|rule| iptables_targets(nat, rule, depth + 1, targets));
     }
 }
 
@@ -328,6 +336,24 @@ mod tests {
         };
         assert_eq!(found, [web, dns]);
         assert!(!found[1].has("10.96.0.2:53".parse().unwrap()), "another address");
+    }
+
+    #[test]
+    fn chains_that_jump_to_one_another_by_many_ways_are_looked_into_once() {
+        let jumps = |at: usize| {
+            let jump = json!([{"jump": {"target": format!("c{}", at + 1)}}]);
+            vec![jump; 12]
+        };
+        let names: Vec<String> = (0..12).map(|at| format!("c{at}")).collect();
+        let mut chains: Vec<(&str, Vec<Value>)> =
+            names.iter().enumerate().map(|(at, name)| (name.as_str(), jumps(at))).collect();
+        chains.push(("c12", vec![json!([dnat("10.0.0.1", 80)])]));
+        let port = json!({"match": {"op": "==", "right": 8080,
+            "left": {"payload": {"protocol": "tcp", "field": "dport"}}}});
+        chains.push(("pre", vec![json!([port, {"jump": {"target": "c0"}}])]));
+        let found = frontends(&host(Vec::new(), &chains));
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert_eq!(found[0].backends, ["10.0.0.1:80".parse().unwrap()]);
     }
 
     #[test]

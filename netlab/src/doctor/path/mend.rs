@@ -72,6 +72,16 @@ impl Walker<'_> {
         }
         let node = self.node_of(to)?;
         let net = node.pod_cidrs.iter().find(|net| net.contains(&to))?;
+        if self.facts.node(&node.name).is_some_and(|own| own.name == host.name) {
+            let has = |own: &&Address| net.contains(&own.net.addr()) && own.scope == "global";
+            let bridge = |own: &&Address| host.link_at(own.device).is_some_and(Link::is_bridge);
+            let own = host.addresses.iter().filter(has).find(bridge)?;
+            return Some(format!(
+                "{net} dev {} src {}",
+                host.link_name(own.device),
+                own.net.addr()
+            ));
+        }
         if let Some(vtep) = host.vtep(to.is_ipv4()) {
             return Some(format!("{net} via {} dev {} onlink", net.network(), vtep.name));
         }

@@ -99,7 +99,7 @@ fn black_hole(host: &HostFacts, link: &Link, size: u32, stop: &Stop) -> Finding 
     let (name, mtu) = (&link.name, link.mtu);
     let cause = format!(
         "packets of {size} octets do not fit {name} on {} (MTU {mtu}), and their sender is not \
-         told: {}",
+         told, because of the rule in {}",
         host.name, stop.place.chain
     );
     let finding = Finding::broken(Code::MtuBlackHole, Some(&host.name), cause)

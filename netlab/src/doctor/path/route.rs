@@ -21,6 +21,8 @@ use crate::{
     spec::model::Node,
 };
 
+const DELETE_ROUTE: &str = "Delete the route.";
+
 /// Where a packet goes next.
 pub(super) enum Way<'f> {
     /// It is the host's.
@@ -99,8 +101,10 @@ impl<'f> Walker<'f> {
         if let Some(rule) = rule {
             finding = finding.shown(Source::Rules, fib::rule_words(rule));
         }
-        let command = format!("ip route del {words}");
-        finding = finding.mended(command.split(' '), "Delete the route.");
+        // A default route that refuses stands for whatever has no other; the right one goes before.
+        if route.destination.prefix_len() > 0 {
+            finding = finding.mended(deletion(host, route), DELETE_ROUTE);
+        }
         self.with_route(finding, host, to)
     }
 
@@ -155,11 +159,10 @@ impl<'f> Walker<'f> {
             host.name,
             packet.source.ip()
         );
-        let command = format!("ip rule del pref {}", rule.priority);
         let finding = Finding::broken(Code::PolicyRouting, Some(&host.name), cause)
             .shown(Source::Rules, fib::rule_words(rule))
             .shown(Source::Routes, words)
-            .mended(command.split(' '), "Delete the rule.");
+            .mended(rule_deletion(rule), "Delete the rule.");
         let is_nobodys = self.facts.lab.is_some() && self.facts.owners(next).next().is_none();
         if is_nobodys {
             self.find(finding);
@@ -180,50 +183,82 @@ impl<'f> Walker<'f> {
         device: u32,
     ) -> Option<Finding> {
         let to = packet.destination.ip();
-        if let Role::Pod { .. } = host.role {
-            return self.wrong_in_pod(host, route, gateway?, to.is_ipv4());
+        match host.role {
+            Role::Pod { .. } => return self.wrong_in_pod(host, route, gateway?, to.is_ipv4()),
+            Role::Node { .. } => {}
+            _ => return None,
         }
-        let Role::Node { .. } = host.role else { return None };
         let node = self.node_of(to)?;
         let target = self.facts.node(&node.name)?;
-        let words = fib::words(host, route);
-        let base = |code, cause: String| {
-            let finding =
-                Finding::broken(code, Some(&host.name), cause).shown(Source::Routes, words.clone());
-            let sure =
-                if self.facts.lab.is_some() { Confidence::Certain } else { Confidence::Likely };
-            self.with_route(finding.confidence(sure), host, to)
-        };
         if target.name == host.name {
-            let gateway = gateway?;
+            return Some(self.own_pods_elsewhere(host, to, route, gateway?));
+        }
+        if route.destination.prefix_len() > 0 {
+            return self.wrong_node(host, to, route, (gateway?, device), (node, target));
+        }
+        let is_net = node.pod_cidrs.iter().any(|net| net.contains(&to));
+        let cause = format!(
+            "{} has no route to {to}, which is in the pod network of {}: it goes to the default \
+             gateway",
+            host.name, node.name
+        );
+        let finding = Finding::broken(Code::RouteMissing, Some(&host.name), cause)
+            .shown(Source::Routes, fib::words(host, route))
+            // A router that knows the pod networks is a way, too.
+            .confidence(self.likely_in_a_lab());
+        is_net.then(|| self.with_route(finding, host, to))
+    }
+
+    /// A node sends packets for its own pods to somebody else.
+    fn own_pods_elsewhere(
+        &self,
+        host: &HostFacts,
+        to: IpAddr,
+        route: &Route,
+        gateway: IpAddr,
+    ) -> Finding {
+        let pod = self.facts.owners(to).find(|(of, _)| matches!(of.role, Role::Pod { .. }));
+        let down = pod.and_then(|(pod, _)| self.bridge_down(pod));
+        if let Some(link) = down.or_else(|| self.link_that_is_down(host, to)) {
+            return link;
+        }
+        let words = fib::words(host, route);
+        // Whatever else leaves the node takes its default route, so that one has to stay.
+        if route.destination.prefix_len() == 0 {
             let cause = format!(
-                "{} sends packets for its own pod network ({to}) to {gateway}: {words}",
+                "{} has no route to its own pod network: packets to {to} go to the default \
+                 gateway {gateway}",
                 host.name
             );
-            let is_back = self.facts.owners(gateway).any(|(owner, _)| {
-                matches!(owner.role, Role::Node { .. }) && owner.name != host.name
-            });
-            // The other node sends them back, until their TTL is used up.
-            let code = if is_back { Code::TtlExpired } else { Code::RouteWrong };
-            let command = format!("ip route del {words}");
-            return Some(
-                Finding::broken(code, Some(&host.name), cause)
-                    .shown(Source::Routes, words.clone())
-                    .mended(command.split(' '), "Delete the route."),
-            );
+            let finding = Finding::broken(Code::RouteMissing, Some(&host.name), cause)
+                .confidence(self.sure_in_a_lab())
+                .shown(Source::Routes, words);
+            return self.with_route(finding, host, to);
         }
-        if route.destination.prefix_len() == 0 {
-            let is_net = node.pod_cidrs.iter().any(|net| net.contains(&to));
-            let cause = format!(
-                "{} has no route to {to}, which is in the pod network of {}: it goes to the \
-                 default gateway",
-                host.name, node.name
-            );
-            // A router that knows the pod networks is a way, too.
-            return is_net
-                .then(|| base(Code::RouteMissing, cause).confidence(self.likely_in_a_lab()));
-        }
-        let gateway = gateway?;
+        let cause = format!(
+            "{} sends packets for its own pod network ({to}) to {gateway}: {words}",
+            host.name
+        );
+        let is_back = self
+            .facts
+            .owners(gateway)
+            .any(|(owner, _)| matches!(owner.role, Role::Node { .. }) && owner.name != host.name);
+        // The other node sends them back, until their TTL is used up.
+        let code = if is_back { Code::TtlExpired } else { Code::RouteWrong };
+        Finding::broken(code, Some(&host.name), cause)
+            .shown(Source::Routes, words)
+            .mended(deletion(host, route), DELETE_ROUTE)
+    }
+
+    /// A route to another node's pods that leads to somebody else.
+    fn wrong_node(
+        &self,
+        host: &HostFacts,
+        to: IpAddr,
+        route: &Route,
+        (gateway, device): (IpAddr, u32),
+        (node, target): (&Node, &HostFacts),
+    ) -> Option<Finding> {
         let owner = self.facts.owners(gateway).map(|(owner, _)| owner).find(|owner| {
             host.link_at(device).is_some_and(|link| link.vxlan().is_some())
                 || !matches!(owner.role, Role::Fabric)
@@ -240,7 +275,10 @@ impl<'f> Walker<'f> {
             "{}'s route to the pods of {} ({to}) leads to {gateway}, {owner}",
             host.name, node.name
         );
-        Some(base(Code::RouteWrong, cause))
+        let finding = Finding::broken(Code::RouteWrong, Some(&host.name), cause)
+            .confidence(self.sure_in_a_lab())
+            .shown(Source::Routes, fib::words(host, route));
+        Some(self.with_route(finding, host, to))
     }
 
     /// The bridge that a pod's link is a port of is down, and IPv6 loses its addresses with it.
@@ -276,6 +314,10 @@ impl<'f> Walker<'f> {
                 .shown(Source::Routes, words)
                 .mended(command.split(' '), "Make the node the pod's gateway."),
         )
+    }
+
+    fn sure_in_a_lab(&self) -> Confidence {
+        if self.facts.lab.is_some() { Confidence::Certain } else { Confidence::Likely }
     }
 
     fn likely_in_a_lab(&self) -> Confidence {
@@ -350,10 +392,28 @@ impl<'f> Walker<'f> {
 
 fn refused_by_rule(host: &HostFacts, to: IpAddr, rule: &Rule) -> Finding {
     let cause = format!("a rule of policy routing on {} refuses packets to {to}", host.name);
-    let command = format!("ip rule del pref {}", rule.priority);
     Finding::broken(Code::PolicyRouting, Some(&host.name), cause)
         .shown(Source::Rules, fib::rule_words(rule))
-        .mended(command.split(' '), "Delete the rule.")
+        .mended(rule_deletion(rule), "Delete the rule.")
+}
+
+/// The command that deletes a route, and no other of its table.
+fn deletion(host: &HostFacts, route: &Route) -> Vec<String> {
+    let program = program(route.destination.addr().is_ipv4());
+    let command = format!("{program} route del {}", fib::words(host, route));
+    command.split(' ').map(str::to_owned).collect()
+}
+
+/// The command that deletes a rule: several may share its preference, so it says all of it.
+fn rule_deletion(rule: &Rule) -> Vec<String> {
+    let (program, selector) = (program(rule.v4), fib::rule_selector(rule));
+    let command = format!("{program} rule del {selector} pref {}", rule.priority);
+    command.split(' ').map(str::to_owned).collect()
+}
+
+/// Where neither `default` nor `all` tells the family, `ip` takes it for IPv4.
+const fn program(v4: bool) -> &'static str {
+    if v4 { "ip" } else { "ip -6" }
 }
 
 fn is_same(plain: &Lookup<'_>, device: u32, next: IpAddr, to: IpAddr) -> bool {

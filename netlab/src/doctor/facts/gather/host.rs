@@ -188,7 +188,7 @@ fn bound<T>(list: &mut Vec<T>, source: Source, what: &str, gaps: &mut Gaps) {
 async fn rules(facts: &mut HostFacts, means: &Means<'_>, gaps: &mut Gaps) {
     let tables = match nftables::tables() {
         Ok(tables) => tables,
-        // The kernel has no nftables, so there are no rules of its.
+        // The kernel has no nftables, so there are no rules of nftables.
         Err(error) if is_unknown(&error) => Vec::new(),
         Err(error) => {
             gaps.note(

@@ -8,11 +8,12 @@ use netlink_packet_route::{
     address::{AddressAttribute, AddressFlags, AddressMessage},
     neighbour::{NeighbourAttribute, NeighbourFlags, NeighbourMessage, NeighbourState},
     route::{
-        RouteAddress, RouteAttribute, RouteFlags, RouteMessage, RouteMetric, RouteNextHopFlags,
-        RouteType, RouteVia,
+        RouteAddress, RouteAttribute, RouteFlags, RouteMessage, RouteMetric, RouteNextHop,
+        RouteNextHopFlags, RouteType, RouteVia,
     },
     rule::{self, RuleAttribute, RuleFlags, RuleMessage},
 };
+use rtnetlink::packet_core::Nla;
 
 use super::super::route::{
     Address, FdbEntry, Neighbor, NeighborState, NextHop, Route, RouteKind, Rule, RuleAction,
@@ -21,6 +22,11 @@ use crate::netlink::{destination, link_layer_address};
 
 /// RTAX_MTU of linux/rtnetlink.h: its bit in RTAX_LOCK.
 const LOCKED_MTU: u32 = 1 << 2;
+
+/// FRA_* of linux/fib_rules.h, which the parser has no names for.
+const FRA_PAD: u16 = 18;
+const FRA_SPORT_MASK: u16 = 28;
+const FRA_DPORT_MASK: u16 = 29;
 
 pub(super) fn address(message: &AddressMessage) -> Option<Address> {
     let header = &message.header;
@@ -77,7 +83,7 @@ pub(super) fn rule(message: &RuleMessage) -> Rule {
             RuleAttribute::DestinationPortRange(ports) => {
                 rule.destination_ports = Some((ports.start, ports.end));
             }
-            _ => {}
+            other => rule.asks_more |= asks(other),
         }
     }
     // Where only a mask is told, the mark is zero.
@@ -92,6 +98,25 @@ pub(super) fn rule(message: &RuleMessage) -> Rule {
         other => RuleAction::Other(other.into()),
     };
     rule
+}
+
+/// Whether an attribute of a rule that is not written down is a condition.
+fn asks(attribute: &RuleAttribute) -> bool {
+    match attribute {
+        RuleAttribute::TunId(_) | RuleAttribute::L3MDev(_) | RuleAttribute::UidRange(_) => true,
+        RuleAttribute::SuppressIfGroup(group) => *group != u32::MAX,
+        RuleAttribute::Other(other) => match other.kind() {
+            FRA_PAD => false,
+            // The range is a single port, and all its bits count.
+            FRA_SPORT_MASK | FRA_DPORT_MASK => {
+                let mut mask = vec![0; other.value_len()];
+                other.emit_value(&mut mask);
+                mask.iter().any(|octet| *octet != u8::MAX)
+            }
+            _ => true,
+        },
+        _ => false,
+    }
 }
 
 pub(super) fn route(message: &RouteMessage) -> Option<Route> {
@@ -127,24 +152,7 @@ pub(super) fn route(message: &RouteMessage) -> Option<Route> {
             RouteAttribute::Priority(metric) => route.metric = *metric,
             RouteAttribute::Metrics(metrics) => metrics.iter().for_each(|m| metric(&mut route, m)),
             RouteAttribute::MultiPath(paths) => {
-                hops = paths
-                    .iter()
-                    .map(|hop| {
-                        let gateway = hop.attributes.iter().find_map(|part| match part {
-                            RouteAttribute::Gateway(address) => ip(address),
-                            RouteAttribute::Via(address) => via(address),
-                            _ => None,
-                        });
-                        NextHop {
-                            gateway,
-                            device: hop.interface_index,
-                            onlink: hop.flags.contains(RouteNextHopFlags::Onlink),
-                            dead: hop.flags.contains(RouteNextHopFlags::Dead),
-                            link_down: hop.flags.contains(RouteNextHopFlags::Linkdown),
-                            weight: u32::from(hop.hops) + 1,
-                        }
-                    })
-                    .collect();
+                hops = paths.iter().map(next_hop).collect();
             }
             _ => {}
         }
@@ -162,6 +170,22 @@ pub(super) fn route(message: &RouteMessage) -> Option<Route> {
     }
     route.hops = hops;
     Some(route)
+}
+
+fn next_hop(hop: &RouteNextHop) -> NextHop {
+    let gateway = hop.attributes.iter().find_map(|part| match part {
+        RouteAttribute::Gateway(address) => ip(address),
+        RouteAttribute::Via(address) => via(address),
+        _ => None,
+    });
+    NextHop {
+        gateway,
+        device: hop.interface_index,
+        onlink: hop.flags.contains(RouteNextHopFlags::Onlink),
+        dead: hop.flags.contains(RouteNextHopFlags::Dead),
+        link_down: hop.flags.contains(RouteNextHopFlags::Linkdown),
+        weight: u32::from(hop.hops) + 1,
+    }
 }
 
 fn metric(route: &mut Route, metric: &RouteMetric) {
@@ -259,4 +283,30 @@ pub(super) fn fdb(message: &NeighbourMessage) -> Option<FdbEntry> {
         }
     }
     Some(entry)
+}
+
+#[cfg(test)]
+mod tests {
+    use netlink_packet_route::rule::RuleUidRange;
+    use rtnetlink::packet_core::DefaultNla;
+
+    use super::*;
+
+    #[test]
+    fn a_rule_that_asks_for_more_than_is_written_down_is_marked() {
+        let asks_more = |attribute| {
+            let mut message = RuleMessage::default();
+            message.attributes.push(attribute);
+            rule(&message).asks_more
+        };
+        let other =
+            |kind, value: &[u8]| RuleAttribute::Other(DefaultNla::new(kind, value.to_vec()));
+        assert!(asks_more(RuleAttribute::UidRange(RuleUidRange { start: 1000, end: 1000 })));
+        assert!(asks_more(RuleAttribute::L3MDev(true)));
+        assert!(asks_more(other(25, &[46])), "a DSCP");
+        assert!(asks_more(other(FRA_DPORT_MASK, &[0xff, 0])));
+        assert!(!asks_more(other(FRA_DPORT_MASK, &[0xff, 0xff])), "a single port");
+        assert!(!asks_more(RuleAttribute::SuppressIfGroup(u32::MAX)));
+        assert!(!asks_more(RuleAttribute::FwMark(1)));
+    }
 }

@@ -30,8 +30,9 @@ pub(super) const PAGES: &[Page] = &[
         code: Code::OuterChecksum,
         wire: "Outer packets arrive at the other node, tcpdump shows them with a bad UDP checksum, and \
                nothing comes out of the tunnel. `UdpInCsumErrors` counts up there.",
-        known: "It reads the counters of both nodes, the offloads of the uplinks, whether the VXLAN device \
-                asks for checksums, and rules that change the outer packet.",
+        known: "It walks the outer packet over the rules of both nodes and of whatever else lies between, \
+                and finds one that changes its UDP checksum. An offload that computes it wrong it does \
+                not see: `nstat -az UdpInCsumErrors` at the receiver does.",
         mended: "`ethtool -K flannel.1 tx-checksum-ip-generic off` at the sender, which has the kernel \
                  compute what the interface's offload gets wrong; or have the device send none \
                  (`noudpcsum`), which RFC 7348 allows over IPv4. A rule that spoils it is named by the \

@@ -9,7 +9,8 @@ pub(super) const PAGES: &[Page] = &[
                silence. It is the same at every node.",
         known: "It reads the objects: the Service's selector, the pods' labels and the EndpointSlices. \
                 The evidence shows the selector beside the labels of the pod that comes nearest.",
-        mended: "Correct the selector or the labels; it is mostly one letter. `kubectl get endpointslices \
+        mended: "Correct the selector or the labels; it is mostly one letter, and only then the doctor \
+                 has a command for it: a workload that was scaled to none has no pods either. `kubectl get endpointslices \
                  -l kubernetes.io/service-name=NAME` shows at once whether it has helped. A Service \
                  without a selector needs EndpointSlices that somebody writes.",
         related: &[Code::NoneReady, Code::NoLocalEndpoint],
@@ -79,8 +80,9 @@ pub(super) const PAGES: &[Page] = &[
         code: Code::AddressExcluded,
         wire: "A reset from the node at this address, and answers at others of the same node.",
         known: "It compares the address dialled with those on which node ports answer: those in the \
-                datapath's maps or rules, kube-proxy's `nodePortAddresses`, and for 127.0.0.1 the \
-                switch `route_localnet`.",
+                datapath's maps, or those others of the node at which its rules translate the same \
+                port, as kube-proxy writes them by its `nodePortAddresses`. Of loopback addresses it \
+                says nothing.",
         mended: "Dial one of the addresses in the evidence, or widen `nodePortAddresses`. Node ports at \
                  127.0.0.1 exist with kube-proxy's iptables mode alone; nftables never has them.",
         related: &[Code::FamilyMissing, Code::DuplicateNodeAddress],
@@ -109,8 +111,9 @@ pub(super) const PAGES: &[Page] = &[
     Page {
         code: Code::SourceRangeDenied,
         wire: "Silence for clients outside of the ranges, answers for those inside.",
-        known: "It reads `loadBalancerSourceRanges` of the Service and the rules that cloud providers \
-                make of them, and compares with the client's address as the node sees it.",
+        known: "A rule of the node that drops the client's packet names the port dialled and exempts \
+                sources, none of which the client is; where the Service has \
+                `loadBalancerSourceRanges`, the evidence shows them beside the rule.",
         mended: "Add the client's network to the ranges. Behind a load balancer or NAT the node sees \
                  that one's address, not the client's.",
         related: &[Code::PolicyDropped, Code::InputDropped],

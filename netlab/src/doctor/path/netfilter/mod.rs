@@ -8,7 +8,11 @@ mod iptables;
 mod nft;
 mod value;
 
-use std::net::{IpAddr, SocketAddr};
+use std::{
+    cell::Cell,
+    net::{IpAddr, SocketAddr},
+    rc::Rc,
+};
 
 use super::packet::Packet;
 use crate::doctor::{
@@ -149,8 +153,13 @@ struct Run<'v> {
     /// One of them is met by all sources but those that it names.
     excludes_source: bool,
     depth: usize,
+    /// How many rules may still be asked, in choices that are tried and given up too.
+    budget: Rc<Cell<usize>>,
 }
 
+/// More rules than a packet meets at one hook of a host that works. Chains that jump to one another
+/// by several ways are walked by each, which grows without bounds.
+const MOST_RULES: usize = 100_000;
 /// Deeper than any rule set may be nested (NFT_JUMP_STACK_SIZE is 16).
 const DEEPEST: usize = 32;
 
@@ -185,6 +194,12 @@ impl Run<'_> {
         let mut flow = Flow::Next;
         for rule in rules {
             (self.narrow, self.names_port, self.excludes_source) = before;
+            let Some(left) = self.budget.get().checked_sub(1) else {
+                // What was not evaluated is not held against the packet.
+                (self.sure, flow) = (false, Flow::Accept);
+                break;
+            };
+            self.budget.set(left);
             flow = ask(rule, self);
             if !matches!(flow, Flow::Next) {
                 break;
@@ -238,6 +253,7 @@ pub(super) fn pass(hook: Hook, view: View<'_>) -> Passage {
         names_port: false,
         excludes_source: false,
         depth: 0,
+        budget: Rc::new(Cell::new(MOST_RULES)),
     };
     let mut stops = Vec::new();
     for base in bases(host, hook, &run.view) {

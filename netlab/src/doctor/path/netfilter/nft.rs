@@ -75,9 +75,18 @@ fn statements(table: &Table, chain: &Chain, rule: &Rule, run: &mut Run<'_>) -> F
 
 /// Whether the rest of a rule may let a packet through that later rules would not.
 fn may_accept(rule: &Rule) -> bool {
-    let quiet = ["drop", "reject", "counter", "log", "comment"];
-    let verdict = rule.statements.last().and_then(Value::as_object).and_then(|of| of.keys().next());
-    !verdict.is_some_and(|verdict| quiet.contains(&verdict.as_str()))
+    !matches!(verdict(rule), Some("drop" | "reject")) && decides(rule)
+}
+
+/// Whether a rule does more than to count and to write.
+fn decides(rule: &Rule) -> bool {
+    !matches!(verdict(rule), Some("counter" | "log" | "comment"))
+}
+
+/// The name of a rule's last statement.
+fn verdict(rule: &Rule) -> Option<&str> {
+    let statement = rule.statements.last().and_then(Value::as_object)?;
+    statement.keys().next().map(String::as_str)
 }
 
 enum Step {
@@ -95,8 +104,12 @@ fn step(table: &Table, chain: &Chain, rule: &Rule, statement: &Value, run: &mut 
     };
     match name.as_str() {
         "match" => matched(table, of, run),
-        "counter" | "log" | "comment" | "limit" | "quota" | "notrack" | "meter" | "ct helper"
-        | "ct timeout" | "ct count" | "set" => Step::On,
+        "counter" | "log" | "comment" | "notrack" | "ct helper" | "ct timeout" => Step::On,
+        "limit" | "quota" | "ct count" => limited(rule, of, run),
+        "meter" | "set" => inner(of).fold(Step::On, |step, of| match step {
+            Step::On => limited(rule, of, run),
+            end => end,
+        }),
         "accept" => Step::End(Flow::Accept),
         "return" => Step::End(Flow::Return),
         "continue" => Step::NextRule,
@@ -125,6 +138,31 @@ fn step(table: &Table, chain: &Chain, rule: &Rule, statement: &Value, run: &mut 
         }
         _ => Step::Unknown,
     }
+}
+
+/// How often, how much or how many: a first packet is under any limit, if others leave room for it.
+/// Nobody can say that they do, so what the rule decides then is not sure.
+fn limited(rule: &Rule, of: &Value, run: &mut Run<'_>) -> Step {
+    let is_over = of.get("inv").and_then(Value::as_bool) == Some(true);
+    if is_over || of.is_string() {
+        // A limit with a name of its own does not say here which of both it is.
+        run.sure &= !may_accept(rule);
+        return Step::NextRule;
+    }
+    run.sure &= !decides(rule);
+    Step::On
+}
+
+/// The limits that a statement has for each element of its set.
+fn inner(of: &Value) -> impl Iterator<Item = &Value> {
+    let statements = match of.get("stmt") {
+        Some(Value::Array(statements)) => statements.as_slice(),
+        Some(single) => std::slice::from_ref(single),
+        None => &[],
+    };
+    statements
+        .iter()
+        .filter_map(|of| of.get("limit").or_else(|| of.get("quota")).or_else(|| of.get("ct count")))
 }
 
 fn matched(table: &Table, of: &Value, run: &mut Run<'_>) -> Step {

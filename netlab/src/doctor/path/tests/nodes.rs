@@ -101,6 +101,20 @@ fn a_blackhole_in_its_place_is_found_and_goes_first() {
 }
 
 #[test]
+fn a_default_route_that_refuses_is_not_deleted() {
+    each(|mut facts| {
+        let node = host(&mut facts, "node-1");
+        node.routes.retain(|route| route.destination.to_string() != "10.244.2.0/24");
+        let default = fixture::unicast("0.0.0.0/0".parse().unwrap());
+        node.routes.push(Route { kind: RouteKind::Unreachable, metric: 9, ..default });
+        assert_eq!(only(&facts), on("node-1")(Code::RouteMissing));
+        let found = first(&facts, Code::RouteMissing);
+        assert!(mend(&found).starts_with("ip route replace 10.244.2.0/24"), "{}", mend(&found));
+        assert_eq!(found.evidence[0].text, "unreachable default metric 9");
+    });
+}
+
+#[test]
 fn a_route_to_the_wrong_host_is_found_and_its_consequences_there_are_not() {
     for proxy in PROXIES {
         let mut facts = fixture::lab(Mode::HostGw, proxy);
@@ -179,7 +193,67 @@ fn policy_routing_that_leads_answers_astray_is_found_with_its_rule() {
         node.routes.push(Route { table: 5005, hops: vec![hop], ..default });
         assert_eq!(only(&facts), on("node-1")(Code::PolicyRouting));
         let found = first(&facts, Code::PolicyRouting);
-        assert_eq!(mend(&found), "ip rule del pref 100");
+        assert_eq!(mend(&found), "ip rule del from 10.244.1.0/24 lookup 5005 pref 100");
+        host(&mut facts, "node-1").rules.last_mut().unwrap().asks_more = true;
+        assert_eq!(codes(&facts), BTreeSet::new(), "whom it is about nobody can say");
+    });
+}
+
+#[test]
+fn a_rule_of_ipv6_is_deleted_with_all_that_it_asks() {
+    let mut facts = fixture::lab(Mode::HostGw, Proxy::Ebpf);
+    let rule = |from: &str, action| PolicyRule {
+        priority: 100,
+        from: Some(from.parse().unwrap()),
+        destination_ports: Some((40000, 40001)),
+        action,
+        ..PolicyRule::default()
+    };
+    // Its preference is another's, too.
+    host(&mut facts, "node-1").rules.push(rule("fd00:9::/64", RuleAction::Table(7)));
+    assert_eq!(codes(&facts), BTreeSet::new());
+    host(&mut facts, "node-1").rules.push(rule("fd00:10:244:1::/64", RuleAction::Unreachable));
+    assert_eq!(only(&facts), on("node-1")(Code::PolicyRouting));
+    assert_eq!(
+        mend(&first(&facts, Code::PolicyRouting)),
+        "ip -6 rule del from fd00:10:244:1::/64 dport 40000-40001 unreachable pref 100"
+    );
+}
+
+/// A default route of the node's, which its pods' packets may fall back on.
+fn default_route(facts: &mut Facts) {
+    let eth0 = fixture::link(facts, "node-1", "eth0").index;
+    let gateway = Some("172.18.255.254".parse().unwrap());
+    let hop = NextHop { gateway, onlink: true, ..fixture::on_link(eth0) };
+    let default = fixture::unicast("0.0.0.0/0".parse().unwrap());
+    host(facts, "node-1").routes.push(Route { hops: vec![hop], ..default });
+}
+
+#[test]
+fn a_bridge_that_is_down_is_the_cause_where_its_network_takes_the_default_route() {
+    each(|mut facts| {
+        default_route(&mut facts);
+        assert_eq!(codes(&facts), BTreeSet::new());
+        fixture::link(&mut facts, "node-1", "cni0").up = false;
+        let found = codes(&facts);
+        assert!(found.contains(&on("node-1")(Code::LinkDown)), "{found:?}");
+        for finding in walked(&facts).iter().flat_map(Path::findings) {
+            assert_eq!(finding.code, Code::LinkDown, "{finding:?}");
+        }
+    });
+}
+
+#[test]
+fn a_node_that_has_lost_the_route_to_its_own_pods_keeps_its_default_route() {
+    each(|mut facts| {
+        default_route(&mut facts);
+        let net: ipnet::IpNet = "10.244.1.0/24".parse().unwrap();
+        host(&mut facts, "node-1").routes.retain(|route| route.destination != net);
+        assert_eq!(only(&facts), on("node-1")(Code::RouteMissing));
+        let found = first(&facts, Code::RouteMissing);
+        assert!(found.cause.contains("no route to its own pod network"), "{}", found.cause);
+        assert_eq!(mend(&found), "ip route replace 10.244.1.0/24 dev cni0 src 10.244.1.1");
+        assert_eq!(found.fixes.len(), 1);
     });
 }
 

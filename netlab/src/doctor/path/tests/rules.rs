@@ -74,6 +74,59 @@ fn what_cannot_be_evaluated_passes_and_makes_what_follows_less_sure() {
 }
 
 #[test]
+fn a_limit_lets_a_first_packet_through_and_makes_what_it_decides_less_sure() {
+    let limit = |over: bool| json!({"limit": {"rate": 500, "per": "second", "inv": over}});
+    let count = json!({"ct count": {"val": 9, "inv": true}});
+    let meter = json!({"set": {"op": "add", "set": "@seen", "elem": {"payload": {}},
+        "stmt": [limit(true)]}});
+    let named = json!({"quota": "monthly"});
+    each(|facts| {
+        let with = |rules: &[Value]| {
+            let mut facts = facts.clone();
+            chain(host(&mut facts, "node-1"), "inet", "forward", 0, rules);
+            facts
+        };
+        for over in [&limit(true), &count, &meter, &named] {
+            let facts = with(&[json!([pod_network(), over, {"drop": null}])]);
+            assert_eq!(codes(&facts), BTreeSet::new(), "{over}");
+        }
+        let drop = json!([pod_network(), {"drop": null}]);
+        let accepted = [json!([pod_network(), limit(false), {"accept": null}]), drop.clone()];
+        assert_eq!(codes(&with(&accepted)), BTreeSet::new(), "under the limit");
+        let dropped = with(&[json!([pod_network(), limit(false), {"drop": null}])]);
+        assert_eq!(first(&dropped, Code::ForwardDropped).confidence, Confidence::Likely);
+        let written = [json!([limit(false), {"log": null}]), drop];
+        let found = first(&with(&written), Code::ForwardDropped);
+        assert_eq!(found.confidence, Confidence::Certain, "only the log is limited");
+    });
+}
+
+#[test]
+fn rules_without_end_are_given_up_and_not_held_against_the_packet() {
+    let mut facts = fixture::lab(Mode::HostGw, Proxy::Nftables);
+    let with = |facts: &mut Facts, jumps: usize| {
+        let jump = |at: usize| json!([{"jump": {"target": format!("c{at}")}}]);
+        chain(host(facts, "node-1"), "inet", "forward", 0, &[jump(0)]);
+        let tables = &mut host(facts, "node-1").nft.as_mut().unwrap().tables;
+        let table = tables.last_mut().unwrap();
+        table.chains[0].hook.as_mut().unwrap().policy = "drop".into();
+        for at in 0..11 {
+            let statements = jump(at + 1).as_array().unwrap().clone();
+            let rules = vec![Rule { statements, ..Rule::default() }; jumps];
+            table.chains.push(Chain { name: format!("c{at}"), rules, ..Chain::default() });
+        }
+    };
+    let mut few = facts.clone();
+    with(&mut few, 1);
+    assert_eq!(only(&few), on("node-1")(Code::ForwardDropped), "the policy is reached");
+    with(&mut facts, 4);
+    let spec = facts.spec().unwrap();
+    let case = cases(&facts, &spec, &Subject::everything()).remove(0);
+    let path = expected(&facts, &spec, &case);
+    assert_eq!(path.findings().count(), 0, "{}", show(&path));
+}
+
+#[test]
 fn a_policy_for_a_single_pod_is_told_from_a_rule_for_all() {
     each(|mut facts| {
         let new = json!({"match": {"op": "in", "left": {"ct": {"key": "state"}}, "right": "new"}});

@@ -191,3 +191,23 @@ fn kube_proxys_own_refusal_is_no_cause_without_endpoints_and_out_of_date_with_so
     }
     assert_eq!(codes(&facts), BTreeSet::new());
 }
+
+#[test]
+fn an_address_that_kube_proxy_was_told_to_leave_out_is_told_from_rules_that_are_gone() {
+    let mut facts = fixture::lab(Mode::HostGw, Proxy::Nftables);
+    let answering = |facts: &mut Facts, address: Option<&str>| {
+        let tables = &mut host(facts, "node-1").nft.as_mut().unwrap().tables;
+        let sets =
+            tables.iter_mut().filter(|table| table.family == "ip").flat_map(|of| &mut of.sets);
+        let mut ips = sets.filter(|set| set.name == "nodeport-ips");
+        ips.next().unwrap().elements = address.into_iter().map(Value::from).collect();
+    };
+    answering(&mut facts, None);
+    assert_eq!(only(&facts), on("node-1")(Code::ProxyStale));
+    answering(&mut facts, Some("10.244.1.1"));
+    assert_eq!(only(&facts), on("node-1")(Code::AddressExcluded));
+    let found = first(&facts, Code::AddressExcluded);
+    assert!(found.cause.contains("172.18.0.2, but on 10.244.1.1"), "{}", found.cause);
+    answering(&mut facts, Some("172.18.0.2"));
+    assert_eq!(codes(&facts), BTreeSet::new());
+}
