@@ -34,7 +34,10 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 pub use self::{
-    gather::{Cluster, GatherError, Here, Programs, Scope, count, gather, gather_of, gather_with},
+    gather::{
+        Cluster, GatherError, Here, Programs, Scope, count, gather, gather_of, gather_with,
+        kubectl_flags,
+    },
     host::{Agent, HostFacts, Role},
     subject::Subject,
 };

@@ -39,6 +39,7 @@ use std::{
 
 use self::{host::Means, scope::Target};
 pub use self::{
+    kubernetes::flags as kubectl_flags,
     scope::{Cluster, Here, Scope},
     tool::Programs,
 };
