@@ -297,3 +297,44 @@ fn advice(fix: &Fix, why: &Unfit) -> String {
 fn outcome(diagnosed: &Diagnosed) -> Outcome {
     if diagnosed.diagnosis.is_healthy() { Outcome::Fine } else { Outcome::Findings }
 }
+
+#[cfg(test)]
+mod tests {
+    use netlab::doctor::finding::Code;
+
+    use super::*;
+
+    fn chosen(rule: &str, seen: &str) -> Chosen {
+        let finding = Finding::broken(Code::ForwardDropped, Some("node-1"), "")
+            .shown(Source::Nft, rule)
+            .shown(Source::Observed, seen)
+            .mended(["nft", "delete", "rule"], "");
+        let mut fix = finding.fixes[0].clone();
+        fix.typed = fix.command.join(" ");
+        Chosen { finding, fix }
+    }
+
+    #[test]
+    fn a_mend_is_the_same_whatever_port_the_probe_had_and_another_for_another_rule() {
+        let one = chosen("handle 5", "from port 40000").key();
+        assert_eq!(one, chosen("handle 5", "from port 40001").key());
+        assert_ne!(one, chosen("handle 6", "from port 40000").key());
+    }
+
+    #[test]
+    fn what_has_stopped_halfway_says_what_is_done_and_what_is_not() {
+        let finding = Finding::broken(Code::VxlanMismatch, None, "").mended(["a"], "");
+        let mut fix = finding.then(["b"], "").then(["c"], "").fixes.remove(0);
+        fix.typed = "a".to_owned();
+        for step in &mut fix.then {
+            step.typed = step.command.join(" ");
+        }
+        let paint = Paint { color: false, width: 80 };
+        let stopped = |done| Stopped { done, error: MendError::Missing("b".to_owned()) };
+        let text = failed(&fix, &stopped(1), paint);
+        let (done, left) = text.split_once("left halfway").unwrap();
+        assert!(done.ends_with("done before it:\n    # a\n  "), "{text}");
+        assert!(left.ends_with(":\n    # b\n    # c\n"), "{text}");
+        assert_eq!(failed(&fix, &stopped(0), paint), "  failed: b is not installed\n");
+    }
+}
