@@ -68,7 +68,7 @@ pub struct DoctorArgs {
     #[arg(short = 'v', long, conflicts_with_all = ["save_facts", "fix"])]
     pub paths: bool,
     /// Mend: show the command of each finding, ask, run it, and look whether that has helped.
-    #[arg(long, conflicts_with_all = ["facts", "save_facts", "no_probe", "output"])]
+    #[arg(long, conflicts_with_all = ["facts", "save_facts", "no_probe", "passive", "output"])]
     pub fix: bool,
     /// With --fix: do not ask. What is merely possible is left alone.
     #[arg(short, long, requires = "fix", conflicts_with = "dry_run")]

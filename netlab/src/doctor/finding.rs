@@ -33,7 +33,7 @@ pub struct Finding {
     pub host: Option<String>,
     /// What shows it, the plainest first.
     pub evidence: Vec<Evidence>,
-    /// What mends it, in order; empty where nobody but the user can know.
+    /// What mends it, the best first, each by itself; empty where nobody but the user can know.
     pub fixes: Vec<Fix>,
     /// What follows from it, and is not to be mended by itself.
     #[serde(default)]
@@ -93,6 +93,36 @@ pub struct Fix {
     pub mends: bool,
     /// What it does, in an imperative sentence.
     pub words: String,
+    /// The commands that follow the first, in order, where it alone leaves things worse than they
+    /// were: all of them are the mend, or none.
+    #[serde(default)]
+    pub then: Vec<Step>,
+}
+
+/// One more command of a mend that takes several.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Step {
+    /// As [`Fix::command`], to be run on the same host; never empty.
+    pub command: Vec<String>,
+    /// As [`Fix::typed`].
+    #[serde(default)]
+    pub typed: String,
+    /// What it does, in an imperative sentence.
+    pub words: String,
+}
+
+impl Fix {
+    /// All its commands in order, none where it has none.
+    pub fn commands(&self) -> impl Iterator<Item = &[String]> {
+        let first = Some(self.command.as_slice()).filter(|command| !command.is_empty());
+        first.into_iter().chain(self.then.iter().map(|step| step.command.as_slice()))
+    }
+
+    /// The same as they are typed.
+    pub fn lines(&self) -> impl Iterator<Item = &str> {
+        let first = Some(self.typed.as_str()).filter(|typed| !typed.is_empty());
+        first.into_iter().chain(self.then.iter().map(|step| step.typed.as_str()))
+    }
 }
 
 impl Finding {
@@ -149,6 +179,20 @@ impl Finding {
         self.with_fix(command, mends, words.into())
     }
 
+    /// The same, where the last mend is whole only with one more command after its own.
+    #[must_use]
+    pub fn then<A: Into<String>>(
+        mut self,
+        command: impl IntoIterator<Item = A>,
+        words: impl Into<String>,
+    ) -> Self {
+        let command = command.into_iter().map(Into::into).collect();
+        if let Some(fix) = self.fixes.last_mut() {
+            fix.then.push(Step { command, typed: String::new(), words: words.into() });
+        }
+        self
+    }
+
     /// The same with a command that mends nothing, and shows where to look on.
     #[must_use]
     pub fn looked_into<A: Into<String>>(
@@ -173,7 +217,8 @@ impl Finding {
 
     fn with_fix(mut self, command: Vec<String>, mends: bool, words: String) -> Self {
         let host = self.host.clone();
-        self.fixes.push(Fix { host, command, typed: String::new(), mends, words });
+        let then = Vec::new();
+        self.fixes.push(Fix { host, command, typed: String::new(), mends, words, then });
         self
     }
 }

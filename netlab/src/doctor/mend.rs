@@ -13,8 +13,9 @@ use std::{fmt, process::Stdio, time::Duration};
 use tokio::{process::Command, time};
 
 use super::{
-    facts::{Facts, HostFacts},
+    facts::{Facts, HostFacts, Lab, kubectl_flags},
     finding::{Finding, Fix},
+    plain::quoted,
 };
 use crate::{
     netlink::{self, Netns},
@@ -79,6 +80,8 @@ pub enum Unfit {
         /// Where the lab's objects are.
         manifests: String,
     },
+    /// The objects are of files, and those of whichever API server kubectl finds may be others.
+    OtherObjects,
     /// The host is none of those that were looked at.
     NoHost(String),
 }
@@ -91,19 +94,42 @@ impl fmt::Display for Unfit {
             Self::NoApiServer { manifests } => {
                 write!(f, "a lab has no API server; edit {manifests}, which the agents follow")
             }
+            Self::OtherObjects => f.write_str(
+                "the objects were read from files, so nothing is run against an API server; \
+                 --kubernetes asks it for its own",
+            ),
             Self::NoHost(host) => write!(f, "{host} is none of the hosts that were looked at"),
         }
     }
 }
 
-/// Writes into each fix how its command is typed.
+/// Writes into each fix how its commands are typed, and into those of kubectl which API server
+/// they are for.
 pub fn type_out(findings: &mut [Finding], facts: &Facts) {
+    let flags = of_api_server(facts).unwrap_or_default();
     for finding in findings {
         for fix in &mut finding.fixes {
-            fix.typed = typed(fix, facts);
+            if is_of_api(fix) && !fix.command.iter().any(|word| flags.contains(&word.as_str())) {
+                fix.command.extend(flags.iter().map(ToString::to_string));
+            }
+            let host = fix.host.as_deref();
+            fix.typed = typed(host, &fix.command, facts);
+            for step in &mut fix.then {
+                step.typed = typed(host, &step.command, facts);
+            }
         }
         type_out(&mut finding.consequences, facts);
     }
+}
+
+/// What kubectl needs to reach the API server that the objects are of; None where they are of
+/// none.
+fn of_api_server(facts: &Facts) -> Option<Vec<&str>> {
+    facts.manifests.iter().find_map(|manifest| kubectl_flags(&manifest.origin))
+}
+
+fn is_of_api(fix: &Fix) -> bool {
+    fix.command.first().is_some_and(|program| program == "kubectl")
 }
 
 /// Why nothing is to be run for a fix; None where its command can be run here.
@@ -115,10 +141,14 @@ pub fn unfit(fix: &Fix, facts: &Facts) -> Option<Unfit> {
     if !fix.mends {
         return Some(Unfit::Looks);
     }
-    let is_of_api = fix.command.first().is_some_and(|program| program == "kubectl");
-    if let (Some(lab), true) = (&facts.lab, is_of_api) {
-        let manifests = crate::lab::LabDir::new(&lab.name).manifests().display().to_string();
-        return Some(Unfit::NoApiServer { manifests });
+    if is_of_api(fix) {
+        let manifests = |lab: &Lab| crate::lab::LabDir::new(&lab.name).manifests();
+        if let Some(lab) = &facts.lab {
+            return Some(Unfit::NoApiServer { manifests: manifests(lab).display().to_string() });
+        }
+        if of_api_server(facts).is_none() {
+            return Some(Unfit::OtherObjects);
+        }
     }
     let host = fix.host.as_deref();
     let of_lab = facts.lab.is_some();
@@ -132,35 +162,65 @@ pub fn unfit(fix: &Fix, facts: &Facts) -> Option<Unfit> {
     }
 }
 
-/// Runs the command of a fix where it belongs. Returns what it complained about although it says
-/// to have succeeded, as sysctl(8) does of what the kernel refuses.
+/// A mend that has stopped before its end.
+#[derive(Debug, thiserror::Error)]
+#[error("{error}")]
+pub struct Stopped {
+    /// How many of its commands have been done before.
+    pub done: usize,
+    /// Why the next was not.
+    #[source]
+    pub error: MendError,
+}
+
+impl From<MendError> for Stopped {
+    /// Before the first command.
+    fn from(error: MendError) -> Self {
+        Self { done: 0, error }
+    }
+}
+
+/// Runs the commands of a fix where they belong, up to the first that fails. Returns what they
+/// complained about although they say to have succeeded, as sysctl(8) does of what the kernel
+/// refuses.
 ///
 /// # Errors
 ///
-/// [`MendError`]. What the command has done until it failed stays.
-pub async fn run(fix: &Fix, facts: &Facts) -> Result<String, MendError> {
+/// [`Stopped`]. What was done until then stays; nothing is begun where a program is missing.
+pub async fn run(fix: &Fix, facts: &Facts) -> Result<String, Stopped> {
     if let Some(why) = unfit(fix, facts) {
-        return Err(MendError::Unfit(why));
+        return Err(MendError::Unfit(why).into());
     }
-    let Some((program, args)) = fix.command.split_first() else {
-        return Err(MendError::Unfit(Unfit::Advice));
-    };
     let host = fix.host.as_deref().and_then(|name| facts.host(name));
     let netns = namespace(host)?;
-    let found = Program::find(program).ok_or_else(|| MendError::Missing(program.clone()))?;
-    let mut command = Command::from(netns.command(found.path()));
-    command.args(args).env("LC_ALL", "C").kill_on_drop(true);
+    let found = fix.commands().filter_map(<[String]>::split_first).map(|(name, args)| {
+        let program = Program::find(name).ok_or_else(|| MendError::Missing(name.clone()))?;
+        Ok((name, Command::from(netns.command(program.path())), args))
+    });
+    let found: Vec<_> = found.collect::<Result<_, MendError>>()?;
+    let mut complaints = Vec::new();
+    for (done, (program, mut command, args)) in found.into_iter().enumerate() {
+        let ended = execute(program, command.args(args)).await;
+        complaints.push(ended.map_err(|error| Stopped { done, error })?);
+    }
+    complaints.retain(|complaint| !complaint.is_empty());
+    Ok(complaints.join("\n"))
+}
+
+/// Runs one command; what it has written to stderr.
+async fn execute(program: &str, command: &mut Command) -> Result<String, MendError> {
+    command.env("LC_ALL", "C").kill_on_drop(true);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let ended = time::timeout(PATIENCE, command.output()).await;
     let output = ended
-        .map_err(|_| MendError::Late { program: program.clone() })?
-        .map_err(|source| MendError::Start { program: program.clone(), source })?;
+        .map_err(|_| MendError::Late { program: program.to_owned() })?
+        .map_err(|source| MendError::Start { program: program.to_owned(), source })?;
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
     if output.status.success() {
         return Ok(text(&output.stderr));
     }
     let printed = [text(&output.stdout), text(&output.stderr)].join("\n").trim().to_owned();
-    Err(MendError::Failed { program: program.clone(), status: output.status, printed })
+    Err(MendError::Failed { program: program.to_owned(), status: output.status, printed })
 }
 
 /// That of a host, if it is the one that was looked at; without a host, the one of this process.
@@ -183,11 +243,11 @@ fn process(host: &HostFacts) -> Option<u32> {
 }
 
 /// As it is typed into a shell: with what leads into the namespace, where the host is one.
-fn typed(fix: &Fix, facts: &Facts) -> String {
-    if fix.command.is_empty() {
+fn typed(host: Option<&str>, command: &[String], facts: &Facts) -> String {
+    if command.is_empty() {
         return String::new();
     }
-    let host = fix.host.as_deref().and_then(|name| facts.host(name));
+    let host = host.and_then(|name| facts.host(name));
     let inside: Vec<String> = match host.map(|host| (&host.netns, process(host))) {
         Some((Some(netns), _)) => ["ip", "netns", "exec", netns].map(str::to_owned).into(),
         Some((None, Some(pid))) => {
@@ -196,17 +256,8 @@ fn typed(fix: &Fix, facts: &Facts) -> String {
         }
         _ => Vec::new(),
     };
-    let words = inside.iter().chain(&fix.command);
+    let words = inside.iter().chain(command);
     words.map(|word| quoted(word)).collect::<Vec<_>>().join(" ")
-}
-
-/// A word as a shell takes it.
-fn quoted(word: &str) -> String {
-    let is_plain = |letter: char| letter.is_ascii_alphanumeric() || "-_./:=@,+%".contains(letter);
-    if !word.is_empty() && word.chars().all(is_plain) {
-        return word.to_owned();
-    }
-    format!("'{}'", word.replace('\'', r"'\''"))
 }
 
 #[cfg(test)]
@@ -227,17 +278,10 @@ mod tests {
     }
 
     #[test]
-    fn words_are_quoted_where_a_shell_would_take_them_apart() {
-        assert_eq!(quoted("net.ipv4.ip_forward=1"), "net.ipv4.ip_forward=1");
-        assert_eq!(quoted("it's {x}"), r"'it'\''s {x}'");
-        assert_eq!(quoted(""), "''");
-        assert_eq!(quoted("$(reboot)"), "'$(reboot)'");
-    }
-
-    #[test]
     fn a_command_is_typed_with_what_leads_into_its_host() {
         let mut facts = lab();
         let in_node = fix(Some("node-1"), &["sysctl", "-w", "net/ipv4/ip_forward=1"]);
+        let typed = |fix: &Fix, facts: &Facts| typed(fix.host.as_deref(), &fix.command, facts);
         assert_eq!(
             typed(&in_node, &facts),
             "ip netns exec lab-node-1 sysctl -w net/ipv4/ip_forward=1"
@@ -266,7 +310,52 @@ mod tests {
         assert!(is_refused(&fix(Some("node-1"), &sysctl), &facts));
         facts.lab = None;
         assert_eq!(unfit(&fix(Some("node-1"), &sysctl), &facts), None);
-        assert_eq!(unfit(&of_api, &facts), None);
+    }
+
+    #[test]
+    fn kubectl_is_run_against_no_other_api_server_than_the_one_that_was_asked() {
+        let mut facts = lab();
+        facts.lab = None;
+        let command = ["kubectl", "patch", "service", "web"];
+        assert_eq!(unfit(&fix(None, &command), &facts), Some(Unfit::OtherObjects));
+        let plain = || Finding::broken(Code::NoEndpoints, None, "").mended(command, "");
+        let typed = |facts: &Facts| {
+            let mut findings = [plain()];
+            type_out(&mut findings, facts);
+            type_out(&mut findings, facts);
+            findings[0].fixes[0].typed.clone()
+        };
+        assert_eq!(typed(&facts), "kubectl patch service web");
+        let asked = "kubectl get nodes,pods,services,endpointslices";
+        facts.manifests[0].origin = asked.to_owned();
+        assert_eq!(unfit(&fix(None, &command), &facts), None);
+        assert_eq!(typed(&facts), "kubectl patch service web");
+        facts.manifests[0].origin = format!("{asked} --kubeconfig /etc/kubernetes/admin.conf");
+        assert_eq!(unfit(&fix(None, &command), &facts), None);
+        let there = "kubectl patch service web --kubeconfig /etc/kubernetes/admin.conf";
+        assert_eq!(typed(&facts), there);
+    }
+
+    #[tokio::test]
+    async fn a_mend_stops_at_the_first_command_that_fails_and_says_how_far_it_came() {
+        let mut facts = lab();
+        facts.lab = None;
+        let of = |commands: &[&[&str]]| {
+            let mut all = commands.iter().map(|command| command.to_vec());
+            let first = all.next().unwrap_or_default();
+            let finding = Finding::broken(Code::LinkDown, None, "").mended(first, "");
+            all.fold(finding, |finding, command| finding.then(command, "")).fixes.remove(0)
+        };
+        let all = of(&[&["true"], &["true"]]);
+        assert_eq!(run(&all, &facts).await.unwrap(), "");
+        let stopped = run(&of(&[&["true"], &["false"], &["true"]]), &facts).await.unwrap_err();
+        assert!(matches!(stopped.error, MendError::Failed { .. }), "{stopped}");
+        assert_eq!(stopped.done, 1);
+        // It is known before anything is done.
+        let missing = of(&[&["true"], &["no-such-program-of-anybody"]]);
+        let stopped = run(&missing, &facts).await.unwrap_err();
+        assert!(matches!(stopped.error, MendError::Missing(_)), "{stopped}");
+        assert_eq!(stopped.done, 0);
     }
 
     #[test]

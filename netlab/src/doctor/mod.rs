@@ -20,6 +20,7 @@ pub mod finding;
 pub mod mend;
 pub mod observe;
 pub mod path;
+pub mod plain;
 pub mod probe;
 pub mod reach;
 pub mod report;

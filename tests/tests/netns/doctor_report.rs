@@ -124,7 +124,7 @@ fn each_field_of_the_json_is_in_the_table_and_back() {
         let json = serde_json::to_value(report).unwrap();
         assert_eq!(json["version"], VERSION);
         // What is in these is described in their rows, or is what stands elsewhere too.
-        let leaves = ["outcome", "only", "consequences", "inner", "journeys", "paths"];
+        let leaves = ["outcome", "only", "consequences", "then", "inner", "journeys", "paths"];
         fields::paths(&json, &["backends"], &leaves)
     };
     let mut found = of(&watched(diagnosed(&facts)));

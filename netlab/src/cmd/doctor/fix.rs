@@ -1,8 +1,9 @@
 //! `netlab doctor --fix`: a mend at a time, each asked about and each proved by a new diagnosis.
 //!
-//! Law: nothing is changed that has not been shown and consented to. One command is run, then all
-//! is looked at anew, because a command may be about a number (of a rule, of a process) that the
-//! one before it has moved.
+//! Law: nothing is changed that has not been shown and consented to. One mend is carried out, all
+//! commands of it, then all is looked at anew, because a command may be about a number (of a rule,
+//! of a process) that the one before it has moved. A mend that stops halfway ends the session: what
+//! would be found then is its own doing.
 
 use std::{
     collections::BTreeSet,
@@ -13,8 +14,9 @@ use std::{
 
 use anyhow::Context as _;
 use netlab::doctor::{
+    facts::Source,
     finding::{Confidence, Finding, Fix},
-    mend::{self, MendError, Unfit},
+    mend::{self, MendError, Stopped, Unfit},
 };
 
 use super::{Diagnosed, Paint, report, verdict};
@@ -39,7 +41,7 @@ const MOST: usize = 64;
 /// Where nobody can be asked, and as a diagnosis.
 pub(super) fn run(args: &DoctorArgs, paint: Paint) -> anyhow::Result<Outcome> {
     if args.dry_run {
-        return dry_run(args);
+        return dry_run(args, paint);
     }
     if !args.yes && !io::stdin().is_terminal() {
         anyhow::bail!(
@@ -61,26 +63,32 @@ pub(super) fn run(args: &DoctorArgs, paint: Paint) -> anyhow::Result<Outcome> {
         }
         if diagnosed.begun.elapsed() > FRESH {
             diagnosed = Diagnosed::of(args)?;
-            if session.next(&diagnosed).as_ref() != Some(&chosen) {
+            if session.next(&diagnosed).is_none_or(|next| next.key() != chosen.key()) {
                 output::print("it is not the same any more, and is looked at anew\n")?;
                 continue;
             }
         }
         session.tried.insert(chosen.key());
-        diagnosed = session.mend(diagnosed, &chosen)?;
+        match session.mend(diagnosed, &chosen)? {
+            Mended::Looked(after) => diagnosed = after,
+            Mended::Halfway => return Ok(Outcome::Findings),
+        }
     }
     session.end(&diagnosed)
 }
 
 /// The commands of all findings, one a line, as they would be run.
-fn dry_run(args: &DoctorArgs) -> anyhow::Result<Outcome> {
+fn dry_run(args: &DoctorArgs, paint: Paint) -> anyhow::Result<Outcome> {
     let diagnosed = Diagnosed::of(args)?;
     let mut text = String::new();
     for finding in &diagnosed.diagnosis.findings {
         for fix in &finding.fixes {
             match mend::unfit(fix, &diagnosed.facts) {
-                None => text.push_str(&format!("{}\n", fix.typed)),
-                Some(why) => eprintln!("netlab: {}: {}", finding.code, advice(fix, &why)),
+                None => text.extend(fix.lines().map(|line| format!("{line}\n"))),
+                Some(why) => {
+                    let line = paint.plain(&advice(fix, &why));
+                    eprintln!("netlab: {}: {line}", finding.code);
+                }
             }
         }
     }
@@ -89,18 +97,34 @@ fn dry_run(args: &DoctorArgs) -> anyhow::Result<Outcome> {
 }
 
 /// A finding, and which of its fixes comes next.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 struct Chosen {
     finding: Finding,
     fix: Fix,
 }
 
 impl Chosen {
-    /// The same command may be right twice, where it is about another rule of the same number.
+    /// What makes it the same mend in another diagnosis. The same command may be right twice, where
+    /// it is about another rule of the same text, so what was read belongs to it; what was seen of
+    /// packets does not, since that has other ports and counts each time.
     fn key(&self) -> String {
-        let shown: Vec<_> = self.finding.evidence.iter().map(|shown| shown.text.as_str()).collect();
-        format!("{} {}", self.fix.typed, shown.join(" "))
+        const PASSING: [Source; 4] =
+            [Source::Observed, Source::Probe, Source::Counters, Source::Conntrack];
+        let Self { finding, fix } = self;
+        let mut key = vec![finding.code.name(), finding.host.as_deref().unwrap_or_default()];
+        key.extend(fix.lines());
+        let read = finding.evidence.iter().filter(|shown| !PASSING.contains(&shown.source));
+        key.extend(read.map(|shown| shown.text.as_str()));
+        key.join("\n")
     }
+}
+
+/// How a mend has ended.
+enum Mended {
+    /// Well or not; this is how it is now.
+    Looked(Diagnosed),
+    /// Between two of its commands.
+    Halfway,
 }
 
 enum Consent {
@@ -134,17 +158,20 @@ impl Session<'_> {
     fn consent(&self, chosen: &Chosen) -> anyhow::Result<Consent> {
         let Chosen { finding, fix } = chosen;
         let width = self.paint.width;
-        output::print(&format!(
-            "{}\n  {}\n  {}\n    # {}\n",
+        self.paint.print(&format!(
+            "{}\n  {}\n  {}\n{}",
             verdict::head(finding, self.paint),
             output::wrapped(&finding.cause, width - 2, "  "),
             output::wrapped(&verdict::sentence(&fix.words), width - 2, "  "),
-            self.paint.strong(&fix.typed)
+            verdict::commands(fix, self.paint)
         ))?;
         if self.args.yes {
             return Ok(Consent::Yes);
         }
-        eprint!("  run it? [y/N/q] ");
+        match fix.commands().count() {
+            1 => eprint!("  run it? [y/N/q] "),
+            many => eprint!("  run all {many}, in this order? [y/N/q] "),
+        }
         io::stderr().flush().context("cannot ask")?;
         let mut answer = String::new();
         let length = io::stdin().lock().read_line(&mut answer).context("cannot read an answer")?;
@@ -157,34 +184,35 @@ impl Session<'_> {
         })
     }
 
-    /// Runs it, and looks until the finding has gone or has had its time.
-    fn mend(&self, before: Diagnosed, chosen: &Chosen) -> anyhow::Result<Diagnosed> {
+    /// Carries it out, and looks until the finding has gone or has had its time.
+    fn mend(&self, before: Diagnosed, chosen: &Chosen) -> anyhow::Result<Mended> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.context("cannot start the async runtime")?;
         match runtime.block_on(mend::run(&chosen.fix, &before.facts)) {
-            Ok(complaint) => output::print(&indented(&complaint))?,
-            Err(error) => {
-                let mut text = format!("  {}\n", self.paint.bad(&format!("failed: {error}")));
-                if let MendError::Failed { printed, .. } = &error {
-                    text.push_str(&indented(printed));
-                }
-                output::print(&text)?;
-                return Ok(before);
+            Ok(complaint) => self.paint.print(&indented(&complaint))?,
+            Err(stopped) => {
+                self.paint.print(&failed(&chosen.fix, &stopped, self.paint))?;
+                let is_whole = stopped.done == 0;
+                return Ok(if is_whole { Mended::Looked(before) } else { Mended::Halfway });
             }
         };
+        self.look(chosen).map(Mended::Looked)
+    }
+
+    fn look(&self, chosen: &Chosen) -> anyhow::Result<Diagnosed> {
         let begun = Instant::now();
         loop {
             let now = Diagnosed::of(self.args)?;
             if !is_there(&now, &chosen.finding) {
                 let line = format!("gone: {}", named(&chosen.finding));
-                output::print(&format!("  {}\n", self.paint.good(&line)))?;
+                self.paint.print(&format!("  {}\n", self.paint.good(&line)))?;
                 return Ok(now);
             }
             if begun.elapsed() > PATIENCE
                 || self.next(&now).is_some_and(|next| goes_on(chosen, &next))
             {
                 let line = format!("still there: {}", named(&chosen.finding));
-                output::print(&format!("  {line}\n"))?;
+                self.paint.print(&format!("  {line}\n"))?;
                 return Ok(now);
             }
             thread::sleep(AGAIN);
@@ -202,16 +230,35 @@ impl Session<'_> {
             let width = self.paint.width - 2;
             text.push_str(&format!("  {}\n", output::wrapped(&finding.cause, width, "  ")));
             for fix in &finding.fixes {
-                let line = match mend::unfit(fix, &diagnosed.facts) {
-                    Some(why) => advice(fix, &why),
-                    None => format!("# {}", fix.typed),
+                let Some(why) = mend::unfit(fix, &diagnosed.facts) else {
+                    text.push_str(&verdict::commands(fix, self.paint));
+                    continue;
                 };
+                let line = advice(fix, &why);
                 text.push_str(&format!("  {}\n", output::wrapped(&line, width, "    ")));
             }
         }
-        output::print(&text)?;
+        self.paint.print(&text)?;
         Ok(outcome(diagnosed))
     }
+}
+
+/// Which command has failed and why, and, of several, what that leaves to be done.
+fn failed(fix: &Fix, stopped: &Stopped, paint: Paint) -> String {
+    let mut text = format!("  {}\n", paint.bad(&format!("failed: {stopped}")));
+    if let MendError::Failed { printed, .. } = &stopped.error {
+        text.push_str(&indented(printed));
+    }
+    if stopped.done > 0 {
+        let section = |name: &str, lines: Vec<&str>| {
+            let lines = lines.into_iter().map(|line| format!("    # {line}\n"));
+            format!("  {name}:\n{}", lines.collect::<String>())
+        };
+        text.push_str(&section("done before it", fix.lines().take(stopped.done).collect()));
+        let left = fix.lines().skip(stopped.done).collect();
+        text.push_str(&section("left halfway; it still needs, in this order", left));
+    }
+    text
 }
 
 /// What a command has printed, below it.
@@ -243,10 +290,51 @@ fn advice(fix: &Fix, why: &Unfit) -> String {
     let words = verdict::sentence(&fix.words);
     match why {
         Unfit::Advice => words,
-        _ => format!("{words} # {} ({why})", fix.typed),
+        _ => format!("{words} # {} ({why})", fix.lines().collect::<Vec<_>>().join(" && ")),
     }
 }
 
 fn outcome(diagnosed: &Diagnosed) -> Outcome {
     if diagnosed.diagnosis.is_healthy() { Outcome::Fine } else { Outcome::Findings }
+}
+
+#[cfg(test)]
+mod tests {
+    use netlab::doctor::finding::Code;
+
+    use super::*;
+
+    fn chosen(rule: &str, seen: &str) -> Chosen {
+        let finding = Finding::broken(Code::ForwardDropped, Some("node-1"), "")
+            .shown(Source::Nft, rule)
+            .shown(Source::Observed, seen)
+            .mended(["nft", "delete", "rule"], "");
+        let mut fix = finding.fixes[0].clone();
+        fix.typed = fix.command.join(" ");
+        Chosen { finding, fix }
+    }
+
+    #[test]
+    fn a_mend_is_the_same_whatever_port_the_probe_had_and_another_for_another_rule() {
+        let one = chosen("handle 5", "from port 40000").key();
+        assert_eq!(one, chosen("handle 5", "from port 40001").key());
+        assert_ne!(one, chosen("handle 6", "from port 40000").key());
+    }
+
+    #[test]
+    fn what_has_stopped_halfway_says_what_is_done_and_what_is_not() {
+        let finding = Finding::broken(Code::VxlanMismatch, None, "").mended(["a"], "");
+        let mut fix = finding.then(["b"], "").then(["c"], "").fixes.remove(0);
+        fix.typed = "a".to_owned();
+        for step in &mut fix.then {
+            step.typed = step.command.join(" ");
+        }
+        let paint = Paint { color: false, width: 80 };
+        let stopped = |done| Stopped { done, error: MendError::Missing("b".to_owned()) };
+        let text = failed(&fix, &stopped(1), paint);
+        let (done, left) = text.split_once("left halfway").unwrap();
+        assert!(done.ends_with("done before it:\n    # a\n  "), "{text}");
+        assert!(left.ends_with(":\n    # b\n    # c\n"), "{text}");
+        assert_eq!(failed(&fix, &stopped(0), paint), "  failed: b is not installed\n");
+    }
 }

@@ -52,7 +52,7 @@ pub fn run(args: &DoctorArgs, color: bool) -> anyhow::Result<Outcome> {
     let diagnosed = Diagnosed::of(args)?;
     let report = diagnosed.report(args.paths);
     match args.output {
-        Output::Table => output::print(&report::draw(&report, paint)),
+        Output::Table => paint.print(&report::draw(&report, paint)),
         Output::Json => output::print_json(&report),
         Output::Yaml => output::print_yaml(&report),
     }?;
@@ -76,7 +76,7 @@ impl Diagnosed {
         let (mut facts, spec) = place::look(args)?;
         let outcome = judged(&mut facts, &spec, args);
         if outcome.is_err() {
-            eprint!("{}", report::gaps(&facts.gaps, Paint::new(false)));
+            tell_gaps(&facts);
         }
         let diagnosis = outcome?;
         Ok(Self { facts, spec, diagnosis, begun, took: begun.elapsed() })
@@ -100,8 +100,14 @@ fn judged(facts: &mut Facts, spec: &Spec, args: &DoctorArgs) -> anyhow::Result<D
     Ok(diagnosis::judge(facts, spec, &attempts))
 }
 
+/// To stderr.
+fn tell_gaps(facts: &Facts) {
+    let paint = Paint::new(false);
+    eprint!("{}", paint.plain(&report::gaps(&facts.gaps, paint)));
+}
+
 fn write(facts: &Facts, file: &Path) -> anyhow::Result<Outcome> {
-    eprint!("{}", report::gaps(&facts.gaps, Paint::new(false)));
+    tell_gaps(facts);
     let text = facts.write();
     if file == Path::new("-") {
         return output::print(&text);

@@ -52,11 +52,26 @@ fn mended(fix: &Fix, facts: &Facts, paint: Paint) -> String {
     let mut text = String::new();
     let verb = if fix.mends || fix.command.is_empty() { "mend" } else { "look" };
     let _ = writeln!(text, "  {verb}: {}", wrapped(&sentence(&fix.words), paint.width - 8, "    "));
-    if !fix.typed.is_empty() {
-        let _ = writeln!(text, "    # {}", paint.strong(&fix.typed));
-    }
-    if let Some(why @ Unfit::NoApiServer { .. }) = mend::unfit(fix, facts) {
+    text.push_str(&commands(fix, paint));
+    if let Some(why @ (Unfit::NoApiServer { .. } | Unfit::OtherObjects)) = mend::unfit(fix, facts) {
         let _ = writeln!(text, "    ({})", wrapped(&why.to_string(), paint.width - 6, "    "));
+    }
+    text
+}
+
+/// All commands of a fix, a line each, as they are typed; what each after the first is for, where
+/// that is something else.
+pub(super) fn commands(fix: &Fix, paint: Paint) -> String {
+    let mut text = String::new();
+    let mut said = &fix.words;
+    for (at, line) in fix.lines().enumerate() {
+        let words = at.checked_sub(1).and_then(|at| fix.then.get(at)).map(|step| &step.words);
+        if let Some(words) = words.filter(|words| *words != said) {
+            let _ =
+                writeln!(text, "  then: {}", wrapped(&sentence(words), paint.width - 8, "    "));
+            said = words;
+        }
+        let _ = writeln!(text, "    # {}", paint.strong(line));
     }
     text
 }

@@ -1,6 +1,6 @@
 //! Rows 24 and 27: sockets of the node on the node port, and listeners whose queue is full.
 
-use std::net::SocketAddr;
+use std::{collections::BTreeSet, net::SocketAddr};
 
 use super::{Asked, asked, nodes};
 use crate::{
@@ -70,18 +70,23 @@ fn ephemeral(asked: &[Asked<'_>], host: &HostFacts) -> Option<Finding> {
             matches!((from.trim().parse(), to.trim().parse()), (Ok(from), Ok(to)) if (from..=to).contains(&port))
         })
     };
-    let (service, _, node_port) =
-        asked.iter().find(|(_, _, port)| (low..=high).contains(port) && !is_reserved(*port))?;
+    let is_given_away = |port: u16| (low..=high).contains(&port) && !is_reserved(port);
+    let (service, _, node_port) = asked.iter().find(|(_, _, port)| is_given_away(*port))?;
     let cause = format!(
         "node port {node_port} of Service {} is among the ports that {} gives to local sockets",
         service.name, host.name
     );
-    let reserve = format!("net.ipv4.ip_local_reserved_ports={node_port}");
+    // The switch takes the whole list, so what is reserved has to stay in it.
+    let ports: BTreeSet<u16> =
+        asked.iter().map(|of| of.2).filter(|of| is_given_away(*of)).collect();
+    let kept = Some(reserved.trim()).filter(|list| !list.is_empty()).map(str::to_owned);
+    let list: Vec<_> = kept.into_iter().chain(ports.iter().map(u16::to_string)).collect();
+    let reserve = format!("net.ipv4.ip_local_reserved_ports={}", list.join(","));
     Some(
         Finding::broken(Code::PortEphemeral, Some(&host.name), cause)
             .severity(Severity::Risk)
             .shown(Source::Sysctls, format!("net.ipv4.ip_local_port_range = {low} {high}"))
-            .mended(["sysctl", "-w", &reserve], "Keep the port from local sockets"),
+            .mended(["sysctl", "-w", &reserve], "Keep node ports from local sockets"),
     )
 }
 

@@ -267,9 +267,18 @@ fn a_node_port_that_somebody_holds_or_may_get_is_a_risk() {
         let sysctls = &mut fixture::host(&mut facts, "node-1").sysctls;
         sysctls.insert("ipv4/ip_local_port_range".into(), "30000\t60999".into());
         sysctls.insert("ipv4/ip_local_reserved_ports".into(), reserved.into());
-        codes(&facts)
+        found(&facts)
     };
-    assert_eq!(with(""), [Code::PortEphemeral]);
+    // One command for all of a host's node ports, which keeps what was reserved before.
+    for (reserved, list) in
+        [("", "30053,30080"), ("8080,9100", "8080,9100,30053,30080"), ("30080", "30080,30053")]
+    {
+        let found = with(reserved);
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert_eq!(found[0].code, Code::PortEphemeral);
+        let commands: Vec<_> = found[0].fixes.iter().map(|fix| fix.command.join(" ")).collect();
+        assert_eq!(commands, [format!("sysctl -w net.ipv4.ip_local_reserved_ports={list}")]);
+    }
     assert_eq!(with("30000-32767"), []);
 }
 

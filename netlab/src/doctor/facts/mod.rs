@@ -36,6 +36,7 @@ use serde::{Deserialize, Serialize};
 pub use self::{
     gather::{
         Cluster, GatherError, Here, Programs, Scope, chain, count, gather, gather_of, gather_with,
+        kubectl_flags,
     },
     host::{Agent, HostFacts, Role},
     subject::Subject,

@@ -22,7 +22,7 @@ pub(super) fn down(facts: &Facts, host: &HostFacts, link: &Link) -> Finding {
         let command = format!("ip addr add {net} dev {name} nodad");
         let words = "Give it back the IPv6 address that it has lost with its state, by which \
                      the pods leave.";
-        finding.mended(command.split(' '), words)
+        finding.then(command.split(' '), words)
     })
 }
 

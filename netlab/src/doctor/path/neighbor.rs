@@ -267,7 +267,7 @@ impl<'f> Walker<'f> {
         if others.any(|other| other.port.as_ref().is_some_and(|port| port.hairpin)) {
             // The mode goes with the port, and pods need it to reach themselves.
             let command = ["bridge", "link", "set", "dev", name, "hairpin", "on"];
-            return Some(finding.mended(command, "Let it be in hairpin mode, as the others are."));
+            return Some(finding.then(command, "Let it be in hairpin mode, as the others are."));
         }
         Some(finding)
     }

@@ -259,13 +259,17 @@ impl<'f> Walker<'f> {
         let finding = Finding::broken(Code::VxlanMismatch, Some(&odd.name), cause)
             .shown(Source::Links, format!("{}: {}", odd_link.name, shown(wrong)))
             .shown_at(&other.name, Source::Links, shown(right));
+        let command = ["ip", "link", "del", "dev", &odd_link.name];
+        let words = "Take the device away, for it takes no other VNI or port.";
+        let finding = finding.mended(command, words);
         let anew = anew(odd, odd_link, wrong, (right.vni, right.port)).into_iter();
-        anew.fold(finding, |finding, (line, words)| finding.mended(line.split(' '), words))
+        anew.fold(finding, |finding, (line, words)| finding.then(line.split(' '), words))
     }
 }
 
-/// What makes a device anew with another VNI and port, under its own number: the kernel changes
-/// neither of one that is there (vxlan_changelink), and all that stands on it goes with it.
+/// What makes a device anew that was taken away, with another VNI and port, under its own number:
+/// the kernel changes neither of one that is there (vxlan_changelink), and all that stands on it
+/// goes with it.
 fn anew(
     host: &HostFacts,
     link: &Link,
@@ -286,10 +290,6 @@ fn anew(
     }
     add += if own.learning { " learning" } else { " nolearning" };
     let mut lines = vec![
-        (
-            format!("ip link del dev {name}"),
-            "Take the device away, for it takes no other VNI or port.",
-        ),
         (add, "Make it anew as the others have theirs."),
         (format!("ip link set dev {name} up"), "Bring it up."),
     ];

@@ -25,7 +25,8 @@ pub struct Cleared {
 /// # Errors
 ///
 /// [`FaultError::NotInjected`] where there is none of this name; [`FaultError::Left`] where
-/// something could not be undone: the rest is, and the faults are forgotten.
+/// something could not be undone: the rest is, and the faults are forgotten;
+/// [`FaultError::NotPutBack`] where that is all that went wrong.
 pub async fn clear(lab: &LabName, name: Option<&str>) -> Result<Cleared, FaultError> {
     let dir = LabDir::new(lab);
     let missing = netlink::missing_privileges()?;
@@ -35,38 +36,49 @@ pub async fn clear(lab: &LabName, name: Option<&str>) -> Result<Cleared, FaultEr
     let Some(record) = dir.record()? else { return Err(FaultError::NoLab(lab.clone())) };
     let topology = dir.topology()?.ok_or_else(|| FaultError::NoLab(lab.clone()))?;
     let mut cleared = Cleared::default();
-    {
-        let _lock = Lock::take(lab).await?;
-        let mut all = journal::read(&dir)?;
-        let is_doomed = |fault: &Injected| name.is_none_or(|name| fault.name == name);
-        if let Some(name) = name.filter(|_| !all.iter().any(is_doomed)) {
-            return Err(FaultError::NotInjected(name.to_owned()));
-        }
-        let mut left = Vec::new();
-        for fault in in_the_way(&all, is_doomed) {
-            left.extend(take_back(&dir, &mut all, &fault).await?);
-            if is_doomed(&fault) {
-                cleared.faults.push(fault)
-            } else {
-                cleared.put_back.insert(0, fault)
-            }
-        }
-        inject::settle(&dir, &topology, &record.options).await?;
-        if !left.is_empty() {
-            return Err(FaultError::Left(left));
+    // Until what lay above is back too: nobody is to see the lab without it.
+    let _lock = Lock::take(lab).await?;
+    let mut all = journal::read(&dir)?;
+    let is_doomed = |fault: &Injected| name.is_none_or(|name| fault.name == name);
+    if let Some(name) = name.filter(|_| !all.iter().any(is_doomed)) {
+        return Err(FaultError::NotInjected(name.to_owned()));
+    }
+    let mut left = Vec::new();
+    for fault in in_the_way(&all, is_doomed) {
+        left.extend(take_back(&dir, &mut all, &fault).await?);
+        if is_doomed(&fault) {
+            cleared.faults.push(fault)
+        } else {
+            cleared.put_back.insert(0, fault)
         }
     }
+    inject::settle(&dir, &topology, &record.options).await?;
+    // Each by itself, so that one that fails keeps no other away.
+    let mut failed = None;
     for fault in &cleared.put_back {
-        let of = |what: &Option<String>| what.clone();
-        let request = Request {
-            node: of(&fault.node),
-            pod: of(&fault.pod),
-            service: Some(fault.service.clone()),
-            ..Request::new(lab.clone(), &fault.name)
-        };
-        inject(&request).await?;
+        if let Err(error) = put_back(lab, &dir, fault).await {
+            failed = failed.or(Some(error));
+        }
     }
-    Ok(cleared)
+    match failed {
+        _ if !left.is_empty() => Err(FaultError::Left(left)),
+        Some(error) => Err(error),
+        None => Ok(cleared),
+    }
+}
+
+async fn put_back(lab: &LabName, dir: &LabDir, fault: &Injected) -> Result<(), FaultError> {
+    let request = Request {
+        node: fault.node.clone(),
+        pod: fault.pod.clone(),
+        service: Some(fault.service.clone()),
+        ..Request::new(lab.clone(), &fault.name)
+    };
+    let of_fault =
+        |source| FaultError::NotPutBack { fault: fault.to_string(), source: Box::new(source) };
+    let named = inject::named(&fault.name).map_err(of_fault)?;
+    inject::inject_locked(&request, named, dir).await.map_err(of_fault)?;
+    Ok(())
 }
 
 /// Those that are to go, and those above them that touch the same, the last injected first.
@@ -96,7 +108,7 @@ pub(super) async fn take_back(
             left.push(format!("{}: {error}{}", fault.name, cause.unwrap_or_default()));
         }
     }
-    all.retain(|other| other.name != fault.name || other.node != fault.node);
+    all.retain(|other| !other.is_twin(fault));
     journal::write(dir, all)?;
     Ok(left)
 }
@@ -120,6 +132,20 @@ mod tests {
             done: Vec::new(),
             undo: undo.collect(),
         }
+    }
+
+    #[test]
+    fn a_fault_in_another_pod_of_the_node_is_not_the_same() {
+        let of = |name: &str, node: Option<&str>, pod: Option<&str>| Injected {
+            node: node.map(str::to_owned),
+            pod: pod.map(str::to_owned),
+            ..fault(name, &[])
+        };
+        let one = of("a", Some("node-1"), Some("web-1"));
+        assert!(one.is_twin(&one.clone()));
+        assert!(!one.is_twin(&of("a", Some("node-1"), Some("web-2"))));
+        assert!(!one.is_twin(&of("a", Some("node-2"), Some("web-1"))));
+        assert!(!one.is_twin(&of("b", Some("node-1"), Some("web-1"))));
     }
 
     #[test]

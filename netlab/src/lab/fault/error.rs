@@ -26,12 +26,12 @@ pub enum FaultError {
         why: String,
     },
     /// It is in the lab already.
-    #[error("fault {name} is injected already{}; netlab lab fault clear {name} undoes it", at(.node))]
+    #[error("fault {name} is injected already{}; netlab lab fault clear {name} undoes it", at(.place))]
     Twice {
         /// The fault.
         name: &'static str,
-        /// Where, if it is a node's.
-        node: Option<String>,
+        /// The node or the pod; empty where it is neither's.
+        place: String,
     },
     /// It is not in the lab.
     #[error("fault {0} is not injected; netlab lab fault list shows what is")]
@@ -64,6 +64,17 @@ pub enum FaultError {
     /// Some of a fault could not be undone.
     #[error("{}; netlab lab up mends what is the lab's own", .0.join("; "))]
     Left(Vec<String>),
+    /// What had to be taken off to undo another was not put back.
+    #[error(
+        "{fault}, which was injected above what is cleared, is not put back; netlab lab fault \
+         inject does it again"
+    )]
+    NotPutBack {
+        /// The fault, and where.
+        fault: String,
+        /// Why.
+        source: Box<FaultError>,
+    },
     /// The lab did not get there.
     #[error("still waiting after {seconds} s: {what}")]
     Waiting {
@@ -111,6 +122,6 @@ fn similar(near: &Option<&'static str>) -> String {
     near.map(|near| format!("; do you mean {near}?")).unwrap_or_default()
 }
 
-fn at(node: &Option<String>) -> String {
-    node.as_ref().map(|node| format!(" at {node}")).unwrap_or_default()
+fn at(place: &str) -> String {
+    if place.is_empty() { String::new() } else { format!(" at {place}") }
 }

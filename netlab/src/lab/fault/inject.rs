@@ -52,10 +52,7 @@ impl Request {
 /// Where the fault or what it is done to is unknown or unfit, before anything changes; where a
 /// step fails, after those before it have been undone.
 pub async fn inject(request: &Request) -> Result<Injected, FaultError> {
-    let Some(fault) = catalogue::find(&request.fault) else {
-        let (name, near) = (request.fault.clone(), nearest(&request.fault));
-        return Err(FaultError::Unknown { name, near });
-    };
+    let fault = named(&request.fault)?;
     let missing = netlink::missing_privileges()?;
     if !missing.is_empty() {
         return Err(FaultError::Privileges(missing));
@@ -65,15 +62,29 @@ pub async fn inject(request: &Request) -> Result<Injected, FaultError> {
         return Err(FaultError::NoLab(request.lab.clone()));
     }
     let _lock = Lock::take(&request.lab).await?;
+    inject_locked(request, fault, &dir).await
+}
+
+pub(super) fn named(name: &str) -> Result<&'static catalogue::Fault, FaultError> {
+    let unknown = || FaultError::Unknown { name: name.to_owned(), near: nearest(name) };
+    catalogue::find(name).ok_or_else(unknown)
+}
+
+/// The same by whoever holds the lab's lock.
+pub(super) async fn inject_locked(
+    request: &Request,
+    fault: &'static catalogue::Fault,
+    dir: &LabDir,
+) -> Result<Injected, FaultError> {
     let site = Site::new(fault, request)?;
     for needed in fault.programs {
         let missing = |_| FaultError::Missing { fault: fault.name, program: needed };
         program(needed).map_err(missing)?;
     }
     let injected = record(fault, &site);
-    let mut all = journal::read(&dir)?;
-    if all.iter().any(|other| other.name == injected.name && other.node == injected.node) {
-        return Err(FaultError::Twice { name: fault.name, node: injected.node });
+    let mut all = journal::read(dir)?;
+    if all.iter().any(|other| other.is_twin(&injected)) {
+        return Err(FaultError::Twice { name: fault.name, place: injected.place().to_owned() });
     }
     let steps = (fault.plan)(&site)?;
     let done = steps.iter().map(Step::told).collect();
@@ -84,7 +95,7 @@ pub async fn inject(request: &Request) -> Result<Injected, FaultError> {
     match carry_out(&steps, &site, &mut all, &mut injected).await {
         Ok(()) => Ok(injected),
         Err(failed) => {
-            let left = take_back(&dir, &mut all, &injected).await?;
+            let left = take_back(dir, &mut all, &injected).await?;
             Err(if left.is_empty() { failed } else { FaultError::Left(left) })
         }
     }
@@ -129,7 +140,7 @@ async fn take(
     injected: &mut Injected,
 ) -> Result<(), FaultError> {
     injected.undo.extend(step.undo(dir).await?);
-    all.retain(|other| other.name != injected.name || other.node != injected.node);
+    all.retain(|other| !other.is_twin(injected));
     all.push(injected.clone());
     journal::write(dir, all)?;
     step.take(dir).await

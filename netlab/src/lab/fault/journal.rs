@@ -27,6 +27,11 @@ pub struct Injected {
 }
 
 impl Injected {
+    /// Whether it is the same fault at the same place: a node may have it in two of its pods.
+    pub(super) fn is_twin(&self, other: &Self) -> bool {
+        (&self.name, &self.node, &self.pod) == (&other.name, &other.node, &other.pod)
+    }
+
     /// The pod or the node that it is done to; empty where it is neither's.
     #[must_use]
     pub fn place(&self) -> &str {

@@ -18,6 +18,10 @@ use super::{
 };
 
 const KINDS: &str = "nodes,pods,services,endpointslices";
+/// How the origin of what kubectl prints begins,
+const ASKED: &str = "kubectl get nodes,pods,services,endpointslices";
+/// and how it goes on where it was told of a kubeconfig.
+const NAMED: &str = " --kubeconfig ";
 /// Where nodes keep how to reach their API server: kubeadm's, k3s's.
 const OF_NODES: [&str; 2] = ["/etc/kubernetes/admin.conf", "/etc/rancher/k3s/k3s.yaml"];
 /// Members of objects that say nothing about connections, and may be secret, or large.
@@ -55,7 +59,15 @@ pub(super) fn objects(programs: &Programs) -> Result<Manifest, Gap> {
     }
     let runtime = runtime().map_err(|error| failed(gaps::chain(&error)))?;
     let text = runtime.block_on(programs.run("kubectl", &args)).map_err(failed)?;
-    Ok(Manifest { origin: format!("kubectl get {KINDS}"), text: pruned(text) })
+    let of = config.map(|config| format!("{NAMED}{config}")).unwrap_or_default();
+    Ok(Manifest { origin: format!("{ASKED}{of}"), text: pruned(text) })
+}
+
+/// What a command of kubectl needs to reach the API server that objects of this origin are of;
+/// None where they are of none.
+pub fn flags(origin: &str) -> Option<Vec<&str>> {
+    let of = origin.strip_prefix(ASKED)?;
+    Some(of.strip_prefix(NAMED).map(|config| vec!["--kubeconfig", config]).unwrap_or_default())
 }
 
 /// The file to name; Some(None) where kubectl finds it by itself.

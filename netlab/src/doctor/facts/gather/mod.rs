@@ -39,6 +39,7 @@ use std::{
 
 pub use self::{
     gaps::chain,
+    kubernetes::flags as kubectl_flags,
     scope::{Cluster, Here, Scope},
     tool::Programs,
 };

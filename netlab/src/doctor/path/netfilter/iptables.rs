@@ -85,10 +85,12 @@ fn of_chain(store: &Store, table: &Table, chain: &Chain) -> Place {
 }
 
 fn of_rule(store: &Store, table: &Table, chain: &Chain, rule: &Rule) -> Place {
-    let number = rule.number.to_string();
+    // By what it says and not by its number, which another mend may have moved by then.
+    let begin = ["-D", &chain.name].into_iter();
+    let words: Vec<_> = begin.chain(rule.arguments.iter().map(String::as_str)).collect();
     Place {
-        rule: format!("-A {} {} (number {number})", chain.name, rule.text),
-        mend: command(store, table, &["-D", &chain.name, &number]),
+        rule: format!("-A {} {} (number {})", chain.name, rule.text, rule.number),
+        mend: command(store, table, &words),
         ..of_chain(store, table, chain)
     }
 }

@@ -70,7 +70,8 @@ fn a_device_with_another_vni_is_made_anew_with_all_that_stands_on_it() {
     vxlan.vni = 2;
     let index = link.index;
     let found = first(&facts, Code::VxlanMismatch);
-    let lines: Vec<_> = found.fixes.iter().map(|fix| fix.command.join(" ")).collect();
+    let lines: Vec<_> = found.fixes[0].commands().map(|command| command.join(" ")).collect();
+    assert_eq!(found.fixes.len(), 1, "all of it, or none");
     assert_eq!(lines[0], "ip link del dev flannel.1");
     let add = format!("ip link add name flannel.1 index {index} mtu ");
     assert!(lines[1].starts_with(&add), "{}", lines[1]);

@@ -84,7 +84,9 @@ fn a_pods_link_that_is_no_port_of_the_bridge_is_found() {
             .iter()
             .any(|link| link.port.as_ref().is_some_and(|port| port.hairpin));
         let fixes = first(&facts, Code::LinkDown).fixes;
-        let again = fixes.iter().any(|fix| fix.command.ends_with(&["hairpin".into(), "on".into()]));
+        assert_eq!(fixes.len(), 1, "{fixes:?}");
+        let mut commands = fixes[0].commands();
+        let again = commands.any(|command| command.ends_with(&["hairpin".into(), "on".into()]));
         assert_eq!(again, hairpin);
         assert_eq!(found.len(), 1, "{found:?}");
     });
@@ -101,13 +103,14 @@ fn a_bridge_that_is_down_is_found_though_its_routes_are_gone() {
         });
         assert_eq!(only(&facts), on("node-1")(Code::LinkDown));
         assert_eq!(mend(&first(&facts, Code::LinkDown)), "ip link set dev cni0 up");
-        assert_eq!(first(&facts, Code::LinkDown).fixes.len(), 1, "it has its addresses");
+        let of_link = first(&facts, Code::LinkDown).fixes;
+        assert_eq!(of_link[0].commands().count(), 1, "it has its addresses");
         // The kernel takes IPv6 addresses away with the link's state.
         let node = host(&mut facts, "node-1");
         let bridge = node.link("cni0").unwrap().index;
         node.addresses.retain(|own| own.device != bridge || own.net.addr().is_ipv4());
         let fixes = first(&facts, Code::LinkDown).fixes;
-        let lines: Vec<_> = fixes.iter().map(|fix| fix.command.join(" ")).collect();
+        let lines: Vec<_> = fixes[0].commands().map(|command| command.join(" ")).collect();
         let address = "ip addr add fd00:10:244:1::1/64 dev cni0 nodad";
         assert_eq!(lines, ["ip link set dev cni0 up", address]);
     });

@@ -198,13 +198,15 @@ fn the_policy_of_forward_is_found_in_iptables_own_words() {
 }
 
 #[test]
-fn a_rule_in_the_legacy_store_is_found_by_its_number() {
+fn a_rule_in_the_legacy_store_is_found_and_is_deleted_by_what_it_says() {
     each(|mut facts| {
         let rule = Some("-d 10.244.1.0/24 -j DROP");
         store(&mut facts, Variant::Legacy, "FORWARD", "ACCEPT", rule);
         assert_eq!(only(&facts), on("node-1")(Code::ForwardDropped));
         let found = first(&facts, Code::ForwardDropped);
-        assert_eq!(mend(&found), "iptables-legacy -w -t filter -D FORWARD 1");
+        let right = "iptables-legacy -w -t filter -D FORWARD -d 10.244.1.0/24 -j DROP";
+        assert_eq!(mend(&found), right);
+        assert!(found.evidence.iter().any(|of| of.text.ends_with("(number 1)")), "{found:?}");
     });
 }
 
