@@ -199,7 +199,7 @@ fn follower(facts: &Facts, spec: &Spec, vxlan_ports: Vec<u16>) -> Follower {
 }
 
 /// Nanoseconds since 1970.
-fn now() -> u64 {
+pub(super) fn now() -> u64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(now.as_nanos()).unwrap_or(u64::MAX)
 }
