@@ -18,9 +18,9 @@ use crate::{
     },
     doctor::{
         facts::{Facts, Gap, HostFacts, Role},
+        mend,
         path::Case,
     },
-    netlink::Netns,
     spec::{Spec, model::Protocol},
     trace::{
         Hook, Interfaces, Options, Place, Session,
@@ -166,8 +166,8 @@ fn hosts<'f>(facts: &'f Facts, cases: &[Case]) -> (Vec<&'f HostFacts>, Vec<Gap>)
 
 fn places(hosts: &[&HostFacts]) -> Result<Vec<Place>, String> {
     let open = |host: &&HostFacts| {
-        let netns = host.netns.as_deref().map_or_else(Netns::current, Netns::open);
-        let netns = netns.map_err(|error| chain(&error))?;
+        // Of a pod that has no named namespace it is that of its process.
+        let netns = mend::namespace(Some(host)).map_err(|error| chain(&error))?;
         Ok(Place { name: host.name.clone(), netns })
     };
     hosts.iter().map(open).collect()
