@@ -76,7 +76,7 @@ struct Tried {
 
 /// Answers of each backend of a way, all good.
 fn tried() -> Tried {
-    let facts = fixture::lab(Mode::HostGw, Proxy::Nftables);
+    let facts = fixture::lab(Mode::HostGw, Proxy::Ebpf);
     let mut ways = attempts(&facts, "nobody");
     for (way, attempts) in &mut ways {
         let pods: &[&str] = match way.protocol {
@@ -123,22 +123,11 @@ fn each_way_that_fails_wants_its_own_explanation() {
     for node in ["node-1", "node-2"] {
         *tried.of(node) = vec![silent(); 4];
     }
-    // What node-1 drops of those for itself explains nothing of node-2's.
-    let statements = vec![
-        json!({"match": {"op": "==",
-            "left": {"fib": {"result": "type", "flags": ["daddr"]}}, "right": "local"}}),
-        json!({"drop": null}),
-    ];
-    let rules = vec![Rule { handle: 5, statements, ..Rule::default() }];
-    let (hook, kind, policy) = ("prerouting".into(), "filter".into(), "accept".into());
-    let hook = Some(Hook { hook, kind, priority: -300, policy, devices: vec![] });
-    let chains = vec![Chain { name: "early".into(), hook, rules, ..Chain::default() }];
-    let (family, name) = ("ip".into(), "strict".into());
-    let table = Table { family, name, chains, ..Table::default() };
     let healthy = tried.said();
     let unexplained = |node: &str| (Code::Unexplained, Some(node.to_owned()), Severity::Broken);
     assert_eq!(healthy, [unexplained("node-1"), unexplained("node-2")]);
-    host(&mut tried.facts, "node-1").nft.as_mut().unwrap().tables.push(table);
+    // What node-1 does not translate explains nothing of node-2's.
+    host(&mut tried.facts, "node-1").datapath.as_mut().unwrap().frontends.clear();
     let said = tried.said();
     assert!(said.contains(&unexplained("node-2")), "{said:?}");
     assert!(!said.contains(&unexplained("node-1")), "{said:?}");
