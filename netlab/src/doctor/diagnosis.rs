@@ -4,9 +4,11 @@
 //! is not called well. A finding of the path belongs to the connections on whose way it stands,
 //! and the first on the way comes first.
 
+mod folding;
 mod seen;
 #[cfg(test)]
 mod tests;
+mod unexplained;
 
 use std::collections::BTreeMap;
 
@@ -74,6 +76,14 @@ impl Diagnosis {
     pub fn is_healthy(&self) -> bool {
         self.findings.is_empty()
     }
+
+    /// Whether something was tried in vain: one probe that was lost, or what a host dials of
+    /// itself, is no finding, and is to be seen all the same.
+    #[must_use]
+    pub fn has_failed_attempts(&self) -> bool {
+        let mut attempts = self.ways.iter().flat_map(|told| &told.attempts);
+        attempts.any(|attempt| !attempt.outcome.is_answer())
+    }
 }
 
 /// Judges facts, and what became of probes, if there were any.
@@ -81,26 +91,42 @@ impl Diagnosis {
 pub fn judge(facts: &Facts, spec: &Spec, attempts: &[(Way, Vec<Attempt>)]) -> Diagnosis {
     let judgement = path::judge(facts, spec, &facts.subject);
     let seen = Seen { facts, attempts, parted: parted(facts, &judgement.paths, attempts) };
-    let mut findings = of_paths(&judgement, &seen);
+    let (harmless, mut findings): (Vec<_>, Vec<_>) = of_paths(&judgement, &seen)
+        .into_iter()
+        .partition(|placed| is_harmless(placed, &judgement.paths, &seen));
     let of_checks = check::all(facts, spec).into_iter();
-    findings.extend(of_checks.map(|finding| Placed { finding, at: 0, parts: false }));
+    findings.extend(of_checks.map(|finding| Placed { finding, at: 0, parts: false, on: None }));
     for placed in &mut findings {
         seen.confirm(&mut placed.finding);
     }
-    let is_broken = |placed: &Placed| placed.finding.severity < Severity::Risk;
-    let failing = seen.failing();
-    if !failing.is_empty() && !findings.iter().any(is_broken) {
-        let more = unexplained(&failing, &seen, &mut findings);
-        findings.extend(more);
-    }
-    let mut findings = folded(ranked(findings));
+    unexplained::add(&seen, &judgement.paths, spec, &mut findings);
+    let mut findings = folding::folded(ranked(findings), facts);
     mend::type_out(&mut findings, facts);
+    let of_harmless = harmless.into_iter().map(|placed| opaque(placed.finding));
     Diagnosis {
         asked: facts.subject.asked.clone(),
         ways: ways(&judgement.paths, &seen),
         paths: judgement.paths,
         findings,
-        gaps: facts.gaps.clone(),
+        gaps: facts.gaps.iter().cloned().chain(of_harmless).collect(),
+    }
+}
+
+/// A program that nobody can see into, where every probe that passes it was answered.
+fn is_harmless(placed: &Placed, paths: &[Path], seen: &Seen<'_>) -> bool {
+    let Placed { finding, on: Some(on), .. } = placed else { return false };
+    let is_risk = finding.code == Code::ForeignProgram && finding.severity == Severity::Risk;
+    let works = |at: &usize| paths.get(*at).is_some_and(|path| seen.all_answered(&path.case));
+    is_risk && !on.is_empty() && on.iter().all(works)
+}
+
+/// What such a program hides.
+fn opaque(finding: Finding) -> Gap {
+    Gap {
+        host: finding.host,
+        source: Source::Programs,
+        reason: finding.cause,
+        hides: "every probe was answered; what it does to others nobody can read".to_owned(),
     }
 }
 
@@ -110,6 +136,9 @@ struct Placed {
     at: usize,
     /// Observed packets part from their paths here.
     parts: bool,
+    /// Positions of the paths that it is on: none where it is of pods that dial their own node.
+    /// None where it is of no path, but of a host or of the objects.
+    on: Option<Vec<usize>>,
 }
 
 /// Those of all paths, without those that were seen not to hold: what breaks only some packets may
@@ -120,12 +149,15 @@ fn of_paths(judgement: &Judgement, seen: &Seen<'_>) -> Vec<Placed> {
         case.is_some_and(|case| seen.answered(case) || seen.all_answered(case))
     };
     let placed = judgement.findings.iter().filter_map(|found| {
-        let finding = found.finding.clone();
+        let mut finding = found.finding.clone();
         let is_of_paths = !found.paths.is_empty();
+        let parts = seen.parted_at(judgement, found);
         if finding.severity == Severity::Broken && is_of_paths && found.paths.iter().all(works) {
-            return None;
+            // Each backend has answered; where others fail at this very place, it comes and goes.
+            parts?;
+            finding.severity = Severity::Impaired;
+            finding.confidence = finding.confidence.max(Confidence::Likely);
         }
-        let mut finding = finding;
         let mut on_way = found.paths.iter().filter_map(|at| judgement.paths.get(*at));
         // Few ports are enough until somebody finds them taken.
         if finding.code == Code::SnatPortsExhausted && on_way.any(|path| seen.fails(&path.case)) {
@@ -133,13 +165,12 @@ fn of_paths(judgement: &Judgement, seen: &Seen<'_>) -> Vec<Placed> {
         }
         let first = found.paths.first().and_then(|at| judgement.paths.get(*at));
         let at = first.and_then(|path| place(path, &finding)).unwrap_or(usize::MAX);
-        let parts = seen.parted_at(judgement, found);
         if let Some(divergence) = parts {
             finding.evidence.push(observed(divergence));
         } else if is_of_paths && STOPS_ALL.contains(&finding.code) {
             demote(&mut finding, seen.contradicted(judgement, found));
         }
-        Some(Placed { finding, at, parts: parts.is_some() })
+        Some(Placed { finding, at, parts: parts.is_some(), on: Some(found.paths.clone()) })
     });
     placed.collect()
 }
@@ -171,109 +202,17 @@ fn observed(divergence: &Divergence) -> Evidence {
 }
 
 /// At which hop a finding stands, of both ways.
-fn place(path: &Path, finding: &Finding) -> Option<usize> {
+pub(super) fn place(path: &Path, finding: &Finding) -> Option<usize> {
     let is_it = |of: &Finding| of.code == finding.code && of.host == finding.host;
     path.hops.iter().chain(&path.reply).position(|hop| hop.findings.iter().any(is_it))
 }
 
 fn ranked(mut all: Vec<Placed>) -> Vec<Finding> {
     all.sort_by_key(|placed| {
-        let Placed { finding, at, parts } = placed;
+        let Placed { finding, at, parts, .. } = placed;
         (finding.severity, !parts, finding.confidence, *at, finding.code)
     });
     all.into_iter().map(|placed| placed.finding).collect()
-}
-
-/// Makes one of findings of the same cause at the same host, and puts what follows from another
-/// below it.
-fn folded(all: Vec<Finding>) -> Vec<Finding> {
-    let mut kept: Vec<Finding> = Vec::new();
-    for finding in all {
-        let is_same = |of: &&mut Finding| of.code == finding.code && of.host == finding.host;
-        match kept.iter_mut().find(is_same) {
-            Some(known) => {
-                let is_new = |evidence: &_| !known.evidence.contains(evidence);
-                let evidence: Vec<_> = finding.evidence.into_iter().filter(is_new).collect();
-                known.evidence.extend(evidence);
-                let is_new = |fix: &_| !known.fixes.contains(fix);
-                let fixes: Vec<_> = finding.fixes.into_iter().filter(is_new).collect();
-                known.fixes.extend(fixes);
-            }
-            None => kept.push(finding),
-        }
-    }
-    let follows = |cause: &Finding, effect: &Finding| {
-        let is_there = cause.host.is_none() || cause.host == effect.host;
-        is_there && FOLLOWS.contains(&(cause.code, effect.code))
-    };
-    let (effects, mut causes): (Vec<_>, Vec<_>) =
-        kept.iter().cloned().partition(|finding| kept.iter().any(|cause| follows(cause, finding)));
-    for effect in effects {
-        match causes.iter_mut().find(|cause| follows(cause, &effect)) {
-            Some(cause) => cause.consequences.push(effect),
-            None => causes.push(effect),
-        }
-    }
-    causes
-}
-
-/// What brings what with it, on the same host or everywhere.
-const FOLLOWS: [(Code, Code); 5] = [
-    (Code::LinkDown, Code::RouteMissing),
-    (Code::LinkDown, Code::NeighborStale),
-    (Code::ProxyGone, Code::ProxyStale),
-    (Code::DuplicateNodeAddress, Code::NeighborStale),
-    (Code::DuplicatePodAddress, Code::NeighborStale),
-];
-
-/// Something fails, and nothing that was read breaks it for sure: a program that nobody can see
-/// into is blamed, if one is where packets part from their path, or else nobody is.
-fn unexplained(
-    failing: &[&(Way, Vec<Attempt>)],
-    seen: &Seen<'_>,
-    known: &mut [Placed],
-) -> Option<Placed> {
-    let is_there = |placed: &Placed| match seen.parted.is_empty() {
-        true => failing.iter().any(|(way, _)| placed.finding.host.as_deref() == Some(&way.node)),
-        false => placed.parts,
-    };
-    let is_suspect =
-        |placed: &&mut Placed| placed.finding.code == Code::ForeignProgram && is_there(placed);
-    if let Some(suspect) = known.iter_mut().find(is_suspect) {
-        suspect.finding.severity = Severity::Broken;
-        suspect.finding.confidence = Confidence::Likely;
-        return None;
-    }
-    let (way, attempts) = failing.first()?;
-    let failed: Vec<_> = attempts.iter().filter(|one| !seen.is_right(one)).collect();
-    let how = failed.first().map_or_else(String::new, |one| one.outcome.to_string());
-    let cause = format!(
-        "{} of {} probes of {} {} fail ({how}), and nothing that was looked at says why",
-        failed.len(),
-        attempts.len(),
-        way.protocol,
-        way.dialled
-    );
-    let parted = seen.parted.iter().find(|parted| parted.way == way);
-    let divergence = parted.map(|parted| &parted.divergence);
-    let place = divergence.map_or(way.node.as_str(), Divergence::place);
-    // That it ends there was seen at work; the cause is not known for that.
-    let confidence = match divergence.and_then(|divergence| divergence.drop.as_ref()) {
-        Some(_) => Confidence::Likely,
-        None => Confidence::Possible,
-    };
-    let cause = match divergence {
-        Some(divergence) => format!("{cause}: {}", divergence.words()),
-        None => cause,
-    };
-    let port = way.dialled.port().to_string();
-    let mut finding =
-        Finding::broken(Code::Unexplained, Some(place), cause).confidence(confidence).looked_into(
-            ["netlab", "capture", "--drops", "--follow", "port", &port],
-            "Watch a packet, and where it is dropped",
-        );
-    finding.evidence.extend(divergence.map(observed));
-    Some(Placed { finding, at: 0, parts: divergence.is_some() })
 }
 
 fn ways(paths: &[Path], seen: &Seen<'_>) -> Vec<Told> {
@@ -289,7 +228,7 @@ fn ways(paths: &[Path], seen: &Seen<'_>) -> Vec<Told> {
             ways.len() - 1
         });
         let Some(backend) = &path.case.backend else { continue };
-        let name = backend.pod.clone().unwrap_or_else(|| backend.address.to_string());
+        let name = backend.name();
         let fate = match () {
             () if seen.answered(&path.case) => Fate::Answered,
             () if !path.passes() => Fate::Failing,

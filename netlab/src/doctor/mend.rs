@@ -224,7 +224,7 @@ async fn execute(program: &str, command: &mut Command) -> Result<String, MendErr
 }
 
 /// That of a host, if it is the one that was looked at; without a host, the one of this process.
-fn namespace(host: Option<&HostFacts>) -> Result<Netns, MendError> {
+pub(super) fn namespace(host: Option<&HostFacts>) -> Result<Netns, MendError> {
     let Some(host) = host else { return Ok(Netns::current()?) };
     let netns = match (&host.netns, process(host)) {
         (Some(name), _) => Netns::open(name)?,

@@ -6,9 +6,8 @@ use std::time::Duration;
 use serde::{Serialize, Serializer};
 
 use super::{
-    diagnosis::{Diagnosis, Fate},
+    diagnosis::{Diagnosis, Fate, place},
     facts::{Facts, Lab},
-    finding::Finding,
     path::Path,
     probe::Way,
     reach::{Pattern, Reach},
@@ -64,13 +63,7 @@ pub fn representative(diagnosis: &Diagnosis) -> Option<Shown<'_>> {
 fn fate(diagnosis: &Diagnosis, path: &Path) -> Option<Fate> {
     let told = diagnosis.ways.iter().find(|told| told.way == Way::of(&path.case))?;
     let backend = path.case.backend.as_ref()?;
-    let name = backend.pod.clone().unwrap_or_else(|| backend.address.to_string());
-    told.backends.get(&name).copied()
-}
-
-fn place(path: &Path, finding: &Finding) -> Option<usize> {
-    let is_it = |of: &Finding| of.code == finding.code && of.host == finding.host;
-    path.hops.iter().chain(&path.reply).position(|hop| hop.findings.iter().any(is_it))
+    told.backends.get(&backend.name()).copied()
 }
 
 impl Serialize for Report<'_> {

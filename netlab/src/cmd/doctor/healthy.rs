@@ -2,13 +2,7 @@
 
 use std::{collections::BTreeMap, fmt::Write as _, time::Duration};
 
-use netlab::doctor::{
-    diagnosis::Told,
-    path::Path,
-    probe::{Attempt, Way},
-    reach,
-    report::Report,
-};
+use netlab::doctor::{diagnosis::Told, path::Path, probe::Attempt, reach, report::Report};
 
 use super::{
     expected::{brief, short},
@@ -45,7 +39,11 @@ pub(super) fn lines(report: &Report<'_>, paint: Paint) -> String {
 }
 
 fn of_port(report: &Report<'_>, service: &str, paths: &[&Path]) -> String {
-    let is_of = |told: &&Told| paths.iter().any(|path| Way::of(&path.case) == told.way);
+    // Whoever dials: a host that dials itself is a way of its own.
+    let is_of = |told: &&Told| {
+        let socket = (told.way.dialled, told.way.protocol);
+        paths.iter().any(|path| (path.case.dialled, path.case.protocol) == socket)
+    };
     let ways: Vec<_> = report.diagnosis.ways.iter().filter(is_of).collect();
     let attempts: Vec<_> = ways.iter().flat_map(|told| &told.attempts).collect();
     // The way that crosses most hosts tells most.

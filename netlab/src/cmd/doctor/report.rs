@@ -21,6 +21,10 @@ pub(super) fn draw(report: &Report<'_>, paint: Paint) -> String {
     let mut text = String::new();
     if diagnosis.is_healthy() && !all_paths {
         text.push_str(&gaps(&diagnosis.gaps, paint));
+        if diagnosis.has_failed_attempts() {
+            let seen = observed::draw(diagnosis, paint);
+            section(&mut text, paint, "Observed path", "", &seen);
+        }
         text.push_str(&healthy::lines(report, paint));
         return text;
     }

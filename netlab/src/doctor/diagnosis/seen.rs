@@ -9,6 +9,7 @@ use crate::{
         path::{Case, Found, Judgement, Path},
         probe::{Attempt, Outcome, Way},
     },
+    spec::model::Protocol,
     trace::follow::Journey,
 };
 
@@ -32,6 +33,11 @@ impl Seen<'_> {
     /// It was answered by whom it was for: in a lab, pods say who they are.
     pub fn is_right(&self, attempt: &Attempt) -> bool {
         is_right(self.facts, attempt)
+    }
+
+    /// It failed, as far as anybody can know.
+    pub fn is_wrong(&self, way: &Way, attempt: &Attempt) -> bool {
+        is_wrong(self.facts, way, attempt)
     }
 
     /// Makes more of what is a risk by itself, where it was seen at work.
@@ -101,12 +107,13 @@ impl Seen<'_> {
 
     /// Some attempt of the case's way was not answered.
     pub fn fails(&self, case: &Case) -> bool {
-        self.of(&Way::of(case)).iter().any(|attempt| !self.is_right(attempt))
+        let way = Way::of(case);
+        self.of(&way).iter().any(|attempt| self.is_wrong(&way, attempt))
     }
 
     pub fn failing(&self) -> Vec<&(Way, Vec<Attempt>)> {
         let fails = |(way, attempts): &&(Way, Vec<Attempt>)| {
-            !is_of_itself(way) && attempts.iter().any(|attempt| !self.is_right(attempt))
+            !is_of_itself(way) && attempts.iter().any(|attempt| self.is_wrong(way, attempt))
         };
         self.attempts.iter().filter(fails).collect()
     }
@@ -118,6 +125,13 @@ fn is_right(facts: &Facts, attempt: &Attempt) -> bool {
         Outcome::Somebody(_) => facts.lab.is_none(),
         outcome => outcome.is_answer(),
     }
+}
+
+/// Whether an attempt failed. A datagram obliges nobody to answer: of a stranger's server silence
+/// says nothing.
+fn is_wrong(facts: &Facts, way: &Way, attempt: &Attempt) -> bool {
+    let may_be_silent = facts.lab.is_none() && way.protocol == Protocol::Udp;
+    !is_right(facts, attempt) && !(may_be_silent && attempt.outcome == Outcome::Silence)
 }
 
 /// Where the attempts that failed part from the paths of their connections.
@@ -132,7 +146,7 @@ pub(super) fn parted<'a>(
     }
     let mut parted = Vec::new();
     for (way, attempts) in attempts.iter().filter(|(way, _)| !is_of_itself(way)) {
-        for attempt in attempts.iter().filter(|attempt| !is_right(facts, attempt)) {
+        for attempt in attempts.iter().filter(|attempt| is_wrong(facts, way, attempt)) {
             let own = || paths.iter().enumerate().filter(|(_, path)| Way::of(&path.case) == *way);
             let telling = attempt.telling();
             let chosen = telling.and_then(|journey| own().find(|(_, path)| is_of(path, journey)));

@@ -2,12 +2,13 @@
 
 use serde_json::json;
 
-use super::*;
+use super::{seen::Parted, *};
 use crate::{
     doctor::{
         facts::{
             fixture::{self, host},
             nft::{Chain, Hook, Rule, Table},
+            program::{Attach, Owner, Program},
         },
         probe::Outcome,
     },
@@ -65,4 +66,181 @@ fn few_ports_to_masquerade_with_are_a_risk_until_somebody_gets_none() {
     assert_eq!(severity("nobody"), Some((Severity::Risk, node())));
     assert_eq!(severity("node-2"), Some((Severity::Risk, node())), "it is node-1's rule");
     assert_eq!(severity("node-1"), Some((Severity::Broken, node())));
+}
+
+/// A healthy lab, and what became of probes of its IPv4 ways.
+struct Tried {
+    facts: Facts,
+    attempts: Vec<(Way, Vec<Attempt>)>,
+}
+
+/// Answers of each backend of a way, all good.
+fn tried() -> Tried {
+    let facts = fixture::lab(Mode::HostGw, Proxy::Ebpf);
+    let mut ways = attempts(&facts, "nobody");
+    for (way, attempts) in &mut ways {
+        let pods: &[&str] = match way.protocol {
+            Protocol::Tcp => &["web-1", "web-2", "web-3", "web-4"],
+            _ => &["dns-1", "dns-2"],
+        };
+        *attempts = pods.iter().map(|pod| answered(pod)).collect();
+    }
+    Tried { facts, attempts: ways }
+}
+
+fn answered(pod: &str) -> Attempt {
+    let seen_as = "172.18.255.10:5".parse().unwrap();
+    let outcome = Outcome::Answered { pod: pod.into(), seen_as };
+    Attempt { from: None, outcome, micros: 1, journeys: Vec::new() }
+}
+
+fn silent() -> Attempt {
+    Attempt { outcome: Outcome::Silence, ..answered("") }
+}
+
+impl Tried {
+    /// The probes of a node over TCP.
+    fn of(&mut self, node: &str) -> &mut Vec<Attempt> {
+        let is_it =
+            |(way, _): &&mut (Way, Vec<Attempt>)| way.node == node && way.protocol == Protocol::Tcp;
+        &mut self.attempts.iter_mut().find(is_it).unwrap().1
+    }
+
+    fn judged(&self) -> Diagnosis {
+        judge(&self.facts, &self.facts.spec().unwrap(), &self.attempts)
+    }
+
+    /// Code, host and severity of each finding.
+    fn said(&self) -> Vec<(Code, Option<String>, Severity)> {
+        let findings = self.judged().findings.into_iter();
+        findings.map(|of| (of.code, of.host, of.severity)).collect()
+    }
+}
+
+#[test]
+fn each_way_that_fails_wants_its_own_explanation() {
+    let mut tried = tried();
+    for node in ["node-1", "node-2"] {
+        *tried.of(node) = vec![silent(); 4];
+    }
+    let healthy = tried.said();
+    let unexplained = |node: &str| (Code::Unexplained, Some(node.to_owned()), Severity::Broken);
+    assert_eq!(healthy, [unexplained("node-1"), unexplained("node-2")]);
+    // What node-1 does not translate explains nothing of node-2's.
+    host(&mut tried.facts, "node-1").datapath.as_mut().unwrap().frontends.clear();
+    let said = tried.said();
+    assert!(said.contains(&unexplained("node-2")), "{said:?}");
+    assert!(!said.contains(&unexplained("node-1")), "{said:?}");
+}
+
+#[test]
+fn one_probe_that_is_lost_and_does_not_repeat_is_shown_and_is_no_finding() {
+    let mut tried = tried();
+    let good = tried.of("node-1").clone();
+    *tried.of("node-1") = [vec![silent()], good[1..].to_vec(), good.clone()].concat();
+    let judged = tried.judged();
+    assert_eq!(judged.findings, []);
+    assert!(judged.has_failed_attempts());
+    // Twice is no accident, nor is one that nobody has dialled again, nor a pod that is missing.
+    let lost_twice = [vec![silent(); 2], good.clone(), good.clone()].concat();
+    let not_again = [vec![silent()], good[1..].to_vec()].concat();
+    let one_missing = [vec![silent()], vec![answered("web-1"); 7]].concat();
+    for attempts in [lost_twice, not_again, one_missing] {
+        *tried.of("node-1") = attempts;
+        let said = tried.said();
+        assert_eq!(said.len(), 1, "{said:?}");
+        assert_eq!(said[0].0, Code::Unexplained);
+    }
+}
+
+#[test]
+fn a_foreign_program_that_lets_every_probe_pass_is_a_gap() {
+    let mut tried = tried();
+    host(&mut tried.facts, "node-1").programs.push(Program {
+        interface: "eth0".into(),
+        attach: Attach::TcxIngress,
+        id: 7,
+        name: "stranger".into(),
+        tag: String::new(),
+        link: None,
+        owner: Owner::Foreign,
+    });
+    let of_v4 = tried.attempts.clone();
+    // Those of IPv6 pass it as well.
+    let all = path::cases(&tried.facts, &tried.facts.spec().unwrap(), &tried.facts.subject);
+    for way in all.iter().map(Way::of) {
+        if !tried.attempts.iter().any(|(known, _)| *known == way) {
+            tried.attempts.push((way, vec![answered("web-1")]));
+        }
+    }
+    let judged = tried.judged();
+    assert_eq!(judged.findings, []);
+    let is_told = |gap: &Gap| gap.source == Source::Programs && gap.reason.contains("stranger");
+    assert!(judged.gaps.iter().any(is_told), "{:?}", judged.gaps);
+    // Where nobody has tried, it stays a risk.
+    tried.attempts = of_v4;
+    let said = tried.said();
+    assert_eq!(said, [(Code::ForeignProgram, Some("node-1".into()), Severity::Risk)]);
+}
+
+#[test]
+fn of_a_stranger_s_datagrams_silence_says_nothing() {
+    let mut tried = tried();
+    let silence = |tried: &mut Tried| {
+        for (way, attempts) in &mut tried.attempts {
+            if way.protocol == Protocol::Udp {
+                *attempts = vec![silent(); 4];
+            }
+        }
+    };
+    silence(&mut tried);
+    let is_unexplained = |tried: &Tried| {
+        tried.judged().findings.iter().any(|finding| finding.code == Code::Unexplained)
+    };
+    assert!(is_unexplained(&tried), "the lab's servers answer each datagram");
+    let spec = tried.facts.spec().unwrap();
+    tried.facts.lab = None;
+    let judged = judge(&tried.facts, &spec, &tried.attempts);
+    let unexplained = judged.findings.iter().find(|of| of.code == Code::Unexplained);
+    assert_eq!(unexplained, None);
+}
+
+#[test]
+fn what_fails_now_and_then_where_packets_part_is_not_refuted_by_an_answer() {
+    let mut facts = fixture::lab(Mode::HostGw, Proxy::Ebpf);
+    host(&mut facts, "node-1").sysctls.insert("ipv4/conf/eth0/forwarding".into(), "0".into());
+    let spec = facts.spec().unwrap();
+    let judgement = path::judge(&facts, &spec, &facts.subject);
+    let found = judgement.findings.iter().find(|of| of.finding.code == Code::ForwardingOff);
+    let found = found.unwrap();
+    let attempts: Vec<(Way, Vec<Attempt>)> = found
+        .paths
+        .iter()
+        .map(|at| {
+            let case = &judgement.paths[*at].case;
+            let pod = case.backend.as_ref().unwrap().pod.clone().unwrap();
+            let pod = pod.rsplit('/').next().unwrap().to_owned();
+            (Way::of(case), answered(&pod))
+        })
+        .fold(Vec::new(), |mut all: Vec<(Way, Vec<Attempt>)>, (way, attempt)| {
+            match all.iter_mut().find(|(known, _)| *known == way) {
+                Some((_, attempts)) => attempts.push(attempt),
+                None => all.push((way, vec![attempt])),
+            }
+            all
+        });
+    let severity = |parted| {
+        let seen = Seen { facts: &facts, attempts: &attempts, parted };
+        let placed = of_paths(&judgement, &seen);
+        let mut of = placed.iter().map(|placed| &placed.finding);
+        of.find(|of| of.code == Code::ForwardingOff).map(|of| (of.severity, of.confidence))
+    };
+    assert_eq!(severity(Vec::new()), None);
+    let path = found.paths[0];
+    let place = place(&judgement.paths[path], &found.finding).unwrap();
+    let mut divergence =
+        crate::doctor::observe::divergence::before_all(&judgement.paths[path]).unwrap();
+    (divergence.behind, divergence.expected) = (place, place + 1);
+    let parted = Parted { way: &attempts[0].0, path, divergence };
+    assert_eq!(severity(vec![parted]), Some((Severity::Impaired, Confidence::Likely)));
 }

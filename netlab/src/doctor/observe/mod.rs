@@ -43,9 +43,10 @@ pub struct Observed {
 /// Dials every way of these connections from a namespace, and follows what is sent.
 #[must_use]
 pub fn probe(facts: &Facts, spec: &Spec, netns: &Netns, cases: &[Case]) -> Observed {
-    let dial = || probe::probe(netns, cases);
-    let (mut ways, journeys, gaps) = while_watching(facts, spec, cases, dial);
+    let dial = || probe::probe(netns, cases, facts.lab.is_some());
+    let (mut ways, journeys, mut gaps) = while_watching(facts, spec, cases, dial);
     tie::tie(&mut ways, &journeys);
+    gaps.extend(undialled(probe::count(cases)));
     Observed { ways, gaps }
 }
 
@@ -53,7 +54,7 @@ pub fn probe(facts: &Facts, spec: &Spec, netns: &Netns, cases: &[Case]) -> Obser
 #[must_use]
 pub fn passive(facts: &Facts, spec: &Spec, cases: &[Case], long: Duration) -> Observed {
     let ((), journeys, gaps) = while_watching(facts, spec, cases, || thread::sleep(long));
-    Observed { ways: passive::ways(facts, cases, &journeys), gaps }
+    Observed { ways: passive::ways(facts, cases, &journeys, watch::now()), gaps }
 }
 
 /// Does some work on another thread, and watches meanwhile.
@@ -84,6 +85,18 @@ fn while_watching<T: Send>(
             let (journeys, gaps) = watched.finish();
             (worker.join().unwrap_or_else(|panic| resume_unwind(panic)), journeys, gaps)
         })
+    })
+}
+
+/// Ways beyond those that are dialled.
+fn undialled(all: usize) -> Option<Gap> {
+    let more = all.checked_sub(probe::MOST_WAYS).filter(|more| *more > 0)?;
+    Some(Gap {
+        host: None,
+        source: Source::Probe,
+        reason: format!("of {all} addresses and ports {more} are too many to be dialled"),
+        hides: "what becomes of those is judged from the facts alone; ask about one Service"
+            .to_owned(),
     })
 }
 

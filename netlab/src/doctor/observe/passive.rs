@@ -17,17 +17,25 @@ use crate::{
 
 /// Connections of a way that are kept: of more, the first.
 const MOST: usize = 64;
+/// How long before the end, in nanoseconds, one must have begun for its silence to count: a SYN
+/// that was lost is sent again after a second.
+const LATEST: u64 = 1_500_000_000;
 
 /// What was dialled of these connections. Of TCP only connections that began meanwhile are told
-/// of: nobody knows what an earlier one has waited for.
+/// of: nobody knows what an earlier one has waited for. Nor are those told of that `end`, in nanoseconds
+/// since 1970, has cut off.
 pub(super) fn ways(
     facts: &Facts,
     cases: &[Case],
     journeys: &[Journey],
+    end: u64,
 ) -> Vec<(Way, Vec<Attempt>)> {
     let mut ways: BTreeMap<Way, Vec<Attempt>> = BTreeMap::new();
     let mut begun = BTreeSet::new();
     for journey in journeys.iter().filter(|journey| is_first(journey)) {
+        if is_cut_off(journey, end) {
+            continue;
+        }
         let Some(connection @ (protocol, from, dialled)) = tie::connection(journey) else {
             continue;
         };
@@ -46,6 +54,15 @@ pub(super) fn ways(
 fn is_first(journey: &Journey) -> bool {
     let opens = journey.packet.starts_with("UDP") || journey.packet == "TCP SYN";
     opens && journey.direction == Direction::Original
+}
+
+/// It began so late that nobody can know whether it is answered.
+fn is_cut_off(journey: &Journey, end: u64) -> bool {
+    let is_over = matches!(
+        journey.outcome,
+        Fate::Answered { .. } | Fate::Refused { .. } | Fate::Dropped { .. }
+    );
+    !is_over && journey.time > end.saturating_sub(LATEST)
 }
 
 /// The host that has the address; the way's own where none has it.

@@ -186,13 +186,30 @@ fn journeys_are_of_the_attempt_whose_socket_they_have() {
     assert_eq!(tied(other, Outcome::Silence), []);
 }
 
+/// The end of a watch, long after what was seen.
+const LONG: u64 = 60_000_000_000;
+
+#[test]
+fn a_connection_that_the_end_cuts_off_is_not_called_silent() {
+    let facts = fixture::lab(Mode::HostGw, Proxy::Nftables);
+    let path = remote(&facts);
+    let count = |journey: &Journey, end| {
+        let ways = passive::ways(&facts, &[path.case.clone()], &[journey.clone()], end);
+        ways.len()
+    };
+    let silent = seen(&path, arrival(&path, "node-1") + 1, 0);
+    assert_eq!((count(&silent, 1_000_000_000), count(&silent, 2_000_000_000)), (0, 1));
+    let answered = seen(&path, path.hops.len(), path.reply.len());
+    assert_eq!(count(&answered, 1_000_000_000), 1);
+}
+
 #[test]
 fn what_others_dial_is_judged_as_probes_are() {
     let facts = fixture::lab(Mode::HostGw, Proxy::Nftables);
     let path = remote(&facts);
     let cases = [path.case.clone()];
     let outcome = |journey: Journey| {
-        let ways = passive::ways(&facts, &cases, &[journey.clone(), journey]);
+        let ways = passive::ways(&facts, &cases, &[journey.clone(), journey], LONG);
         let [(way, attempts)] = &ways[..] else { panic!("{ways:?}") };
         assert_eq!(way, &Way::of(&path.case));
         assert_eq!(attempts.len(), 1, "a repetition is the same attempt");
@@ -204,9 +221,9 @@ fn what_others_dial_is_judged_as_probes_are() {
     assert_eq!(outcome(lost), Outcome::Silence);
     // Neither what began earlier nor what goes elsewhere is told of.
     answered.packet = "TCP ACK".into();
-    assert_eq!(passive::ways(&facts, &cases, &[answered.clone()]), []);
+    assert_eq!(passive::ways(&facts, &cases, &[answered.clone()], LONG), []);
     answered.packet = "TCP SYN".into();
-    assert_eq!(passive::ways(&facts, &[], &[answered]), []);
+    assert_eq!(passive::ways(&facts, &[], &[answered], LONG), []);
 }
 
 /// Paths of the built-in TCP Service, IPv4.

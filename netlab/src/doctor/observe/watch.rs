@@ -18,9 +18,9 @@ use crate::{
     },
     doctor::{
         facts::{Facts, Gap, HostFacts, Role, chain},
+        mend,
         path::Case,
     },
-    netlink::Netns,
     spec::{Spec, model::Protocol},
     trace::{
         Hook, Interfaces, Options, Place, Session,
@@ -166,8 +166,8 @@ fn hosts<'f>(facts: &'f Facts, cases: &[Case]) -> (Vec<&'f HostFacts>, Vec<Gap>)
 
 fn places(hosts: &[&HostFacts]) -> Result<Vec<Place>, String> {
     let open = |host: &&HostFacts| {
-        let netns = host.netns.as_deref().map_or_else(Netns::current, Netns::open);
-        let netns = netns.map_err(|error| chain(&error))?;
+        // Of a pod that has no named namespace it is that of its process.
+        let netns = mend::namespace(Some(host)).map_err(|error| chain(&error))?;
         Ok(Place { name: host.name.clone(), netns })
     };
     hosts.iter().map(open).collect()
@@ -199,7 +199,7 @@ fn follower(facts: &Facts, spec: &Spec, vxlan_ports: Vec<u16>) -> Follower {
 }
 
 /// Nanoseconds since 1970.
-fn now() -> u64 {
+pub(super) fn now() -> u64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(now.as_nanos()).unwrap_or(u64::MAX)
 }

@@ -50,6 +50,12 @@ pub struct Backend {
 }
 
 impl Backend {
+    /// The name of its pod, or its address where it has none.
+    #[must_use]
+    pub fn name(&self) -> String {
+        self.pod.clone().unwrap_or_else(|| self.address.to_string())
+    }
+
     fn of(endpoint: &Endpoint) -> Self {
         Self {
             address: SocketAddr::new(endpoint.address, endpoint.port.get()),

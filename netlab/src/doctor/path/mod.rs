@@ -208,7 +208,7 @@ pub fn judge(facts: &Facts, spec: &Spec, subject: &Subject) -> Judgement {
 }
 
 /// Packets of different addresses meet the same cause, where the same mends it.
-fn is_same(one: &Finding, other: &Finding) -> bool {
+pub(super) fn is_same(one: &Finding, other: &Finding) -> bool {
     let same =
         if one.fixes.is_empty() { one.cause == other.cause } else { one.fixes == other.fixes };
     one.code == other.code && one.host == other.host && same

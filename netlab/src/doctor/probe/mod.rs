@@ -9,4 +9,4 @@ mod dial;
 mod ways;
 
 pub use dial::{Attempt, Outcome, Probe, dial};
-pub use ways::{Way, probe};
+pub use ways::{AT_ONCE, MOST_WAYS, Way, count, probe};

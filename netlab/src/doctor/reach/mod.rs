@@ -15,7 +15,7 @@ pub use self::pattern::{Only, Pattern, Scope};
 use super::{
     diagnosis::{Diagnosis, Fate, Told},
     path::Case,
-    probe::{Outcome, Way},
+    probe::{Attempt, Outcome, Way},
 };
 use crate::spec::{Spec, model::Protocol};
 
@@ -55,7 +55,7 @@ impl Reach {
             let backend = case.backend.as_ref()?;
             let way = Way::of(case);
             let told = diagnosis.ways.iter().find(|told| told.way == way)?;
-            let name = backend.pod.clone().unwrap_or_else(|| backend.address.to_string());
+            let name = backend.name();
             let fate = told.backends.get(&name)?;
             let works = works(told, *fate);
             let failed = told.attempts.iter().filter(|attempt| !attempt.outcome.is_answer());
@@ -96,17 +96,18 @@ impl Reach {
     }
 }
 
-/// A backend that nobody has seen may answer, where the failures of its way are explained by
-/// others; where nothing at all has answered it does not.
+/// A backend that nobody has seen may answer, where others of its way have answered and the
+/// failures are those of others still; where nothing at all has answered and no other explains it,
+/// it does not. Where nothing was sent, the facts alone say it.
 fn works(told: &Told, fate: Fate) -> Option<bool> {
-    let fails = |attempt: &crate::doctor::probe::Attempt| !attempt.outcome.is_answer();
+    let fails = |attempt: &Attempt| !attempt.outcome.is_answer();
     let failed = told.attempts.iter().filter(|attempt| fails(attempt)).count();
     match fate {
         Fate::Answered => Some(true),
         Fate::Failing => Some(false),
         Fate::Unseen if failed == 0 => Some(true),
         Fate::Unseen if failed == told.attempts.len() && !told.knows_why() => Some(false),
-        Fate::Unseen => told.knows_why().then_some(true),
+        Fate::Unseen => (told.knows_why() && failed < told.attempts.len()).then_some(true),
     }
 }
 

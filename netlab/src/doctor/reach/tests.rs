@@ -106,3 +106,28 @@ fn what_stalls_is_told_from_what_is_silent() {
     let said = reach.pattern().unwrap().to_string();
     assert_eq!(said, "connections stand everywhere, and large answers do not come");
 }
+
+#[test]
+fn what_nobody_has_seen_is_unknown_until_something_of_its_way_answers() {
+    let attempt = |outcome| Attempt { from: None, outcome, micros: 1, journeys: Vec::new() };
+    let silence = || attempt(Outcome::Silence);
+    let told = |fates: &[Fate], attempts| Told {
+        way: Way {
+            client: "client".into(),
+            node: "node-1".into(),
+            dialled: "172.18.0.2:30080".parse().unwrap(),
+            protocol: Protocol::Tcp,
+        },
+        backends: fates.iter().enumerate().map(|(at, fate)| (at.to_string(), *fate)).collect(),
+        attempts,
+        divergence: None,
+    };
+    let both = [Fate::Failing, Fate::Unseen];
+    let works = |fates: &[Fate], attempts| works(&told(fates, attempts), Fate::Unseen);
+    assert_eq!(works(&both, vec![silence(); 4]), None);
+    let answer = attempt(Outcome::Somebody(String::new()));
+    assert_eq!(works(&both, vec![silence(), answer.clone()]), Some(true));
+    assert_eq!(works(&[Fate::Unseen], vec![silence(); 4]), Some(false));
+    assert_eq!(works(&[Fate::Unseen], vec![silence(), answer]), None);
+    assert_eq!(works(&both, Vec::new()), Some(true), "by the facts alone");
+}

@@ -1,0 +1,181 @@
+//! One finding of each cause, and what follows from a cause below it. Pure.
+//!
+//! Law: two causes are one only where the same mends both; a consequence has the address or the
+//! link in common with its cause, and is never worse than it.
+
+use std::{cmp, net::IpAddr};
+
+use ipnet::IpNet;
+
+use crate::doctor::{
+    facts::Facts,
+    finding::{Code, Finding},
+    path,
+};
+
+/// Makes one of findings of the same cause, and puts what follows from another below it; the worst
+/// first, and else in their order.
+pub(super) fn folded(all: Vec<Finding>, facts: &Facts) -> Vec<Finding> {
+    let kept = merged(all);
+    let follows = |cause: &Finding, effect: &Finding| follows(cause, effect, facts);
+    let (effects, mut causes): (Vec<_>, Vec<_>) =
+        kept.iter().cloned().partition(|finding| kept.iter().any(|cause| follows(cause, finding)));
+    for effect in effects {
+        match causes.iter_mut().find(|cause| follows(cause, &effect)) {
+            Some(cause) => {
+                cause.severity = cmp::min(cause.severity, effect.severity);
+                cause.consequences.push(effect);
+            }
+            None => causes.push(effect),
+        }
+    }
+    causes.sort_by_key(|finding| finding.severity);
+    causes
+}
+
+fn merged(all: Vec<Finding>) -> Vec<Finding> {
+    let mut kept: Vec<Finding> = Vec::new();
+    for finding in all {
+        match kept.iter_mut().find(|known| path::is_same(known, &finding)) {
+            Some(known) => {
+                let is_new = |evidence: &_| !known.evidence.contains(evidence);
+                let evidence: Vec<_> = finding.evidence.into_iter().filter(is_new).collect();
+                known.evidence.extend(evidence);
+            }
+            None => kept.push(finding),
+        }
+    }
+    kept
+}
+
+/// Whether a finding is what another brings with it.
+fn follows(cause: &Finding, effect: &Finding, facts: &Facts) -> bool {
+    let is_here = cause.host == effect.host;
+    match (cause.code, effect.code) {
+        (Code::ProxyGone, Code::ProxyStale) => is_here,
+        (Code::LinkDown, Code::RouteMissing | Code::NeighborStale) => {
+            is_here && is_of_link(cause, effect, facts)
+        }
+        (Code::DuplicateNodeAddress | Code::DuplicatePodAddress, Code::NeighborStale) => {
+            let addresses: Vec<IpAddr> = addresses(cause).collect();
+            self::addresses(effect).any(|address| addresses.contains(&address))
+        }
+        _ => false,
+    }
+}
+
+/// Whether a finding names the link that is down, or none at all, as a route does that has gone
+/// with its link.
+fn is_of_link(down: &Finding, effect: &Finding, facts: &Facts) -> bool {
+    let Some(link) = down.evidence.iter().find_map(|of| of.text.split_once(':')) else {
+        return false;
+    };
+    let host = effect.host.as_deref().and_then(|host| facts.host(host));
+    let is_link = |word: &str| host.is_some_and(|host| host.links.iter().any(|of| of.name == word));
+    let mut named = words(effect).filter(|word| is_link(word)).peekable();
+    match named.peek() {
+        Some(_) => named.any(|word| word == link.0),
+        None => effect.code == Code::RouteMissing,
+    }
+}
+
+fn addresses(finding: &Finding) -> impl Iterator<Item = IpAddr> {
+    words(finding).filter_map(|word| {
+        let net = || word.parse::<IpNet>().ok().map(|net| net.addr());
+        word.parse().ok().or_else(net)
+    })
+}
+
+/// The words of its sentence, and of what shows and mends it.
+fn words(finding: &Finding) -> impl Iterator<Item = &str> {
+    let shown = finding.evidence.iter().map(|evidence| evidence.text.as_str());
+    let commands = finding.fixes.iter().flat_map(|fix| &fix.command).map(String::as_str);
+    let all = std::iter::once(finding.cause.as_str()).chain(shown).chain(commands);
+    all.flat_map(str::split_whitespace).map(|word| word.trim_matches(['(', ')', ',', ';', ':']))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        doctor::{
+            facts::{Source, fixture},
+            finding::Severity,
+        },
+        lab::{Mode, Proxy},
+    };
+
+    fn finding(code: Code, host: Option<&str>, cause: &str) -> Finding {
+        Finding::broken(code, host, cause)
+    }
+
+    /// Codes of what is left, each with those of its consequences.
+    fn left(all: &[Finding]) -> Vec<(Code, Vec<Code>)> {
+        let facts = fixture::lab(Mode::HostGw, Proxy::Nftables);
+        let folded = folded(all.to_vec(), &facts).into_iter();
+        let codes = |of: Finding| (of.code, of.consequences.iter().map(|of| of.code).collect());
+        folded.map(codes).collect()
+    }
+
+    #[test]
+    fn what_the_same_mends_is_one_and_what_has_only_its_code_in_common_is_not() {
+        let facts = fixture::lab(Mode::HostGw, Proxy::Nftables);
+        let of = |service: &str| {
+            let command = ["kubectl", "patch", "service", service];
+            let cause = format!("Service {service} has no endpoints");
+            finding(Code::NoEndpoints, None, &cause).mended(command, "Patch it.")
+        };
+        let again = of("web").shown(Source::Objects, "web: again");
+        let folded = folded(vec![of("web"), of("dns"), again], &facts);
+        let causes: Vec<_> = folded.iter().map(|of| of.cause.as_str()).collect();
+        assert_eq!(causes, ["Service web has no endpoints", "Service dns has no endpoints"]);
+        assert_eq!((folded[0].fixes.len(), folded[0].evidence.len()), (1, 1));
+    }
+
+    #[test]
+    fn a_cause_is_as_bad_as_what_follows_from_it() {
+        let facts = fixture::lab(Mode::HostGw, Proxy::Nftables);
+        let gone = finding(Code::ProxyGone, Some("node-1"), "no agent").severity(Severity::Risk);
+        let stale = |host| finding(Code::ProxyStale, Some(host), &format!("{host} is behind"));
+        let folded = folded(vec![stale("node-1"), gone.clone()], &facts);
+        assert_eq!((folded.len(), folded[0].severity), (1, Severity::Broken));
+        assert_eq!(folded[0].consequences.len(), 1);
+        // That of another host is another cause, and the worse of them comes first.
+        assert_eq!(
+            left(&[gone, stale("node-2")]),
+            [(Code::ProxyStale, vec![]), (Code::ProxyGone, vec![])]
+        );
+    }
+
+    #[test]
+    fn a_stale_neighbor_follows_from_its_own_address_alone_wherever_it_is() {
+        let twice = finding(Code::DuplicatePodAddress, None, "pods a and b have 10.244.1.4")
+            .shown(Source::Addresses, "10.244.1.4/24 dev eth0");
+        let stale = |address: &str| {
+            finding(Code::NeighborStale, Some("node-1"), "a neighbor")
+                .shown(Source::Neighbors, format!("{address} dev cni0 lladdr x"))
+        };
+        let both = |address| left(&[twice.clone(), stale(address)]);
+        let follows = [(Code::DuplicatePodAddress, vec![Code::NeighborStale])];
+        assert_eq!(both("10.244.1.4"), follows);
+        assert_eq!(both("10.244.1.5").len(), 2);
+    }
+
+    #[test]
+    fn what_uses_a_link_that_is_down_follows_from_it_and_what_uses_another_does_not() {
+        let down = finding(Code::LinkDown, Some("node-1"), "cni0 on node-1 is down")
+            .shown(Source::Links, "cni0: state DOWN");
+        let stale = |link: &str| {
+            finding(Code::NeighborStale, Some("node-1"), "a neighbor")
+                .shown(Source::Neighbors, format!("10.244.1.4 dev {link} lladdr x"))
+        };
+        let both = |link| left(&[down.clone(), stale(link)]);
+        assert_eq!(both("cni0"), [(Code::LinkDown, vec![Code::NeighborStale])]);
+        assert_eq!(both("eth0").len(), 2);
+        let missing = finding(Code::RouteMissing, Some("node-1"), "no route to 10.244.1.4");
+        let gone = [(Code::LinkDown, vec![Code::RouteMissing])];
+        assert_eq!(left(&[down.clone(), missing.clone()]), gone);
+        let missing = missing.mended(["ip", "route", "add", "x", "dev", "eth0"], "Add it.");
+        assert_eq!(left(&[down, missing]).len(), 2);
+    }
+}
