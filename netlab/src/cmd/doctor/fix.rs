@@ -70,8 +70,8 @@ pub(super) fn run(args: &DoctorArgs, paint: Paint) -> anyhow::Result<Outcome> {
         }
         session.tried.insert(chosen.key());
         match session.mend(diagnosed, &chosen)? {
-            Mended::Looked(after) => diagnosed = after,
-            Mended::Halfway => return Ok(Outcome::Findings),
+            Some(after) => diagnosed = after,
+            None => return Ok(Outcome::Findings),
         }
     }
     session.end(&diagnosed)
@@ -117,14 +117,6 @@ impl Chosen {
         key.extend(read.map(|shown| shown.text.as_str()));
         key.join("\n")
     }
-}
-
-/// How a mend has ended.
-enum Mended {
-    /// Well or not; this is how it is now.
-    Looked(Diagnosed),
-    /// Between two of its commands.
-    Halfway,
 }
 
 enum Consent {
@@ -184,8 +176,9 @@ impl Session<'_> {
         })
     }
 
-    /// Carries it out, and looks until the finding has gone or has had its time.
-    fn mend(&self, before: Diagnosed, chosen: &Chosen) -> anyhow::Result<Mended> {
+    /// Carries it out, and looks until the finding has gone or has had its time; None where it
+    /// stopped between two of its commands.
+    fn mend(&self, before: Diagnosed, chosen: &Chosen) -> anyhow::Result<Option<Diagnosed>> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.context("cannot start the async runtime")?;
         match runtime.block_on(mend::run(&chosen.fix, &before.facts)) {
@@ -193,10 +186,10 @@ impl Session<'_> {
             Err(stopped) => {
                 self.paint.print(&failed(&chosen.fix, &stopped, self.paint))?;
                 let is_whole = stopped.done == 0;
-                return Ok(if is_whole { Mended::Looked(before) } else { Mended::Halfway });
+                return Ok(is_whole.then_some(before));
             }
         };
-        self.look(chosen).map(Mended::Looked)
+        self.look(chosen).map(Some)
     }
 
     fn look(&self, chosen: &Chosen) -> anyhow::Result<Diagnosed> {

@@ -131,7 +131,7 @@ fn is_right(facts: &Facts, attempt: &Attempt) -> bool {
 /// says nothing.
 fn is_wrong(facts: &Facts, way: &Way, attempt: &Attempt) -> bool {
     let may_be_silent = facts.lab.is_none() && way.protocol == Protocol::Udp;
-    !is_right(facts, attempt) && !(may_be_silent && attempt.outcome == Outcome::Silence)
+    !(is_right(facts, attempt) || may_be_silent && attempt.outcome == Outcome::Silence)
 }
 
 /// Where the attempts that failed part from the paths of their connections.

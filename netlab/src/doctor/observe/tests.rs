@@ -1,6 +1,6 @@
 //! Built journeys beside the paths of healthy and of broken facts.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, slice::from_ref, sync::Arc};
 
 use netlab_common::flow::FlowKey;
 
@@ -194,7 +194,7 @@ fn a_connection_that_the_end_cuts_off_is_not_called_silent() {
     let facts = fixture::lab(Mode::HostGw, Proxy::Nftables);
     let path = remote(&facts);
     let count = |journey: &Journey, end| {
-        let ways = passive::ways(&facts, &[path.case.clone()], &[journey.clone()], end);
+        let ways = passive::ways(&facts, from_ref(&path.case), from_ref(journey), end);
         ways.len()
     };
     let silent = seen(&path, arrival(&path, "node-1") + 1, 0);
@@ -221,7 +221,7 @@ fn what_others_dial_is_judged_as_probes_are() {
     assert_eq!(outcome(lost), Outcome::Silence);
     // Neither what began earlier nor what goes elsewhere is told of.
     answered.packet = "TCP ACK".into();
-    assert_eq!(passive::ways(&facts, &cases, &[answered.clone()], LONG), []);
+    assert_eq!(passive::ways(&facts, &cases, from_ref(&answered), LONG), []);
     answered.packet = "TCP SYN".into();
     assert_eq!(passive::ways(&facts, &[], &[answered], LONG), []);
 }

@@ -53,9 +53,10 @@ pub fn read_running<'t>(
 /// Takes out what a running cluster has, and netlab does not follow.
 fn set_aside(objects: &mut Objects) -> Aside {
     objects.pods.retain(|pod| !has_ended(&pod.object));
-    let mut aside = Aside::default();
-    aside.host_network = objects.pods.extract_if(.., |of| is_host_network(&of.object)).collect();
-    aside.unassigned = objects.pods.extract_if(.., |of| is_unassigned(&of.object)).collect();
+    let mut aside = Aside {
+        host_network: objects.pods.extract_if(.., |of| is_host_network(&of.object)).collect(),
+        unassigned: objects.pods.extract_if(.., |of| is_unassigned(&of.object)).collect(),
+    };
     objects.nodes.iter_mut().for_each(|node| first_of_each_family(&mut node.object));
     other_address_management(objects);
     for pod in objects.pods.iter_mut().chain(&mut aside.host_network) {
