@@ -5,6 +5,7 @@ mod explain;
 mod fix;
 mod healthy;
 mod matrix;
+mod nothing;
 mod observed;
 mod paint;
 mod place;
@@ -17,7 +18,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use netlab::{
     doctor::{
         diagnosis::{self, Diagnosis},
@@ -97,7 +98,11 @@ fn judged(facts: &mut Facts, spec: &Spec, args: &DoctorArgs) -> anyhow::Result<D
             observed.ways
         }
     };
-    Ok(diagnosis::judge(facts, spec, &attempts))
+    let diagnosis = diagnosis::judge(facts, spec, &attempts);
+    if diagnosis.paths.is_empty() && diagnosis.is_healthy() {
+        bail!(nothing::why(facts, spec));
+    }
+    Ok(diagnosis)
 }
 
 /// To stderr.
