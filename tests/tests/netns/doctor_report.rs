@@ -18,6 +18,7 @@ use netlab::{
     },
     lab::Mode,
     proxy::Kind,
+    trace::{Decision, decision::Made},
 };
 use netlab_tests::{
     binary::{self, Ran, netlab},
@@ -49,6 +50,18 @@ fn broken() -> Facts {
     facts
 }
 
+/// What the kernel decided about it.
+fn decision() -> Decision {
+    Decision {
+        time: 0,
+        host: "client".into(),
+        source: None,
+        destination: [172, 18, 0, 2].into(),
+        ports: None,
+        made: Made::Route { table: 254, error: None, gateway: None, interface: None },
+    }
+}
+
 /// What is found where every connection has ended in one of these ways.
 fn diagnosed(facts: &Facts) -> Diagnosis {
     let spec = facts.spec().unwrap();
@@ -62,6 +75,7 @@ fn diagnosed(facts: &Facts) -> Diagnosis {
         outcome: outcome.clone(),
         micros: 1_800_000,
         journeys: Vec::new(),
+        decisions: vec![decision()],
     };
     let attempts: Vec<_> = outcomes.iter().map(attempt).collect();
     let ways: BTreeSet<_> = path::cases(facts, &spec, &facts.subject).iter().map(Way::of).collect();
