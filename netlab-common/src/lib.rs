@@ -16,6 +16,7 @@ pub mod abi;
 pub mod checksum;
 pub mod conntrack;
 pub mod counters;
+pub mod decision;
 pub mod event;
 pub mod filter_input;
 pub mod flow;

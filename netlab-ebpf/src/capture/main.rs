@@ -14,6 +14,7 @@
 #[path = "../object.rs"]
 mod object;
 
+mod decision;
 mod drop;
 mod kernel;
 mod maps;

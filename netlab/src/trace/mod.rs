@@ -8,6 +8,7 @@
 //! Law: nothing that a session attaches outlives it, however its process ends: there are no
 //! pins, and the kernel detaches what nobody holds.
 
+pub mod decision;
 pub mod event;
 pub mod follow;
 
@@ -21,6 +22,7 @@ mod object;
 mod options;
 mod places;
 mod reasons;
+mod record;
 mod session;
 
 use std::io;
@@ -31,6 +33,7 @@ use netlab_common::event::stage::CAPTURES;
 
 use crate::{datapath, netlink};
 
+pub use decision::Decision;
 pub use event::{Event, Hook};
 pub use options::{Interfaces, Options, Place};
 pub use session::{Loss, Session};

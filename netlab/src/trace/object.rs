@@ -17,7 +17,11 @@ use aya::{
     maps::{Array, HashMap as BpfHashMap, Map, MapData, PerCpuArray, PerCpuHashMap, RingBuf},
 };
 use aya_obj::{Object, generated::bpf_insn};
-use netlab_common::event::{Instance, InterfaceKey, LossKey, Settings, Tally, hook, map};
+use netlab_common::{
+    decision::{self, Layout, MOST_ADDRESSES},
+    event::{Instance, InterfaceKey, LossKey, Settings, Tally, hook, map},
+    flow::Addr,
+};
 
 use super::{Error, Result};
 use crate::{
@@ -77,7 +81,7 @@ impl Program {
 const DROP: &str = "capture_drop";
 
 /// Maps that exist once.
-const SHARED: [&str; 8] = [
+const SHARED: [&str; 10] = [
     map::RING,
     map::SETTINGS,
     map::NAMESPACES,
@@ -86,6 +90,8 @@ const SHARED: [&str; 8] = [
     map::LOSSES,
     map::BUFFERS,
     map::TC_LOOK,
+    decision::map::DECISIONS,
+    decision::map::ADDRESSES,
 ];
 
 /// Maps of the datapath that is watched, in the order of [`Stages::maps`].
@@ -186,7 +192,27 @@ impl Linked {
 
     /// Loads the program for drops; `tracepoint` is the number of its typedef.
     pub fn load_drop(&self, tracepoint: u32) -> Result<OwnedFd> {
-        self.load_by_name(DROP, Kind::Tracepoint(tracepoint), About::default())
+        self.load_tracing(DROP, tracepoint)
+    }
+
+    /// Loads a program for a tracepoint, by the number of its typedef.
+    pub fn load_tracing(&self, name: &'static str, tracepoint: u32) -> Result<OwnedFd> {
+        self.load_by_name(name, Kind::Tracepoint(tracepoint), About::default())
+    }
+
+    /// Says about which addresses decisions are to be told, and where the kernel keeps what. Of
+    /// more addresses than there is room for, the rest is left out.
+    pub fn ask(&self, layout: Layout, addresses: impl Iterator<Item = Addr>) -> Result<()> {
+        let name = decision::map::DECISIONS;
+        let mut map: Array<MapData, Layout> = self.open(name)?.try_into().map_err(use_of(name))?;
+        map.set(0, layout, 0).map_err(|source| Error::map("write", name, source))?;
+        let name = decision::map::ADDRESSES;
+        let mut map: BpfHashMap<MapData, [u8; 16], u32> =
+            self.open(name)?.try_into().map_err(use_of(name))?;
+        for address in addresses.take(MOST_ADDRESSES as usize) {
+            map.insert(address.0, 0, 0).map_err(|source| Error::map("write", name, source))?;
+        }
+        Ok(())
     }
 
     /// Puts the program that looks at packets where those at interfaces find it. The kernel

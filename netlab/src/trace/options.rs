@@ -1,6 +1,6 @@
 //! Where and what to capture.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, net::IpAddr};
 
 use aya_obj::generated::bpf_insn;
 
@@ -34,6 +34,9 @@ pub struct Options {
     pub filter: Vec<bpf_insn>,
     /// How many bytes of a packet the filter may look at.
     pub reach: u32,
+    /// Decisions of the kernel's are told of packets for these addresses; of none where it is
+    /// empty.
+    pub decisions: Vec<IpAddr>,
 }
 
 /// Which interfaces to capture on.

@@ -10,21 +10,24 @@ use std::{
 };
 
 use aya::maps::{MapData, RingBuf};
-use netlab_common::event::{
-    InterfaceKey, LossKey, MAX_SNAPLEN, Record, Settings, Tally, Trace, hook::COUNT as HOOKS,
+use netlab_common::{
+    decision::Decision as Raw,
+    event::{InterfaceKey, LossKey, MAX_SNAPLEN, Settings, Tally, hook::COUNT as HOOKS},
 };
 use tokio::io::unix::AsyncFd;
 
 use super::{
-    Error, Event, Hook, Result, Sighting,
+    Error, Hook, Result, Sighting,
     btf::Btf,
     clock::Clock,
+    decision::{Decision, Decisions},
     interfaces::Watch,
     layout::layout,
     object::Linked,
     options::{Options, Place},
     places::{Means, Places, Word},
     reasons::Reasons,
+    record::sighting,
 };
 use crate::bpf::{self, Kind};
 
@@ -64,6 +67,7 @@ pub struct Session {
     _token: OwnedFd,
     token: u32,
     drops: Option<Drops>,
+    decisions: Decisions,
 }
 
 /// The program at the drop tracepoint.
@@ -76,7 +80,7 @@ struct Drops {
 
 /// The kernel's names for drops. Its types and symbols take a while to read: that is done while
 /// the rest is attached, and waited for when the first drop is told.
-enum Names {
+pub(super) enum Names {
     /// Drops are not watched.
     None,
     Coming(JoinHandle<Reasons>),
@@ -84,7 +88,8 @@ enum Names {
 }
 
 impl Names {
-    fn get(&mut self) -> Option<&mut Reasons> {
+    /// None where drops are not watched.
+    pub fn get(&mut self) -> Option<&mut Reasons> {
         if let Self::Coming(_) = self
             && let Self::Coming(thread) = std::mem::replace(self, Self::None)
         {
@@ -143,9 +148,14 @@ impl Session {
                 .map_err(|source| Error::Read { what: "a BPF link".to_owned(), source })?,
             _token: token,
             drops: None,
+            decisions: Decisions::default(),
         };
         if session.options.hooks.contains(&Hook::Drop) {
             session.watch_drops(&btf)?;
+        }
+        if !session.options.decisions.is_empty() {
+            let addresses = &session.options.decisions;
+            session.decisions = Decisions::watch(&session.linked, &btf, addresses);
         }
         for place in places {
             let (places, means) = session.places();
@@ -228,16 +238,26 @@ impl Session {
         (places, Means { linked, options, token: *token })
     }
 
-    /// Hands over what is in the ring, at most `most` packets, and says how many there were.
+    /// Hands over what is in the ring, at most `most` records, and says how many there were.
     pub fn drain(&mut self, most: usize, mut see: impl FnMut(&Sighting<'_>)) -> usize {
-        let Self { ring, places, reasons, clock, .. } = self;
+        let Self { ring, places, reasons, clock, decisions, .. } = self;
         for count in 0..most {
             let Some(item) = ring.next() else { return count };
+            if item.first() == Some(&Raw::TAG) {
+                decisions.take(&item, places, clock);
+                continue;
+            }
             if let Some(sighting) = sighting(&item, places, reasons, clock) {
                 see(&sighting);
             }
         }
         most
+    }
+
+    /// What the kernel has decided, among what was handed over since this was called before; and
+    /// sentences about what this kernel does not tell.
+    pub fn decisions(&mut self) -> (Vec<Decision>, &[String]) {
+        (self.decisions.told(), &self.decisions.gaps)
     }
 
     /// Looks at no packet any more: what is in the ring now is the rest, and the counts stay.
@@ -342,49 +362,6 @@ fn await_programs() {
     if refused {
         thread::sleep(AMPLE);
     }
-}
-
-/// From a record to what it says. A record that does not hold together is none.
-fn sighting<'a>(
-    item: &'a [u8],
-    places: &'a Places,
-    reasons: &mut Names,
-    clock: &Clock,
-) -> Option<Sighting<'a>> {
-    let (trace, rest) = match item.first()? {
-        0 => (None, item),
-        _ => (Some(read::<Trace>(item)?), item.get(size_of::<Trace>()..)?),
-    };
-    let record: Record = read(rest)?;
-    let bytes = rest.get(size_of::<Record>()..)?.get(..record.captured as usize)?;
-    let host = places.host(record.namespace)?;
-    let hook = Hook::from_number(record.hook)?;
-    let event = match (hook, trace) {
-        (Hook::Drop, _) => reasons.get().map(|reasons| Event::KernelDrop {
-            reason: reasons.reason(record.reason),
-            function: reasons.place(record.location),
-        }),
-        (_, Some(trace)) => Event::from_trace(&trace, bytes),
-        _ => None,
-    };
-    Some(Sighting {
-        time: clock.time_of_day(record.time),
-        host,
-        interface: places.interface(record.namespace, record.ifindex),
-        hook,
-        event,
-        wire_len: record.wire_len,
-        bytes,
-    })
-}
-
-/// A value of the ABI at the start of some bytes.
-fn read<T: aya::Pod>(bytes: &[u8]) -> Option<T> {
-    if bytes.len() < size_of::<T>() {
-        return None;
-    }
-    // SAFETY: there are enough bytes, and a Pod is valid for any of them.
-    Some(unsafe { bytes.as_ptr().cast::<T>().read_unaligned() })
 }
 
 /// How many CPUs may come, which is how the kernel numbers them.

@@ -29,6 +29,9 @@ fn a_healthy_way_is_seen_hop_by_hop_with_vxlan_around_it_and_off_again() {
         assert_eq!(journeys.len(), 1, "{attempt:#}");
         assert_eq!(journeys[0]["packet"], "TCP SYN");
         assert_eq!(journeys[0]["outcome"]["kind"], "answered", "{attempt:#}");
+        let pod = &attempt["outcome"]["answered"]["pod"];
+        let accepted = array(&attempt["decisions"]).iter().find(|of| of["kind"] == "accepted");
+        assert_eq!(accepted.map(|of| &of["host"]), Some(pod), "{attempt:#}");
     }
     let to_node_1 = ways.iter().find(|way| way["dialled"] == "172.18.0.2:30080").unwrap();
     let is_remote = |attempt: &&Value| attempt["outcome"]["answered"]["pod"] == "web-3";
@@ -68,6 +71,32 @@ fn a_drop_is_told_with_the_kernel_s_word_and_explained_by_the_rule() {
     let failed = array(&told["attempts"]).iter().find(|one| one["outcome"] == "silence").unwrap();
     let last = array(&failed["journeys"][0]["hops"]).last().unwrap();
     assert_eq!((&last["host"], &last["hook"]), (&"node-1".into(), &"drop".into()), "{failed:#}");
+}
+
+#[test]
+fn what_the_kernel_decided_is_named_where_a_packet_ends() {
+    if !require_lab() {
+        return;
+    }
+    let lab = Lab::up(Mode::Vxlan, By::KubeProxy(Kind::Nftables));
+    for (fault, host, kind, words) in [
+        (
+            "pod-network-blackhole",
+            "node-1",
+            "route",
+            "node-1 looked for a route: table main: blackhole",
+        ),
+        ("listener-missing", "web-1", "refused", "no socket of web-1 takes it"),
+    ] {
+        inject(&lab, fault);
+        let seen = doctor(&lab, &["web"], 1);
+        let first = &seen["findings"][0];
+        assert!(observed(first).ends_with(words), "{fault}: {first:#}");
+        let parted = array(&seen["ways"]).iter().map(|way| &way["divergence"]["decision"]);
+        let mut decided = parted.filter(|decision| decision["host"] == host);
+        assert!(decided.any(|decision| decision["kind"] == kind), "{fault}: {seen:#}");
+        let _ = netlab(&["lab", "fault", "clear", "--name", lab.name().as_str()]).expect(0);
+    }
 }
 
 #[test]

@@ -19,7 +19,11 @@ use netlab::{
     },
     lab::Mode,
     proxy::Kind,
-    trace::follow::{Direction, Journey, Outcome as Fate},
+    trace::{
+        Decision,
+        decision::Made,
+        follow::{Direction, Journey, Outcome as Fate},
+    },
 };
 use netlab_tests::{
     binary::{self, Ran, netlab},
@@ -51,6 +55,18 @@ fn broken() -> Facts {
     facts
 }
 
+/// What the kernel decided about it.
+fn decision() -> Decision {
+    Decision {
+        time: 0,
+        host: "client".into(),
+        source: None,
+        destination: [172, 18, 0, 2].into(),
+        ports: None,
+        made: Made::Route { table: 254, error: None, gateway: None, interface: None },
+    }
+}
+
 /// What is found where every connection has ended in one of these ways.
 fn diagnosed(facts: &Facts) -> Diagnosis {
     let spec = facts.spec().unwrap();
@@ -64,6 +80,7 @@ fn diagnosed(facts: &Facts) -> Diagnosis {
         outcome: outcome.clone(),
         micros: 1_800_000,
         journeys: Vec::new(),
+        decisions: vec![decision()],
     };
     let attempts: Vec<_> = outcomes.iter().map(attempt).collect();
     let ways: BTreeSet<_> = path::cases(facts, &spec, &facts.subject).iter().map(Way::of).collect();
@@ -108,6 +125,7 @@ fn watched(mut diagnosis: Diagnosis) -> Diagnosis {
             reason: "NETFILTER_DROP".into(),
             function: Some("nf_hook_slow+0x1f".into()),
         }),
+        decision: Some(decision()),
     });
     diagnosis
 }
@@ -124,7 +142,8 @@ fn each_field_of_the_json_is_in_the_table_and_back() {
         let json = serde_json::to_value(report).unwrap();
         assert_eq!(json["version"], VERSION);
         // What is in these is described in their rows, or is what stands elsewhere too.
-        let leaves = ["outcome", "only", "consequences", "then", "inner", "journeys", "paths"];
+        let leaves =
+            ["outcome", "only", "consequences", "then", "inner", "journeys", "decision", "paths"];
         fields::paths(&json, &["backends"], &leaves)
     };
     let mut found = of(&watched(diagnosed(&facts)));

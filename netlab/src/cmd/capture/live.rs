@@ -49,6 +49,7 @@ pub(super) async fn run(args: &CaptureArgs, color: bool) -> anyhow::Result<Outco
         ring: (args.place.buffer << 10).next_power_of_two(),
         filter: instructions.into_iter().map(Into::into).collect(),
         reach: filter.reach(),
+        decisions: Vec::new(),
     };
     let places = place::places(args, cluster)?;
     let ports = if args.print.follow { place::ports(&places).await } else { Vec::new() };

@@ -9,7 +9,7 @@ use netlab::{
         diagnosis::{Diagnosis, Told},
         probe::Attempt,
     },
-    trace::follow::{Style, render},
+    trace::follow::{Style, render_decided},
 };
 
 use super::paint::Paint;
@@ -56,8 +56,10 @@ fn way(told: &Told, paint: Paint) -> String {
 fn parted(told: &Told, paint: Paint) -> String {
     let style = Style { color: paint.color, zone: TimeZone::system() };
     let is_failed = |attempt: &&Attempt| !attempt.outcome.is_answer();
-    let failed = told.attempts.iter().filter(is_failed).find_map(Attempt::telling);
-    let mut text = failed.map_or_else(String::new, |journey| render(journey, &style));
+    let mut failed = told.attempts.iter().filter(is_failed);
+    let drawn =
+        |attempt: &Attempt| Some(render_decided(attempt.telling()?, &attempt.decisions, &style));
+    let mut text = failed.find_map(drawn).unwrap_or_default();
     if let Some(divergence) = &told.divergence {
         let _ = writeln!(text, "{}", paint.strong(&divergence.words()));
     }

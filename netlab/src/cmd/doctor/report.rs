@@ -140,8 +140,13 @@ mod tests {
         ways.sort();
         ways.dedup();
         let attempts = |way: &Way| {
-            let attempt =
-                |outcome| Attempt { from: None, outcome, micros: 1_300, journeys: Vec::new() };
+            let attempt = |outcome| Attempt {
+                from: None,
+                outcome,
+                micros: 1_300,
+                journeys: Vec::new(),
+                decisions: Vec::new(),
+            };
             outcome(way).into_iter().map(attempt).collect()
         };
         let ways: Vec<_> = ways.into_iter().map(|way| (way.clone(), attempts(&way))).collect();

@@ -91,6 +91,7 @@ impl Watch {
             ring: RING,
             filter: filter.instructions()?.into_iter().map(Into::into).collect(),
             reach: filter.reach(),
+            decisions: Vec::new(),
         };
         let place = |site: Site| Place { name: site.host, netns: site.netns };
         let session = Session::start(sites.into_iter().map(place).collect(), options).await?;

@@ -155,6 +155,7 @@ pub(super) fn parted<'a>(
                 Some(journey) => divergence::of(facts, path, journey),
                 None => divergence::before_all(path),
             };
+            let divergence = divergence.map(|found| found.decided(&attempt.decisions));
             parted.extend(divergence.map(|divergence| Parted { way, path: at, divergence }));
         }
     }

@@ -40,7 +40,13 @@ fn attempts(facts: &Facts, failing: &str) -> Vec<(Way, Vec<Attempt>)> {
     ways.retain(|way| way.dialled.is_ipv4());
     ways.dedup();
     let attempts = |way: &Way| {
-        let of = |outcome| Attempt { from: None, outcome, micros: 1, journeys: Vec::new() };
+        let of = |outcome| Attempt {
+            from: None,
+            outcome,
+            micros: 1,
+            journeys: Vec::new(),
+            decisions: Vec::new(),
+        };
         let fails = way.node == failing && way.protocol == Protocol::Tcp;
         let pod = if way.protocol == Protocol::Tcp { "web-1" } else { "dns-1" };
         let seen_as = "172.18.255.10:5".parse().unwrap();
@@ -91,7 +97,7 @@ fn tried() -> Tried {
 fn answered(pod: &str) -> Attempt {
     let seen_as = "172.18.255.10:5".parse().unwrap();
     let outcome = Outcome::Answered { pod: pod.into(), seen_as };
-    Attempt { from: None, outcome, micros: 1, journeys: Vec::new() }
+    Attempt { from: None, outcome, micros: 1, journeys: Vec::new(), decisions: Vec::new() }
 }
 
 fn silent() -> Attempt {

@@ -12,7 +12,8 @@ use crate::{
         path::{self, Path, Stage},
     },
     trace::{
-        Event, Hook,
+        Decision, Event, Hook,
+        decision::Made,
         follow::{Hop, Journey, Outcome},
     },
 };
@@ -39,6 +40,9 @@ pub struct Divergence {
     pub refused: Option<(String, String)>,
     /// What the kernel, or netlab's program, says about its end.
     pub drop: Option<Drop>,
+    /// The kernel's last decision where it ended: what is against the packet, or else where the
+    /// route that it took led.
+    pub decision: Option<Decision>,
 }
 
 /// Where a packet was seen last.
@@ -98,6 +102,7 @@ pub fn before_all(path: &Path) -> Option<Divergence> {
         last: None,
         refused: None,
         drop: None,
+        decision: None,
     })
 }
 
@@ -172,6 +177,7 @@ fn told(
         last: last(path, journey),
         refused: refused(journey),
         drop: drop_of(journey).or_else(|| drop_of_answer(path, journey)),
+        decision: None,
     }
 }
 
@@ -224,6 +230,23 @@ fn drop_of(journey: &Journey) -> Option<Drop> {
 }
 
 impl Divergence {
+    /// The same, knowing what the kernel decided about the attempt.
+    #[must_use]
+    pub fn decided(mut self, decisions: &[Decision]) -> Self {
+        let place = match self.last {
+            Some(_) => self.place().to_owned(),
+            // It ended in the client's own stack.
+            None => self.host.clone(),
+        };
+        let there = || decisions.iter().rev().filter(|decision| decision.host == place);
+        let against = there().find(|decision| decision.made.is_against());
+        // Beyond a drop nothing is decided, and whoever is refused has had its route.
+        let is_lost = self.drop.is_none() && self.refused.is_none();
+        let route = |decision: &&Decision| matches!(decision.made, Made::Route { .. });
+        self.decision = against.or_else(|| there().find(route).filter(|_| is_lost)).cloned();
+        self
+    }
+
     /// Where it ended, as far as anybody knows.
     #[must_use]
     pub fn place(&self) -> &str {
@@ -241,9 +264,20 @@ impl Divergence {
         (self.behind..=self.expected).contains(&position)
     }
 
-    /// In one sentence: where it was seen last, and what became of it.
+    /// In one sentence: where it was seen last, what became of it, and what was decided there.
     #[must_use]
     pub fn words(&self) -> String {
+        let end = self.end();
+        let Some(Decision { host, made, .. }) = &self.decision else { return end };
+        match made {
+            Made::Refused => format!("{end}; no socket of {host} takes it"),
+            Made::Accepted => format!("{end}; a socket of {host} took it"),
+            Made::Route { error: Some(_), .. } => format!("{end}; {host} looked for a {made}"),
+            Made::Route { .. } => format!("{end}; {host} found a {made}"),
+        }
+    }
+
+    fn end(&self) -> String {
         let Some(last) = &self.last else {
             return format!("{} was not seen to leave {}", self.packet, self.host);
         };

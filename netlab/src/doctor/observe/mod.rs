@@ -11,6 +11,7 @@
 //! Law: nothing that is attached outlives the watch; where nobody can watch, the probe goes on,
 //! and a gap says so.
 
+mod decided;
 pub mod divergence;
 mod passive;
 #[cfg(test)]
@@ -23,13 +24,13 @@ use std::{panic::resume_unwind, thread, time::Duration};
 use tokio::sync::oneshot;
 
 pub use self::divergence::Divergence;
-use self::watch::Watched;
+use self::watch::{Seen, Watched};
 use super::{
     facts::{Facts, Gap, Source},
     path::Case,
     probe::{self, Attempt, Way},
 };
-use crate::{netlink::Netns, spec::Spec, trace::follow::Journey};
+use crate::{netlink::Netns, spec::Spec};
 
 /// What was observed.
 #[derive(Clone, Debug, Default)]
@@ -44,8 +45,10 @@ pub struct Observed {
 #[must_use]
 pub fn probe(facts: &Facts, spec: &Spec, netns: &Netns, cases: &[Case]) -> Observed {
     let dial = || probe::probe(netns, cases, facts.lab.is_some());
-    let (mut ways, journeys, mut gaps) = while_watching(facts, spec, cases, dial);
-    tie::tie(&mut ways, &journeys);
+    let (mut ways, seen) = while_watching(facts, spec, cases, dial);
+    tie::tie(&mut ways, &seen.journeys);
+    decided::tie(&mut ways, &seen.decisions);
+    let mut gaps = seen.gaps;
     gaps.extend(undialled(probe::count(cases)));
     Observed { ways, gaps }
 }
@@ -53,8 +56,10 @@ pub fn probe(facts: &Facts, spec: &Spec, netns: &Netns, cases: &[Case]) -> Obser
 /// Sends nothing, and watches for so long what others dial.
 #[must_use]
 pub fn passive(facts: &Facts, spec: &Spec, cases: &[Case], long: Duration) -> Observed {
-    let ((), journeys, gaps) = while_watching(facts, spec, cases, || thread::sleep(long));
-    Observed { ways: passive::ways(facts, cases, &journeys, watch::now()), gaps }
+    let ((), seen) = while_watching(facts, spec, cases, || thread::sleep(long));
+    let mut ways = passive::ways(facts, cases, &seen.journeys, watch::now());
+    decided::tie(&mut ways, &seen.decisions);
+    Observed { ways, gaps: seen.gaps }
 }
 
 /// Does some work on another thread, and watches meanwhile.
@@ -63,17 +68,18 @@ fn while_watching<T: Send>(
     spec: &Spec,
     cases: &[Case],
     work: impl FnOnce() -> T + Send,
-) -> (T, Vec<Journey>, Vec<Gap>) {
+) -> (T, Seen) {
+    let nothing = |reason: &str| Seen { gaps: vec![unwatched(reason)], ..Seen::default() };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = match runtime {
         Ok(runtime) => runtime,
-        Err(error) => return (work(), Vec::new(), vec![unwatched(&error.to_string())]),
+        Err(error) => return (work(), nothing(&error.to_string())),
     };
     thread::scope(|scope| {
         runtime.block_on(async {
             let mut watched = match Watched::start(facts, spec, cases).await {
                 Ok(watched) => watched,
-                Err(reason) => return (work(), Vec::new(), vec![unwatched(&reason)]),
+                Err(reason) => return (work(), nothing(&reason)),
             };
             let (done, over) = oneshot::channel();
             let worker = scope.spawn(move || {
@@ -82,8 +88,8 @@ fn while_watching<T: Send>(
                 value
             });
             watched.until(over).await;
-            let (journeys, gaps) = watched.finish();
-            (worker.join().unwrap_or_else(|panic| resume_unwind(panic)), journeys, gaps)
+            let seen = watched.finish();
+            (worker.join().unwrap_or_else(|panic| resume_unwind(panic)), seen)
         })
     })
 }
@@ -107,5 +113,15 @@ fn unwatched(reason: &str) -> Gap {
         source: Source::Observed,
         reason: reason.to_owned(),
         hides: "how a probe ends is seen, and not where in the kernels it was lost".to_owned(),
+    }
+}
+
+/// Says what is lost where the kernel does not tell of its decisions.
+fn undecided(reason: &str) -> Gap {
+    Gap {
+        host: None,
+        source: Source::Observed,
+        reason: reason.to_owned(),
+        hides: "what the kernel decides between two places where a packet is seen".to_owned(),
     }
 }

@@ -77,7 +77,13 @@ fn attempt(facts: &Facts, from: SocketAddr, journey: &Journey) -> Attempt {
         Fate::Refused { after, .. } => (Outcome::Refused, *after),
         _ => (Outcome::Silence, journey.duration),
     };
-    Attempt { from: Some(from), outcome, micros: after / 1000, journeys: vec![journey.clone()] }
+    Attempt {
+        from: Some(from),
+        outcome,
+        micros: after / 1000,
+        journeys: vec![journey.clone()],
+        decisions: Vec::new(),
+    }
 }
 
 /// By the pod that the answer set out from, where it is one.

@@ -1,5 +1,7 @@
 //! Built journeys beside the paths of healthy and of broken facts.
 
+mod decided;
+
 use std::{net::SocketAddr, slice::from_ref, sync::Arc};
 
 use netlab_common::flow::FlowKey;
@@ -175,7 +177,13 @@ fn journeys_are_of_the_attempt_whose_socket_they_have() {
     let own = CLIENT.parse().unwrap();
     let other = "172.18.255.10:40001".parse().unwrap();
     let tied = |from: SocketAddr, outcome: Outcome| {
-        let attempt = Attempt { from: Some(from), outcome, micros: 1, journeys: Vec::new() };
+        let attempt = Attempt {
+            from: Some(from),
+            outcome,
+            micros: 1,
+            journeys: Vec::new(),
+            decisions: Vec::new(),
+        };
         let mut ways = [(Way::of(&path.case), vec![attempt])];
         tie::tie(&mut ways, &journeys);
         let [(_, attempts)] = ways;
@@ -327,6 +335,7 @@ fn diagnosed(facts: &Facts, path: &Path, journeys: Vec<Journey>) -> Diagnosis {
         outcome: Outcome::Silence,
         micros: 1_800_000,
         journeys,
+        decisions: Vec::new(),
     };
     let attempts = match journeys.is_empty() {
         true => vec![attempt(Vec::new())],

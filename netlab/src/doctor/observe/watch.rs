@@ -9,7 +9,7 @@ use std::{
 
 use tokio::sync::oneshot;
 
-use super::unwatched;
+use super::{undecided, unwatched};
 use crate::{
     capture::{
         LinkType,
@@ -23,7 +23,7 @@ use crate::{
     },
     spec::{Spec, model::Protocol},
     trace::{
-        Hook, Interfaces, Options, Place, Session,
+        Decision, Hook, Interfaces, Options, Place, Session,
         follow::{Follower, Journey, LossPlace, Options as Following},
     },
 };
@@ -39,6 +39,17 @@ const MOST_HOSTS: usize = 48;
 const BATCH: usize = 4096;
 /// Ports that a filter can name: one of more would take the kernel too long to verify.
 const MOST_PORTS: usize = 256;
+
+/// What a watch has seen.
+#[derive(Debug, Default)]
+pub(super) struct Seen {
+    /// Packets.
+    pub journeys: Vec<Journey>,
+    /// What the kernel decided about them.
+    pub decisions: Vec<Decision>,
+    /// What nobody could watch.
+    pub gaps: Vec<Gap>,
+}
 
 /// A watch that runs.
 pub(super) struct Watched {
@@ -63,6 +74,7 @@ impl Watched {
             ring: RING,
             filter: instructions.into_iter().map(Into::into).collect(),
             reach: filter.reach(),
+            decisions: addresses(facts, cases),
         };
         let (hosts, gaps) = hosts(facts, cases);
         let session = Session::start(places(&hosts)?, options).await;
@@ -89,11 +101,13 @@ impl Watched {
         session.drain(BATCH, |sighting| journeys.extend(follower.see(sighting)))
     }
 
-    /// All journeys, and what was missed.
-    pub fn finish(mut self) -> (Vec<Journey>, Vec<Gap>) {
+    /// All journeys, what the kernel decided meanwhile, and what was missed.
+    pub fn finish(mut self) -> Seen {
         // What is still on its way is of no probe: nobody waits for it.
         while self.drain() == BATCH {}
-        let Self { session, mut follower, mut journeys, mut gaps } = self;
+        let Self { mut session, mut follower, mut journeys, mut gaps } = self;
+        let (decisions, untold) = session.decisions();
+        gaps.extend(untold.iter().map(|reason| undecided(reason)));
         let losses = session.losses().unwrap_or_default();
         let count: u64 = losses.iter().map(|loss| loss.count).sum();
         if count > 0 {
@@ -106,8 +120,24 @@ impl Watched {
             follower.lose(0, now(), places.collect());
         }
         journeys.extend(follower.finish());
-        (journeys, gaps)
+        Seen { journeys, decisions, gaps }
     }
+}
+
+/// Whom packets of these connections, and their answers, are for: what is dialled and who gets it,
+/// and hosts that dial, or put their own address in the client's place.
+fn addresses(facts: &Facts, cases: &[Case]) -> Vec<IpAddr> {
+    let ends = cases.iter().flat_map(|case| {
+        let backend = case.backend.as_ref().map(|backend| backend.address.ip());
+        [Some(case.dialled.ip()), backend, case.source].into_iter().flatten()
+    });
+    let clients: BTreeSet<&str> = cases.iter().map(|case| case.client.as_str()).collect();
+    let is_end = |host: &&HostFacts| {
+        matches!(host.role, Role::Node { .. }) || clients.contains(host.name.as_str())
+    };
+    let hosts = facts.hosts.iter().filter(is_end).flat_map(|host| &host.addresses);
+    let all: BTreeSet<IpAddr> = ends.chain(hosts.map(|address| address.net.addr())).collect();
+    all.into_iter().collect()
 }
 
 /// What goes to and comes from the ports dialled and those of their backends, inside of VXLAN too.

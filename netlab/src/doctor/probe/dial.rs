@@ -11,7 +11,12 @@ use nix::errno::Errno;
 use serde::{Deserialize, Serialize};
 
 use super::connect::connect;
-use crate::{lab::echo::Identity, netlink::Netns, spec::model::Protocol, trace::follow::Journey};
+use crate::{
+    lab::echo::Identity,
+    netlink::Netns,
+    spec::model::Protocol,
+    trace::{Decision, follow::Journey},
+};
 
 /// How long a server that says nothing of itself is listened to: the lab's say it at once, and a
 /// stranger owes no word.
@@ -47,6 +52,10 @@ pub struct Attempt {
     /// nothing left the client.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub journeys: Vec<Journey>,
+    /// What the kernels of these hosts decided about it, in the order of time: route lookups,
+    /// refusals and sockets that took it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub decisions: Vec<Decision>,
 }
 
 impl Attempt {
@@ -132,7 +141,7 @@ pub fn dial(netns: &Netns, probe: &Probe) -> Attempt {
     });
     let (from, outcome) = tried.unwrap_or_else(|error| (None, Outcome::Failed(error.to_string())));
     let micros = u64::try_from(begun.elapsed().as_micros()).unwrap_or(0);
-    Attempt { from, outcome, micros, journeys: Vec::new() }
+    Attempt { from, outcome, micros, journeys: Vec::new(), decisions: Vec::new() }
 }
 
 fn tcp(probe: &Probe, begun: Instant) -> (Option<SocketAddr>, Outcome) {

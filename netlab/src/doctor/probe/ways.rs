@@ -141,7 +141,13 @@ mod tests {
             '?' => Outcome::Somebody(String::new()),
             pod => Outcome::Answered { pod: pod.to_string(), seen_as },
         };
-        let attempt = |outcome| Attempt { from: None, outcome, micros: 1, journeys: Vec::new() };
+        let attempt = |outcome| Attempt {
+            from: None,
+            outcome,
+            micros: 1,
+            journeys: Vec::new(),
+            decisions: Vec::new(),
+        };
         outcomes.chars().map(of).map(attempt).collect()
     }
 

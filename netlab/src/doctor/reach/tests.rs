@@ -109,7 +109,13 @@ fn what_stalls_is_told_from_what_is_silent() {
 
 #[test]
 fn what_nobody_has_seen_is_unknown_until_something_of_its_way_answers() {
-    let attempt = |outcome| Attempt { from: None, outcome, micros: 1, journeys: Vec::new() };
+    let attempt = |outcome| Attempt {
+        from: None,
+        outcome,
+        micros: 1,
+        journeys: Vec::new(),
+        decisions: Vec::new(),
+    };
     let silence = || attempt(Outcome::Silence);
     let told = |fates: &[Fate], attempts| Told {
         way: Way {

@@ -55,7 +55,7 @@ use netlab_common::{flow::FlowKey, verdict::Kind};
 pub use journey::{Direction, Flow, Hop, Journey, Outcome, Part, Tunnel};
 pub use losses::LossPlace;
 pub use options::Options;
-pub use render::{Style, render};
+pub use render::{Style, render, render_decided};
 pub(crate) use transport::error_name;
 
 use self::{

@@ -27,6 +27,7 @@ use std::{collections::BTreeSet, fmt::Write as _};
 use jiff::{Timestamp, tz::TimeZone};
 
 use super::{
+    super::Decision,
     journey::{Flow, Hop, Journey, Outcome},
     losses::LossPlace,
     notes,
@@ -77,12 +78,21 @@ impl Style {
 /// The block of a journey and its reply, with a newline at the end of each line.
 #[must_use]
 pub fn render(journey: &Journey, style: &Style) -> String {
+    render_decided(journey, &[], style)
+}
+
+/// The same, with a line for each of the kernel's decisions below the hop that it followed on its
+/// host.
+#[must_use]
+pub fn render_decided(journey: &Journey, decisions: &[Decision], style: &Style) -> String {
     let mut out = String::new();
     let question = rows(journey);
     let answer = journey.reply.as_deref().map(rows).unwrap_or_default();
     let columns = Columns::of(&question).widest(&Columns::of(&answer));
     heading(&mut out, journey, style);
-    let mut writer = Writer { out: &mut out, columns, style };
+    let decisions = decisions.iter().map(|of| (place_of(journey, of), of)).collect();
+    let mut writer = Writer { out: &mut out, columns, style, decisions };
+    writer.decided(None);
     writer.hops(journey, &question, journey.time);
     if let Some(reply) = &journey.reply {
         let title = format!("reply #{}", reply.id);
@@ -159,10 +169,19 @@ fn or_dash(name: &str) -> &str {
     if name.is_empty() { "-" } else { name }
 }
 
+/// The hop that a decision followed on its host; None where it was made before all of them.
+fn place_of<'a>(journey: &'a Journey, decision: &Decision) -> Option<&'a Hop> {
+    let replies = journey.reply.iter().flat_map(|reply| &reply.hops);
+    let is_before = |hop: &&Hop| hop.host == decision.host && hop.time <= decision.time;
+    journey.hops.iter().chain(replies).filter(is_before).max_by_key(|hop| hop.time)
+}
+
 struct Writer<'a> {
     out: &'a mut String,
     columns: Columns,
     style: &'a Style,
+    /// And the hops that they follow.
+    decisions: Vec<(Option<&'a Hop>, &'a Decision)>,
 }
 
 impl Writer<'_> {
@@ -181,7 +200,25 @@ impl Writer<'_> {
             let segments = journey.hops.iter().filter(|other| is_part_of(hop, other)).count();
             let notes = notes::of(hop, &shown, segments, journey.direction);
             self.line(&time, row, flow, &notes);
+            self.decided(Some(row));
             shown.push(hop);
+        }
+    }
+
+    /// What was decided behind a hop: `└ route: table main, via 172.18.0.3 dev eth0`.
+    fn decided(&mut self, behind: Option<&Row<'_>>) {
+        let is_there = |hop: &Option<&Hop>| match (hop, behind) {
+            (Some(hop), Some(row)) => std::ptr::eq(*hop, row.hop),
+            (None, None) => true,
+            _ => false,
+        };
+        let lead = behind.map_or("", |row| row.lead.as_str());
+        let host = self.columns.host;
+        for (_, decision) in self.decisions.iter().filter(|(hop, _)| is_there(hop)) {
+            let paint = if decision.made.is_against() { Paint::Bad } else { Paint::Dim };
+            let words = self.style.paint(paint, &decision.made.to_string());
+            let place = format!("{lead}{}", decision.host);
+            let _ = writeln!(self.out, "{:>11}  {place:host$}  {words}", "");
         }
     }
 

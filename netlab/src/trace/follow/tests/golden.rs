@@ -6,7 +6,11 @@ use jiff::tz::TimeZone;
 use netlab_common::verdict::DropReason;
 
 use super::*;
-use crate::trace::follow::{Style, render};
+use crate::trace::{
+    Decision,
+    decision::Made,
+    follow::{Style, render, render_decided},
+};
 
 fn text(journeys: &[Journey]) -> String {
     let style = Style { color: false, zone: TimeZone::UTC };
@@ -32,6 +36,34 @@ fn a_packet_that_the_kernel_drops() {
     };
     scene.event(15, "node-1 eth0 drop", &request, Some(event));
     assert_eq!(text(&scene.end()), include_str!("golden/kernel_drop.txt"));
+}
+
+#[test]
+fn a_decision_stands_below_the_hop_that_it_followed() {
+    let mut scene = Scene::new();
+    let request = udp(CLIENT, FRONTEND, b"hello").id(5).frame();
+    scene.see(0, "client eth0 tc-out", &request);
+    scene.see(12, "node-1 eth0 tc-in", &request);
+    let journeys = scene.end();
+    let [journey] = &journeys[..] else { panic!("{journeys:?}") };
+    let route = |host: &str, time: u64, error| Decision {
+        time,
+        host: host.to_owned(),
+        source: None,
+        destination: [172, 18, 0, 2].into(),
+        ports: None,
+        made: Made::Route { table: 254, error, gateway: None, interface: None },
+    };
+    let decisions = [
+        route("client", journey.time - 1, None),
+        route("node-1", journey.hops[1].time + 1, Some("unreachable")),
+    ];
+    let style = Style { color: false, zone: TimeZone::UTC };
+    let text = render_decided(journey, &decisions, &style);
+    let lines: Vec<_> = text.lines().map(str::trim_start).collect();
+    assert_eq!(lines[1], "client  route: table main", "{text}");
+    assert!(lines[3].contains("node-1  eth0"), "{text}");
+    assert_eq!(lines[4], "node-1  route: table main: unreachable", "{text}");
 }
 
 #[test]
