@@ -3,6 +3,7 @@
 mod expected;
 mod explain;
 mod fix;
+mod gaps;
 mod healthy;
 mod matrix;
 mod nothing;
@@ -108,7 +109,7 @@ fn judged(facts: &mut Facts, spec: &Spec, args: &DoctorArgs) -> anyhow::Result<D
 /// To stderr.
 fn tell_gaps(facts: &Facts) {
     let paint = Paint::new(false);
-    eprint!("{}", paint.plain(&report::gaps(&facts.gaps, paint)));
+    eprint!("{}", paint.plain(&gaps::lines(&facts.gaps, paint)));
 }
 
 fn write(facts: &Facts, file: &Path) -> anyhow::Result<Outcome> {

@@ -4,23 +4,19 @@
 use std::{fmt::Write as _, time::Duration};
 
 use netlab::doctor::{
-    facts::{Facts, Gap},
+    facts::Facts,
     reach::Reach,
     report::{Report, Shown, representative},
 };
 
-use super::{expected, healthy, matrix, observed, paint::Paint, verdict};
-use crate::cmd::output;
-
-/// Gaps that are told one by one.
-const MOST_GAPS: usize = 8;
+use super::{expected, gaps, healthy, matrix, observed, paint::Paint, verdict};
 
 /// The whole of it.
 pub(super) fn draw(report: &Report<'_>, paint: Paint) -> String {
     let Report { facts, spec, diagnosis, took, all_paths } = *report;
     let mut text = String::new();
     if diagnosis.is_healthy() && !all_paths {
-        text.push_str(&gaps(&diagnosis.gaps, paint));
+        text.push_str(&gaps::lines(&diagnosis.gaps, paint));
         if diagnosis.has_failed_attempts() {
             let seen = observed::draw(diagnosis, paint);
             section(&mut text, paint, "Observed path", "", &seen);
@@ -28,7 +24,13 @@ pub(super) fn draw(report: &Report<'_>, paint: Paint) -> String {
         text.push_str(&healthy::lines(report, paint));
         return text;
     }
-    section(&mut text, paint, "Facts", &observed_facts(facts), &gaps(&diagnosis.gaps, paint));
+    section(
+        &mut text,
+        paint,
+        "Facts",
+        &observed_facts(facts),
+        &gaps::lines(&diagnosis.gaps, paint),
+    );
     if all_paths {
         for path in &diagnosis.paths {
             let lines = expected::lines(&Shown { path, until: None }, true, paint);
@@ -94,21 +96,6 @@ fn observed_facts(facts: &Facts) -> String {
     format!("{hosts}{of} in {seconds:.2} s, {gaps}")
 }
 
-/// What could not be looked at, and what that hides.
-pub(super) fn gaps(gaps: &[Gap], paint: Paint) -> String {
-    let mut text = String::new();
-    for gap in gaps.iter().take(MOST_GAPS) {
-        let host = gap.host.as_deref().unwrap_or("all hosts");
-        let line = format!("not seen: {host}: {}. {}", gap.reason.trim_end_matches('.'), gap.hides);
-        let line = output::wrapped(&line, paint.width - 2, "    ");
-        let _ = writeln!(text, "  {}", paint.strong(&line));
-    }
-    if let Some(more) = gaps.len().checked_sub(MOST_GAPS).filter(|more| *more > 0) {
-        let _ = writeln!(text, "  and {more} more gaps; --save-facts writes all of them");
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use std::{env, fs, path::PathBuf};
@@ -116,7 +103,7 @@ mod tests {
     use netlab::{
         doctor::{
             diagnosis,
-            facts::Role,
+            facts::{Gap, Role},
             path,
             probe::{Attempt, Outcome, Way},
         },
