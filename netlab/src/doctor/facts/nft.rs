@@ -143,3 +143,9 @@ impl Table {
         self.sets.iter().find(|set| set.name == name)
     }
 }
+
+/// A port, where nft says it as a number.
+#[must_use]
+pub fn port(value: &serde_json::Value) -> Option<u16> {
+    value.as_u64().and_then(|port| u16::try_from(port).ok())
+}

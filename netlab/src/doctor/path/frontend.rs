@@ -9,7 +9,6 @@ use std::{
     net::{IpAddr, SocketAddr},
 };
 
-use ipnet::IpNet;
 use serde_json::Value;
 
 use crate::{
@@ -52,10 +51,7 @@ pub(super) fn frontends(host: &HostFacts) -> Vec<Frontend> {
     let tables = host.nft.iter().flat_map(|rules| &rules.tables);
     let own = tables.filter(|table| {
         let is_ip = matches!(table.family.as_str(), "ip" | "ip6" | "inet");
-        // Tables of iptables-nft are read through its own store.
-        let of_iptables = host.iptables.iter().any(|store| {
-            store.variant == iptables::Variant::Nft && store.table(&table.name).is_some()
-        });
+        let of_iptables = host.iptables.iter().any(|store| store.keeps(&table.family, &table.name));
         is_ip && !table.dormant && !of_iptables
     });
     let mut found: Vec<Frontend> = own.flat_map(of_nft).collect();
@@ -94,8 +90,8 @@ impl Asked {
     /// One word of a key of a map: an address, a protocol, a port.
     fn word(&mut self, word: &Value) {
         match word {
-            Value::Number(port) => {
-                self.ports.extend(port.as_u64().and_then(|port| u16::try_from(port).ok()));
+            Value::Number(_) => {
+                self.ports.extend(nft::port(word));
             }
             Value::String(text) => match protocol(text) {
                 Some(protocol) => self.protocol = Some(protocol),
@@ -201,8 +197,7 @@ fn nft_targets(table: &nft::Table, value: &Value, depth: usize, targets: &mut Ta
 
 fn nft_destination(of: &Value) -> Option<(IpAddr, Option<u16>)> {
     let address = of.get("addr")?.as_str()?.parse().ok()?;
-    let port = of.get("port").and_then(Value::as_u64).and_then(|port| u16::try_from(port).ok());
-    Some((address, port))
+    Some((address, of.get("port").and_then(nft::port)))
 }
 
 fn of_iptables(nat: &iptables::Table) -> Vec<Frontend> {
@@ -234,8 +229,7 @@ fn of_iptables(nat: &iptables::Table) -> Vec<Frontend> {
 
 /// An address, or a network of one.
 fn single(text: &str) -> Option<IpAddr> {
-    let net: IpNet =
-        text.parse().or_else(|_| text.parse().map(IpNet::from as fn(IpAddr) -> _)).ok()?;
+    let net = iptables::net(text).ok()?;
     (net.prefix_len() == net.max_prefix_len()).then(|| net.addr())
 }
 
@@ -250,13 +244,8 @@ fn iptables_targets(
     }
     let Some(target) = rule.target.as_deref() else { return };
     if target == "DNAT" {
-        let at = rule.arguments.iter().position(|word| word == "--to-destination");
-        let to = at.and_then(|at| rule.arguments.get(at + 1));
-        let parsed = to.and_then(|to| match to.parse::<SocketAddr>() {
-            Ok(to) => Some((to.ip(), Some(to.port()))),
-            Err(_) => Some((to.parse().ok()?, None)),
-        });
-        targets.found.extend(parsed);
+        let to = rule.option("--to-destination");
+        targets.found.extend(to.and_then(iptables::destination));
     } else if let Some(chain) = nat.chain(target)
         && targets.seen.insert(target.to_owned())
     {
@@ -410,5 +399,23 @@ mod tests {
         let to: Vec<SocketAddr> = vec!["10.0.0.1:80".parse().unwrap()];
         let own = Some("fd00::1".parse().unwrap());
         assert_eq!(asked, [(None, 30080, to.clone()), (own, 80, to)]);
+    }
+
+    #[test]
+    fn a_table_of_nftables_own_is_read_beside_one_of_iptables_with_its_name() {
+        let rule = json!([{"match": {"op": "==", "left": {"payload": {"protocol": "tcp",
+            "field": "dport"}}, "right": 30080}}, dnat("10.0.0.1", 80)]);
+        let store = iptables::Store {
+            variant: iptables::Variant::Nft,
+            v4: true,
+            tables: vec![iptables::Table { name: "nat".into(), ..iptables::Table::default() }],
+        };
+        for (family, found) in [("ip", 0), ("ip6", 1), ("inet", 1)] {
+            let mut host = host(Vec::new(), &[("PREROUTING", vec![rule.clone()])]);
+            let table = &mut host.nft.as_mut().unwrap().tables[0];
+            (table.family, table.name) = (family.into(), "nat".into());
+            host.iptables = vec![store.clone()];
+            assert_eq!(frontends(&host).len(), found, "{family} nat");
+        }
     }
 }

@@ -213,12 +213,8 @@ const LARGE: usize = 2048;
 /// Whether all of nftables' tables are iptables' own, have been read as such, and are large.
 fn are_shown(stores: &[Store], tables: &[nftables::Table]) -> bool {
     let of_nft = || stores.iter().filter(|store| store.variant == Variant::Nft);
-    let is_shown = |table: &nftables::Table| {
-        of_nft().any(|store| {
-            table.family == if store.v4 { "ip" } else { "ip6" }
-                && store.table(&table.name).is_some()
-        })
-    };
+    let is_shown =
+        |table: &nftables::Table| of_nft().any(|store| store.keeps(&table.family, &table.name));
     let chains = of_nft().flat_map(|store| &store.tables).flat_map(|table| &table.chains);
     let rules: usize = chains.map(|chain| chain.rules.len() + chain.left_out).sum();
     rules > LARGE && tables.iter().all(is_shown)
