@@ -1,6 +1,6 @@
 //! Everything that one namespace shows.
 
-use std::{collections::BTreeMap, io, path::Path};
+use std::{collections::BTreeMap, io, net::IpAddr, path::Path};
 
 use netlink_packet_route::AddressFamily;
 
@@ -30,6 +30,8 @@ const MOST: usize = 16_384;
 pub(super) struct Means<'g> {
     pub subject: &'g Subject,
     pub programs: &'g Programs,
+    /// Addresses of all nodes, as the objects have them.
+    pub nodes: Vec<IpAddr>,
     /// Of the spec, to tell whether an agent has the newest one.
     pub digest: Option<&'g str>,
 }
@@ -199,11 +201,10 @@ async fn rules(facts: &mut HostFacts, means: &Means<'_>, gaps: &mut Gaps) {
             Vec::new()
         }
     };
-    let Means { subject, programs, .. } = means;
-    facts.iptables = iptables::read(programs, subject, &tables, gaps).await;
+    facts.iptables = iptables::read(means, facts, &tables, gaps).await;
     // nft needs many seconds for what iptables-nft-save has shown in one.
     if !are_shown(&facts.iptables, &tables) {
-        facts.nft = nft::read(programs, subject, &tables, gaps).await;
+        facts.nft = nft::read(means.programs, means.subject, &tables, gaps).await;
     }
 }
 

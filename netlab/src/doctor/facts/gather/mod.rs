@@ -133,7 +133,9 @@ pub fn gather_of(
     if let Scope::Here(_) = scope {
         targets = near::of_this_host(targets);
     }
-    let means = Means { subject, programs, digest: digest.as_deref() };
+    let nodes = spec.iter().flat_map(|spec| &spec.nodes).flat_map(|node| &node.addresses);
+    let nodes = nodes.copied().collect();
+    let means = Means { subject, programs, nodes, digest: digest.as_deref() };
     let looked = on_each(&targets, |target| host::gather(target, &means));
     let mut gathered = Vec::new();
     for (target, outcome) in targets.iter().zip(looked) {

@@ -94,7 +94,17 @@ fn of_rule(store: &Store, table: &Table, chain: &Chain, rule: &Rule) -> Place {
 }
 
 fn walk(store: &Store, table: &Table, chain: &Chain, run: &mut Run<'_>) -> Flow {
-    run.chain(&chain.rules, |rule, run| apply(store, table, chain, rule, run))
+    let mut next = 1;
+    let flow = run.chain(&chain.rules, |rule, run| {
+        // What was cut away before it may have been met.
+        run.sure &= chain.left_out == 0 || rule.number == next;
+        next = rule.number + 1;
+        apply(store, table, chain, rule, run)
+    });
+    if matches!(flow, Flow::Next) {
+        run.sure &= next > chain.rules.len() + chain.left_out || chain.left_out == 0;
+    }
+    flow
 }
 
 fn apply(store: &Store, table: &Table, chain: &Chain, rule: &Rule, run: &mut Run<'_>) -> Flow {
