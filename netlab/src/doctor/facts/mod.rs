@@ -29,13 +29,11 @@ mod subject;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
-
 use serde::{Deserialize, Serialize};
 
 pub use self::{
     gather::{
-        Cluster, GatherError, Here, Programs, Scope, chain, count, gather, gather_of, gather_with,
+        Cluster, GatherError, Here, Programs, Scope, chain, gather, gather_of, gather_with,
         kubectl_flags,
     },
     host::{Agent, HostFacts, Role},
@@ -276,12 +274,6 @@ impl Facts {
             gap.host.as_deref().is_none_or(|of| of == host)
                 && (gap.source == source || gap.source == Source::Namespace)
         })
-    }
-
-    /// The counters of all hosts, by name of the host.
-    #[must_use]
-    pub fn counters(&self) -> BTreeMap<&str, &counters::Counters> {
-        self.hosts.iter().map(|host| (host.name.as_str(), &host.counters)).collect()
     }
 }
 

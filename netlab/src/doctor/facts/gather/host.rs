@@ -7,7 +7,6 @@ use netlink_packet_route::AddressFamily;
 use super::{
     super::{
         Gap, HostFacts, Source,
-        counters::Counters,
         iptables::{Store, Variant},
         program::{Owner, Program},
     },
@@ -215,7 +214,7 @@ const LARGE: usize = 2048;
 fn are_shown(stores: &[Store], tables: &[nftables::Table]) -> bool {
     let of_nft = || stores.iter().filter(|store| store.variant == Variant::Nft);
     let is_shown =
-        |table: &nftables::Table| of_nft().any(|store| store.keeps(&table.family, &table.name));
+        |table: &nftables::Table| of_nft().any(|store| store.keeps(table.family, &table.name));
     let chains = of_nft().flat_map(|store| &store.tables).flat_map(|table| &table.chains);
     let rules: usize = chains.map(|chain| chain.rules.len() + chain.left_out).sum();
     rules > LARGE && tables.iter().all(is_shown)
@@ -243,18 +242,4 @@ fn maps(facts: &mut HostFacts, pins: &Path, subject: &Subject, gaps: &mut Gaps) 
     facts.datapath = gaps.take(datapath::read(&maps, subject), Source::Datapath, hides);
     let counted = gaps.take(datapath::counters(&maps), Source::Datapath, hides);
     facts.counters.datapath = counted.unwrap_or_default();
-}
-
-/// Counters alone, of the calling thread's namespace.
-pub(super) fn count(target: &Target) -> Counters {
-    let mut found =
-        Counters { protocols: counters::protocols().unwrap_or_default(), ..Counters::default() };
-    if let Ok(runtime) = runtime() {
-        let messages =
-            runtime.block_on(async { Connection::here().ok()?.link_messages().await.ok() });
-        found.links = messages.iter().flatten().filter_map(links::counted).collect();
-    }
-    let maps = target.pins.as_deref().and_then(|pins| datapath::open(pins).ok().flatten());
-    found.datapath = maps.and_then(|maps| datapath::counters(&maps).ok()).unwrap_or_default();
-    found
 }

@@ -44,7 +44,7 @@ pub use self::{
     tool::Programs,
 };
 use self::{host::Means, scope::Target};
-use super::{Facts, Gap, HostFacts, Source, Subject, VERSION, counters::Counters, socket::Owner};
+use super::{Facts, Gap, HostFacts, Source, Subject, VERSION, socket::Owner};
 use crate::{
     lab::{LabName, state::StateError},
     spec::Spec,
@@ -170,18 +170,6 @@ pub fn gather_of(
         softnet: counters::softnet().unwrap_or_default(),
         gaps,
     })
-}
-
-/// Counters alone, by name of the host: quick, for before and after a probe.
-///
-/// # Errors
-///
-/// [`GatherError`].
-pub fn count(scope: &Scope) -> Result<BTreeMap<String, Counters>, GatherError> {
-    let targets = scope.targets(&mut Vec::new())?;
-    let counted = on_each(&targets, host::count);
-    let named = targets.iter().zip(counted);
-    Ok(named.filter_map(|(target, counted)| Some((target.name.clone(), counted.ok()?))).collect())
 }
 
 /// Runs `look` in each target's namespace, on threads that do nothing else afterwards.
