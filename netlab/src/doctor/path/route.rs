@@ -242,7 +242,7 @@ impl<'f> Walker<'f> {
         let is_back = self
             .facts
             .owners(gateway)
-            .any(|(owner, _)| matches!(owner.role, Role::Node { .. }) && owner.name != host.name);
+            .any(|(owner, _)| owner.is_node() && owner.name != host.name);
         // The other node sends them back, until their TTL is used up.
         let code = if is_back { Code::TtlExpired } else { Code::RouteWrong };
         Finding::broken(code, Some(&host.name), cause)

@@ -30,7 +30,7 @@ pub(super) struct Underlay {
 
 impl Underlay {
     pub(super) fn of(host: &HostFacts, nodes: &[IpAddr]) -> Self {
-        let own = host.addresses.iter().filter(|own| own.scope == "global").map(|own| own.net);
+        let own = host.global().map(|own| own.net);
         let devices = host.links.iter().filter_map(Link::vxlan).map(|own| own.port);
         Self {
             nets: nodes.iter().copied().map(IpNet::from).chain(own).collect(),
