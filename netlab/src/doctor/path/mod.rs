@@ -25,6 +25,7 @@ mod neighbor;
 mod netfilter;
 mod outside;
 mod packet;
+mod resume;
 mod route;
 mod sockets;
 mod stop;
