@@ -195,13 +195,17 @@ pub struct Spec {
 
 impl Spec {
     /// Services with this node port, and their ports that have it: one a protocol at most.
-    pub fn with_node_port<'s>(
-        &'s self,
-        number: u16,
-    ) -> impl Iterator<Item = (&'s Service, &'s ServicePort)> {
-        let ports = |service: &'s Service| service.ports.iter().map(move |port| (service, port));
-        let all = self.services.iter().flat_map(ports);
-        all.filter(move |(_, port)| port.node_port.is_some_and(|port| port.get() == number))
+    pub fn with_node_port(&self, number: u16) -> impl Iterator<Item = (&Service, &ServicePort)> {
+        let own = self.node_ports().filter(move |(.., of)| *of == number);
+        own.map(|(service, port, _)| (service, port))
+    }
+
+    /// All node ports, with their Services and the ports of those that they stand for.
+    pub fn node_ports(&self) -> impl Iterator<Item = (&Service, &ServicePort, u16)> {
+        self.services.iter().flat_map(|service| {
+            let ports = service.ports.iter();
+            ports.filter_map(move |port| Some((service, port, port.node_port?.get())))
+        })
     }
 
     /// 16 hex digits that tell specs apart: SipHash of the JSON, without a random key, so

@@ -4,7 +4,7 @@ use std::{path::PathBuf, time::Duration};
 
 use netlab::{
     doctor::facts::{
-        Facts, HostFacts, Programs, Role, Scope, Source, Subject, count, gather, gather_with,
+        Facts, HostFacts, Programs, Role, Scope, Source, Subject, gather, gather_with,
         program::{Attach, Owner},
         route::{NeighborState, RouteKind},
     },
@@ -97,9 +97,9 @@ fn nft_is_seen(node: &HostFacts) {
     let rules = &table.chain("services").unwrap().rules;
     assert!(rules.iter().any(|rule| rule.text.contains("vmap @service-nodeports")), "{rules:?}");
     assert!(rules.iter().all(|rule| rule.handle > 0));
-    let names: Vec<_> =
-        nft.at("prerouting", true).iter().map(|(_, chain, _)| chain.name.as_str()).collect();
-    assert_eq!(names, ["filter-prerouting-pre-dnat", "nat-prerouting"]);
+    for name in ["filter-prerouting-pre-dnat", "nat-prerouting"] {
+        assert_eq!(table.chain(name).unwrap().hook.as_ref().unwrap().hook, "prerouting");
+    }
     assert!(node.conntrack.as_ref().is_some_and(|conntrack| conntrack.max > 0));
 }
 
@@ -144,25 +144,6 @@ fn a_namespace_that_is_gone_is_a_gap_and_the_rest_is_seen() {
     assert_eq!((gap.host.as_deref(), gap.source), (Some("web-2"), Source::Namespace));
     assert!(facts.is_blind("web-2", Source::Sockets));
     assert!(facts.host("web-2").is_none() && facts.host("web-1").is_some());
-}
-
-#[test]
-fn what_a_probe_makes_hosts_count_is_the_difference() {
-    if !require_lab() {
-        return;
-    }
-    let lab = Lab::up(Mode::Vxlan, Hook::Xdp);
-    let before = count(&scope(&lab)).unwrap();
-    let node = NODES[0].1.to_string();
-    let closed = format!("{node}:1");
-    let program = netlab_tests::binary::path().to_str().unwrap();
-    let _ = lab.exec("client", &[program, "dial", "tcp", &closed, "--timeout", "200"]);
-    let after = count(&scope(&lab)).unwrap();
-    let grown = after["client"].since(&before["client"]);
-    assert!(grown.protocol("Tcp.ActiveOpens") >= 1, "{grown:?}");
-    let grown = after["node-1"].since(&before["node-1"]);
-    assert!(grown.links["eth0"].rx_packets >= 1, "{grown:?}");
-    assert!(grown.datapath.keys().any(|name| name.starts_with("xdp ")), "{grown:?}");
 }
 
 fn scope(lab: &Lab) -> Scope {

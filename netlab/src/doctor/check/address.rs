@@ -6,34 +6,37 @@ use std::{
     net::{IpAddr, SocketAddr},
 };
 
-use super::{Asked, asked, nodes};
+use super::Asked;
 use crate::{
     doctor::{
-        facts::{Facts, HostFacts, Role, Source, route::Address},
+        facts::{
+            Facts, HostFacts, Role, Source,
+            route::{Address, is_link_local},
+        },
         finding::{Code, Finding, Severity},
     },
     spec::{Spec, model::Service},
 };
 
-pub(super) fn check(facts: &Facts, spec: &Spec) -> Vec<Finding> {
+pub(super) fn check(facts: &Facts, spec: &Spec, asked: &[Asked<'_>]) -> Vec<Finding> {
     let mut findings = twice(facts, spec);
     match facts.subject.asked.parse::<SocketAddr>() {
         Ok(dialled) => {
-            findings.extend(excluded(facts, spec, dialled));
-            findings.extend(other_family(facts, spec, dialled));
+            findings.extend(excluded(facts, asked, dialled));
+            findings.extend(other_family(asked, dialled));
         }
         Err(_) => {
             let families = [true, false].into_iter();
-            findings.extend(families.flat_map(|v4| one_family(facts, spec, v4)));
+            findings.extend(families.flat_map(|v4| one_family(facts, spec, asked, v4)));
         }
     }
     findings
 }
 
 /// Row 25, of netlab's programs: the address is a node's, but none on which node ports answer.
-fn excluded(facts: &Facts, spec: &Spec, dialled: SocketAddr) -> Option<Finding> {
-    asked(facts, spec).iter().find(|(_, _, port)| *port == dialled.port())?;
-    let (host, _) = nodes(facts).find(|(host, _)| host.has_address(dialled.ip()))?;
+fn excluded(facts: &Facts, asked: &[Asked<'_>], dialled: SocketAddr) -> Option<Finding> {
+    asked.iter().find(|(_, _, port)| *port == dialled.port())?;
+    let (host, _) = facts.nodes().find(|(host, _)| host.has_address(dialled.ip()))?;
     let datapath = host.datapath.as_ref()?;
     let is_blind = facts.is_blind(&host.name, Source::Datapath);
     if is_blind || datapath.node_addresses.contains(&dialled.ip()) {
@@ -52,10 +55,9 @@ fn excluded(facts: &Facts, spec: &Spec, dialled: SocketAddr) -> Option<Finding> 
 }
 
 /// Row 28.
-fn other_family(facts: &Facts, spec: &Spec, dialled: SocketAddr) -> Vec<Finding> {
+fn other_family(asked: &[Asked<'_>], dialled: SocketAddr) -> Vec<Finding> {
     let v4 = dialled.ip().is_ipv4();
-    let dialled_ports =
-        asked(facts, spec).into_iter().filter(|(_, _, port)| *port == dialled.port());
+    let dialled_ports = asked.iter().filter(|(_, _, port)| *port == dialled.port());
     let lacking = dialled_ports.filter(|of| lacks(of, v4));
     let what = format!("{} is dialled", dialled.ip());
     lacking.map(|(service, ..)| without_family(service, v4, &what)).collect()
@@ -64,19 +66,14 @@ fn other_family(facts: &Facts, spec: &Spec, dialled: SocketAddr) -> Vec<Finding>
 /// Row 28, where nothing single is dialled. Most Services of a cluster with both families have one
 /// by choice; it is a fault where all else is there: a client and a node that have the family, the
 /// pods behind the Service too, and another Service that is reached by it.
-fn one_family(facts: &Facts, spec: &Spec, v4: bool) -> Vec<Finding> {
+fn one_family(facts: &Facts, spec: &Spec, asked: &[Asked<'_>], v4: bool) -> Vec<Finding> {
     let is_of = |address: &IpAddr| address.is_ipv4() == v4;
-    let of_client = |host: &&HostFacts| {
-        let mut own = host.addresses.iter().filter(|own| own.scope == "global");
-        host.role == Role::Client && own.any(|own| is_of(&own.net.addr()))
-    };
-    let is_dialled = facts.hosts.iter().find(of_client).is_some()
+    let of_client =
+        |host: &HostFacts| host.role == Role::Client && host.global_of(v4).next().is_some();
+    let is_dialled = facts.hosts.iter().any(of_client)
         && spec.nodes.iter().any(|node| node.addresses.iter().any(is_of));
-    let all = asked(facts, spec);
     let is_usual =
-        spec.services.iter().flat_map(|service| &service.ports).any(|port| {
-            port.node_port.is_some() && port.endpoints.iter().any(|of| is_of(&of.address))
-        });
+        spec.node_ports().any(|(_, port, _)| port.endpoints.iter().any(|of| is_of(&of.address)));
     if !is_dialled || !is_usual {
         return Vec::new();
     }
@@ -86,7 +83,7 @@ fn one_family(facts: &Facts, spec: &Spec, v4: bool) -> Vec<Finding> {
             pod.is_some_and(|pod| pod.addresses.iter().any(is_of))
         })
     };
-    let lacking = all.into_iter().filter(|of| lacks(of, v4) && could_have(of));
+    let lacking = asked.iter().filter(|of| lacks(of, v4) && could_have(of));
     let what = "its pods and nodes and the client have it, and other Services do";
     let mut found: Vec<Finding> = lacking
         .map(|(service, ..)| without_family(service, v4, what).severity(Severity::Impaired))
@@ -138,7 +135,8 @@ fn twice(facts: &Facts, spec: &Spec) -> Vec<Finding> {
         let Role::Pod { pod, .. } = &host.role else { continue };
         for own in &host.addresses {
             let address = own.net.addr();
-            let is_pods = given.contains(&address) || leads_to_node(facts, host, own.device);
+            let peer = host.link_at(own.device).and_then(|link| facts.peer(link));
+            let is_pods = given.contains(&address) || peer.is_some_and(|(to, _)| to.is_node());
             if is_link_local(address) || !is_pods {
                 continue;
             }
@@ -154,13 +152,6 @@ fn twice(facts: &Facts, spec: &Spec) -> Vec<Finding> {
     shared.map(|(address, pods)| shared_by(address, &pods)).collect()
 }
 
-/// Whether a pod's link is the one to its node.
-fn leads_to_node(facts: &Facts, pod: &HostFacts, device: u32) -> bool {
-    let peer = pod.link_at(device).and_then(|link| link.peer.as_ref());
-    let host = peer.and_then(|peer| facts.host(peer.host.as_deref()?));
-    host.is_some_and(|host| matches!(host.role, Role::Node { .. }))
-}
-
 /// Where the objects give an address to one pod alone, another that has it is in the wrong.
 fn shared_by(address: IpAddr, pods: &[Owner<'_>]) -> Finding {
     let names: Vec<_> = pods.iter().map(|of| of.pod.as_str()).collect();
@@ -171,20 +162,9 @@ fn shared_by(address: IpAddr, pods: &[Owner<'_>]) -> Finding {
     let finding =
         Finding::broken(Code::DuplicatePodAddress, host, cause).severity(Severity::Impaired);
     match wrong {
-        Some((host, own)) => {
-            let device = host.link_name(own.device);
-            let command = format!("ip addr del {} dev {device}", own.net);
-            finding
-                .shown(Source::Addresses, format!("{} dev {device}", own.net))
-                .mended(command.split(' '), "Take the address away from the wrong host.")
-        }
+        Some((host, own)) => finding.taken_away(host, own),
         None => finding
             .shown(Source::Addresses, format!("{address}: {names}"))
             .advised("Delete one of the pods, so that it is given another address"),
     }
-}
-
-/// fe80::/10, which every link has.
-fn is_link_local(address: IpAddr) -> bool {
-    matches!(address, IpAddr::V6(v6) if v6.is_unicast_link_local())
 }

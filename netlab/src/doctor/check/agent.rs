@@ -1,16 +1,12 @@
 //! Row 34: nobody programs the node, or what it is programmed with is of another day.
 
-use super::nodes;
-use crate::{
-    doctor::{
-        facts::{Agent, Facts, HostFacts, Source},
-        finding::{Code, Finding, Severity},
-    },
-    spec::Spec,
+use crate::doctor::{
+    facts::{Agent, Facts, HostFacts, Source},
+    finding::{Code, Finding, Severity},
 };
 
-pub(super) fn check(facts: &Facts, _: &Spec) -> Vec<Finding> {
-    let agents = nodes(facts).filter(|(host, _)| !facts.is_blind(&host.name, Source::Agent));
+pub(super) fn check(facts: &Facts) -> Vec<Finding> {
+    let agents = facts.nodes().filter(|(host, _)| !facts.is_blind(&host.name, Source::Agent));
     let agents = agents.filter_map(|(host, _)| Some((host, host.agent.as_ref()?)));
     agents.filter_map(|(host, agent)| of(host, agent)).collect()
 }

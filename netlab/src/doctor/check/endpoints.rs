@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{asked, nodes};
+use super::Asked;
 use crate::{
     doctor::{
         facts::{Facts, HostFacts, Source},
@@ -15,9 +15,9 @@ use crate::{
     },
 };
 
-pub(super) fn check(facts: &Facts, spec: &Spec) -> Vec<Finding> {
+pub(super) fn check(facts: &Facts, spec: &Spec, asked: &[Asked<'_>]) -> Vec<Finding> {
     let mut findings = Vec::new();
-    for (service, port, node_port) in asked(facts, spec) {
+    for &(service, port, node_port) in asked {
         if port.endpoints.is_empty() {
             findings.push(none(service, spec));
         } else if port.usable_endpoints().is_empty() {
@@ -145,7 +145,7 @@ fn without_local(
     let usable = port.usable_endpoints();
     let with: Vec<_> = usable.iter().filter_map(|endpoint| endpoint.node.as_deref()).collect();
     let without =
-        nodes(facts).filter(|(host, node)| host.datapath.is_none() && !with.contains(node));
+        facts.nodes().filter(|(host, node)| host.datapath.is_none() && !with.contains(node));
     let find = |(host, node): (&HostFacts, &str)| {
         let cause = format!(
             "externalTrafficPolicy of Service {name} is Local, and {node} has no ready endpoint \

@@ -12,10 +12,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 
-use super::{
-    facts::{Facts, HostFacts, Role},
-    finding::Finding,
-};
+use super::{facts::Facts, finding::Finding};
 use crate::spec::{
     Spec,
     model::{Service, ServicePort},
@@ -24,8 +21,13 @@ use crate::spec::{
 /// Everything that they find, in no order that matters.
 #[must_use]
 pub fn all(facts: &Facts, spec: &Spec) -> Vec<Finding> {
-    let checks = [endpoints::check, table::check, address::check, agent::check, socket::check];
-    checks.iter().flat_map(|check| check(facts, spec)).collect()
+    let asked = asked(facts, spec);
+    let mut findings = endpoints::check(facts, spec, &asked);
+    findings.extend(table::check(facts, &asked));
+    findings.extend(address::check(facts, spec, &asked));
+    findings.extend(agent::check(facts));
+    findings.extend(socket::check(facts, &asked));
+    findings
 }
 
 /// A Service port and its node port.
@@ -34,18 +36,8 @@ type Asked<'s> = (&'s Service, &'s ServicePort, u16);
 /// The Service ports with a node port that the question is about: all where there was none,
 /// although tables may have been cut down to a sample.
 fn asked<'s>(facts: &Facts, spec: &'s Spec) -> Vec<Asked<'s>> {
-    let of = |service: &'s Service| {
-        service.ports.iter().filter_map(move |port| Some((service, port, port.node_port?.get())))
-    };
-    let ports = spec.services.iter().flat_map(of);
     let subject = &facts.subject;
-    ports.filter(|(_, _, port)| !subject.is_asked() || subject.has_port(*port)).collect()
-}
-
-/// The hosts that are nodes, with the names of their Node objects.
-fn nodes(facts: &Facts) -> impl Iterator<Item = (&HostFacts, &str)> {
-    facts.hosts.iter().filter_map(|host| match &host.role {
-        Role::Node { node } => Some((host, node.as_str())),
-        _ => None,
-    })
+    spec.node_ports()
+        .filter(|(_, _, port)| !subject.is_asked() || subject.has_port(*port))
+        .collect()
 }

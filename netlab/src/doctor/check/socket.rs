@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, net::SocketAddr};
 
-use super::{Asked, asked, nodes};
+use super::Asked;
 use crate::{
     doctor::{
         facts::{
@@ -11,18 +11,17 @@ use crate::{
         },
         finding::{Code, Finding, Severity},
     },
-    spec::{Spec, model::Protocol},
+    spec::model::Protocol,
 };
 
-pub(super) fn check(facts: &Facts, spec: &Spec) -> Vec<Finding> {
+pub(super) fn check(facts: &Facts, asked: &[Asked<'_>]) -> Vec<Finding> {
     let mut findings = Vec::new();
-    let asked = asked(facts, spec);
-    for (host, _) in nodes(facts) {
-        findings.extend(ephemeral(&asked, host));
-        findings.extend(held(&asked, host));
+    for (host, _) in facts.nodes() {
+        findings.extend(ephemeral(asked, host));
+        findings.extend(held(asked, host));
     }
     for host in facts.hosts.iter().filter(|host| matches!(host.role, Role::Pod { .. })) {
-        findings.extend(full(&asked, host));
+        findings.extend(full(asked, host));
     }
     findings
 }

@@ -3,21 +3,21 @@
 
 use std::net::SocketAddr;
 
-use super::{asked, nodes};
+use super::Asked;
 use crate::{
     doctor::{
         facts::{Facts, HostFacts, Source, datapath::PortUse},
         finding::{Code, Finding, Severity},
     },
-    spec::{Spec, model::Protocol},
+    spec::model::Protocol,
 };
 
-pub(super) fn check(facts: &Facts, spec: &Spec) -> Vec<Finding> {
+pub(super) fn check(facts: &Facts, asked: &[Asked<'_>]) -> Vec<Finding> {
     let mut findings = Vec::new();
-    for (host, _) in nodes(facts) {
+    for (host, _) in facts.nodes() {
         findings.extend(full(host));
         findings.extend(exhausted(host));
-        findings.extend(stale(facts, spec, host));
+        findings.extend(stale(asked, host));
     }
     findings
 }
@@ -77,10 +77,10 @@ fn exhausted(host: &HostFacts) -> Vec<Finding> {
 }
 
 /// Row 12: UDP flows from a client to a node port that are translated to no endpoint.
-fn stale(facts: &Facts, spec: &Spec, host: &HostFacts) -> Vec<Finding> {
-    const UDP: u8 = 17;
+fn stale(asked: &[Asked<'_>], host: &HostFacts) -> Vec<Finding> {
+    const UDP: u8 = Protocol::Udp.number();
     let mut findings = Vec::new();
-    for (service, port, node_port) in asked(facts, spec) {
+    for &(service, port, node_port) in asked {
         if port.protocol != Protocol::Udp {
             continue;
         }

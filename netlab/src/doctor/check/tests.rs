@@ -7,11 +7,13 @@ use crate::{
     agent::status::AgentStatus,
     doctor::{
         facts::{
-            Agent, Manifest, Subject, fixture, route::Address, socket::Owner, socket::TcpListener,
+            Agent, Gap, Manifest, Source, Subject, fixture, route::Address, socket::Owner,
+            socket::TcpListener,
         },
         finding::{Code, Severity},
     },
     lab::{Mode, Proxy},
+    spec::model::Endpoint,
 };
 
 fn found(facts: &Facts) -> Vec<Finding> {
@@ -232,6 +234,55 @@ fn a_service_of_one_family_is_told_where_all_else_has_both_and_it_would_be_diall
 }
 
 #[test]
+fn a_service_is_told_of_where_none_of_its_endpoints_takes_connections() {
+    let facts = lab();
+    let with = |change: fn(usize, &mut Endpoint)| {
+        let mut spec = facts.spec().unwrap();
+        let web = spec.services.iter_mut().find(|of| of.name.name == "web").unwrap();
+        for port in &mut web.ports {
+            port.endpoints.iter_mut().enumerate().for_each(|(at, of)| change(at, of));
+        }
+        all(&facts, &spec)
+    };
+    let found = with(|_, endpoint| (endpoint.ready, endpoint.serving) = (false, false));
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert_eq!((found[0].code, found[0].severity), (Code::NoneReady, Severity::Broken));
+    assert!(found[0].evidence.iter().all(|of| of.text.ends_with("not ready")), "{found:?}");
+    assert_eq!(with(|at, endpoint| endpoint.ready = at == 0), [], "one is ready");
+    let last = with(|_, endpoint| {
+        (endpoint.ready, endpoint.serving, endpoint.terminating) = (false, true, true);
+    });
+    assert_eq!(last, [], "those that end serve while there is no other");
+}
+
+#[test]
+fn an_address_on_which_netlabs_programs_do_not_answer_is_told_where_it_is_dialled() {
+    let asked = |dialled: &str, answers: bool| {
+        let mut facts = fixture::lab(Mode::HostGw, Proxy::Ebpf);
+        facts.subject = Subject { asked: dialled.into(), ..Subject::everything() };
+        let datapath = fixture::host(&mut facts, "node-1").datapath.as_mut().unwrap();
+        let excluded: IpAddr = "172.18.0.2".parse().unwrap();
+        datapath.node_addresses.retain(|own| answers || *own != excluded);
+        facts
+    };
+    assert_eq!(codes(&asked("172.18.0.2:30080", true)), []);
+    let mut facts = asked("172.18.0.2:30080", false);
+    let finding = only(&facts);
+    assert_eq!(finding.code, Code::AddressExcluded);
+    assert_eq!(finding.host.as_deref(), Some("node-1"));
+    assert!(finding.cause.ends_with("but on fd00:172:18::2"), "{}", finding.cause);
+    assert_eq!(codes(&asked("[fd00:172:18::2]:30080", false)), [], "the other address answers");
+    assert_eq!(codes(&asked("172.18.0.2:9999", false)), [], "no node port");
+    facts.gaps.push(Gap {
+        host: Some("node-1".into()),
+        source: Source::Datapath,
+        reason: String::new(),
+        hides: String::new(),
+    });
+    assert_eq!(codes(&facts), [], "nobody could look");
+}
+
+#[test]
 fn an_agent_that_is_gone_matters_more_where_its_programs_are_gone_with_it() {
     let with = |proxy: &str, alive, current| {
         let mut facts = lab();
@@ -243,6 +294,10 @@ fn an_agent_that_is_gone_matters_more_where_its_programs_are_gone_with_it() {
     assert_eq!(codes(&with("nftables", true, true)), []);
     assert_eq!(only(&with("nftables", false, true)).severity, Severity::Risk);
     assert_eq!(only(&with("ebpf", false, true)).severity, Severity::Broken);
+    for proxy in ["nftables", "ebpf"] {
+        assert_eq!(only(&with(proxy, false, true)).code, Code::ProxyGone);
+        assert_eq!(codes(&with(proxy, true, true)), []);
+    }
     assert_eq!(only(&with("nftables", true, false)).code, Code::ProxyStale);
 }
 

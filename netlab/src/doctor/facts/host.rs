@@ -137,6 +137,27 @@ impl HostFacts {
         self.addresses.iter().any(|own| own.net.addr() == address)
     }
 
+    /// Addresses that others may dial: of scope global.
+    pub fn global(&self) -> impl Iterator<Item = &Address> + Clone {
+        self.addresses.iter().filter(|own| own.scope == "global")
+    }
+
+    /// Those of IPv4, or of IPv6.
+    pub fn global_of(&self, v4: bool) -> impl Iterator<Item = &Address> + Clone {
+        self.global().filter(move |own| own.net.addr().is_ipv4() == v4)
+    }
+
+    /// Whether it is a cluster node.
+    #[must_use]
+    pub const fn is_node(&self) -> bool {
+        matches!(self.role, Role::Node { .. })
+    }
+
+    /// Routes of table main to everywhere, both families.
+    pub fn default_routes(&self) -> impl Iterator<Item = &Route> {
+        self.main_routes().filter(|route| route.destination.prefix_len() == 0)
+    }
+
     /// Routes of table main.
     pub fn main_routes(&self) -> impl Iterator<Item = &Route> {
         self.routes.iter().filter(|route| route.table == main_table())

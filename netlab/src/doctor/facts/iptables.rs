@@ -2,6 +2,9 @@
 //!
 //! Chains that grow with the cluster are cut down to the rules that the subject can meet.
 
+use std::net::{AddrParseError, IpAddr, SocketAddr};
+
+use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 use super::nft::Counted;
@@ -74,11 +77,28 @@ pub struct Rule {
     pub counter: Counted,
 }
 
+impl Rule {
+    /// What stands behind an option: `8080` of `--to-ports 8080`.
+    #[must_use]
+    pub fn option(&self, name: &str) -> Option<&str> {
+        let at = self.arguments.iter().position(|word| word == name)?;
+        self.arguments.get(at + 1).map(String::as_str)
+    }
+}
+
 impl Store {
     /// The table of this name.
     #[must_use]
     pub fn table(&self, name: &str) -> Option<&Table> {
         self.tables.iter().find(|table| table.name == name)
+    }
+
+    /// Whether a table of nftables, of this family and name, is one that iptables-nft keeps these
+    /// very rules in: those are read here, and not as nftables' own.
+    #[must_use]
+    pub fn keeps(&self, family: &str, table: &str) -> bool {
+        let own = if self.v4 { "ip" } else { "ip6" };
+        self.variant == Variant::Nft && family == own && self.table(table).is_some()
     }
 }
 
@@ -87,5 +107,24 @@ impl Table {
     #[must_use]
     pub fn chain(&self, name: &str) -> Option<&Chain> {
         self.chains.iter().find(|chain| chain.name == name)
+    }
+}
+
+/// `NETWORK/LENGTH`, or an address as the network of itself.
+///
+/// # Errors
+///
+/// Where it is neither.
+pub fn net(text: &str) -> Result<IpNet, AddrParseError> {
+    text.parse().or_else(|_| text.parse().map(<IpNet as From<IpAddr>>::from))
+}
+
+/// What `--to-destination` and `--to-source` give: an address, and the port where it is changed
+/// too. None for ranges.
+#[must_use]
+pub fn destination(text: &str) -> Option<(IpAddr, Option<u16>)> {
+    match text.parse::<SocketAddr>() {
+        Ok(to) => Some((to.ip(), Some(to.port()))),
+        Err(_) => Some((text.parse().ok()?, None)),
     }
 }

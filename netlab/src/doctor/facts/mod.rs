@@ -29,13 +29,14 @@ mod subject;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
+use self::link::Link;
 pub use self::{
     gather::{
-        Cluster, GatherError, Here, Programs, Scope, chain, count, gather, gather_of, gather_with,
+        Cluster, GatherError, Here, Programs, Scope, chain, gather, gather_of, gather_with,
         kubectl_flags,
     },
     host::{Agent, HostFacts, Role},
@@ -259,7 +260,38 @@ impl Facts {
     /// The host that plays this node; without a lab, the host itself counts for its node.
     #[must_use]
     pub fn node(&self, node: &str) -> Option<&HostFacts> {
-        self.hosts.iter().find(|host| matches!(&host.role, Role::Node { node: n } if n == node))
+        self.nodes().find(|(_, name)| *name == node).map(|(host, _)| host)
+    }
+
+    /// The hosts that are nodes, with the names of their Node objects.
+    pub fn nodes(&self) -> impl Iterator<Item = (&HostFacts, &str)> {
+        self.hosts.iter().filter_map(|host| match &host.role {
+            Role::Node { node } => Some((host, node.as_str())),
+            _ => None,
+        })
+    }
+
+    /// Hosts that have an address, and the links that have it.
+    pub fn owners(&self, address: IpAddr) -> impl Iterator<Item = (&HostFacts, &Link)> {
+        self.hosts.iter().filter_map(move |host| Some((host, host.link_with(address)?)))
+    }
+
+    /// The other end of a veth pair.
+    #[must_use]
+    pub fn peer(&self, link: &Link) -> Option<(&HostFacts, &Link)> {
+        let peer = link.peer.as_ref()?;
+        let host = self.host(peer.host.as_deref()?)?;
+        Some((host, host.link_at(peer.index)?))
+    }
+
+    /// A pod's link, its node and the node's end of the link.
+    #[must_use]
+    pub fn pod_port(&self, pod: &HostFacts) -> Option<(&Link, &HostFacts, &Link)> {
+        let own = self.host(&pod.name)?;
+        own.links.iter().find_map(|link| {
+            let (node, port) = self.peer(link)?;
+            Some((link, node, port))
+        })
     }
 
     /// The host that plays this pod, `namespace/name`.
@@ -276,12 +308,6 @@ impl Facts {
             gap.host.as_deref().is_none_or(|of| of == host)
                 && (gap.source == source || gap.source == Source::Namespace)
         })
-    }
-
-    /// The counters of all hosts, by name of the host.
-    #[must_use]
-    pub fn counters(&self) -> BTreeMap<&str, &counters::Counters> {
-        self.hosts.iter().map(|host| (host.name.as_str(), &host.counters)).collect()
     }
 }
 

@@ -111,23 +111,6 @@ impl Ruleset {
     pub fn table(&self, family: &str, name: &str) -> Option<&Table> {
         self.tables.iter().find(|table| table.family == family && table.name == name)
     }
-
-    /// Base chains at a hook that IPv4 or IPv6 packets pass, with their tables, earliest first.
-    #[must_use]
-    pub fn at(&self, hook: &str, v4: bool) -> Vec<(&Table, &Chain, &Hook)> {
-        let own = if v4 { "ip" } else { "ip6" };
-        let tables = self
-            .tables
-            .iter()
-            .filter(|table| !table.dormant && (table.family == own || table.family == "inet"));
-        let chains = tables.flat_map(|table| table.chains.iter().map(move |chain| (table, chain)));
-        let mut found: Vec<_> = chains
-            .filter_map(|(table, chain)| Some((table, chain, chain.hook.as_ref()?)))
-            .filter(|(_, _, at)| at.hook == hook)
-            .collect();
-        found.sort_by_key(|(_, _, at)| at.priority);
-        found
-    }
 }
 
 impl Table {
@@ -142,4 +125,10 @@ impl Table {
     pub fn set(&self, name: &str) -> Option<&Set> {
         self.sets.iter().find(|set| set.name == name)
     }
+}
+
+/// A port, where nft says it as a number.
+#[must_use]
+pub fn port(value: &serde_json::Value) -> Option<u16> {
+    value.as_u64().and_then(|port| u16::try_from(port).ok())
 }

@@ -249,3 +249,9 @@ pub struct FdbEntry {
     #[serde(default)]
     pub vlan: Option<u16>,
 }
+
+/// fe80::/10, which every link has (RFC 4291, section 2.5.6).
+#[must_use]
+pub const fn is_link_local(address: IpAddr) -> bool {
+    matches!(address, IpAddr::V6(v6) if v6.is_unicast_link_local())
+}

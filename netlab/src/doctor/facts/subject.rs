@@ -43,8 +43,7 @@ impl Subject {
     /// spread over all.
     #[must_use]
     pub fn sample(spec: &Spec) -> Self {
-        let ports = || spec.services.iter().flat_map(|service| &service.ports);
-        let all: BTreeSet<u16> = ports().filter_map(|port| Some(port.node_port?.get())).collect();
+        let all: BTreeSet<u16> = spec.node_ports().map(|(.., port)| port).collect();
         let addresses: usize = spec.nodes.iter().map(|node| node.addresses.len()).sum();
         let most = (MOST_DIALLED / addresses.max(1)).max(FEWEST_PORTS);
         if all.len() <= most {
@@ -53,13 +52,9 @@ impl Subject {
         let chosen: BTreeSet<u16> =
             all.iter().copied().step_by(all.len().div_ceil(most)).take(most).collect();
         let mut subject = Self { left_out: all.len() - chosen.len(), ..Self::default() };
-        for service in &spec.services {
-            let is_chosen =
-                |of: &&ServicePort| of.node_port.is_some_and(|port| chosen.contains(&port.get()));
-            for port in service.ports.iter().filter(is_chosen) {
-                subject.addresses.extend(&service.cluster_addresses);
-                subject.add(port);
-            }
+        for (service, port, _) in spec.node_ports().filter(|(.., of)| chosen.contains(of)) {
+            subject.addresses.extend(&service.cluster_addresses);
+            subject.add(port);
         }
         subject
     }

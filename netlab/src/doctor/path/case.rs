@@ -49,6 +49,13 @@ pub struct Backend {
     pub pod: Option<String>,
 }
 
+impl Case {
+    /// The same, where this backend gets it.
+    fn with(&self, backend: Backend) -> Self {
+        Self { backend: Some(backend), ..self.clone() }
+    }
+}
+
 impl Backend {
     /// The name of its pod, or its address where it has none.
     #[must_use]
@@ -72,14 +79,14 @@ impl Backend {
 pub fn cases(facts: &Facts, spec: &Spec, subject: &Subject) -> Vec<Case> {
     let asked: Option<SocketAddr> = subject.asked.parse().ok();
     let here = facts.here();
-    let ports = spec.services.iter().flat_map(|service| {
-        service.ports.iter().filter_map(move |port| Some((service, port, port.node_port?.get())))
-    });
     let is_asked = |(_, _, node_port): &Dialled<'_>| {
         asked.map_or_else(|| subject.has_port(*node_port), |asked| asked.port() == *node_port)
     };
-    let mut found: Vec<Case> =
-        ports.filter(is_asked).flat_map(|of| at_nodes(facts, spec, asked, of)).collect();
+    let mut found: Vec<Case> = spec
+        .node_ports()
+        .filter(is_asked)
+        .flat_map(|of| at_nodes(facts, spec, asked, of))
+        .collect();
     match (asked, here) {
         (Some(asked), _) if found.is_empty() => found.extend(plain(facts, spec, asked)),
         (None, Some(here)) if spec.services.is_empty() && !subject.is_asked() => {
@@ -115,12 +122,13 @@ fn at_nodes(
         let of_family = |address: &&IpAddr| has_family(port, **address);
         for address in node.addresses.iter().filter(is_meant).filter(of_family) {
             let dialled = SocketAddr::new(*address, node_port);
-            let case = |backend| case(facts, spec, name, dialled, port.protocol, backend);
+            let unserved = unserved(facts, spec, name, dialled, port.protocol);
             let backends = backends(port, *address, is_local.then_some(&node.name));
             if backends.is_empty() {
-                found.push(case(None));
+                found.push(unserved);
+            } else {
+                found.extend(backends.into_iter().map(|backend| unserved.with(backend)));
             }
-            found.extend(backends.into_iter().map(|backend| case(Some(backend))));
         }
     }
     found
@@ -139,7 +147,7 @@ fn plain(facts: &Facts, spec: &Spec, dialled: SocketAddr) -> Vec<Case> {
     let given: Vec<_> = frontends.iter().filter(|frontend| frontend.has(dialled)).collect();
     let node = owner.map_or_else(|| dialled.ip().to_string(), |host| host.name.clone());
     if given.is_empty() {
-        return vec![case(facts, spec, &node, dialled, Protocol::Tcp, None)];
+        return vec![unserved(facts, spec, &node, dialled, Protocol::Tcp)];
     }
     let of = |frontend: &Frontend| given_to(facts, spec, &node, dialled, frontend);
     given.into_iter().flat_map(of).collect()
@@ -152,11 +160,11 @@ fn by_rules(facts: &Facts, spec: &Spec, here: &HostFacts) -> Vec<Case> {
         // Bridges and tunnels lead to pods.
         let is_wire =
             |link: &Link| link.name != "lo" && !link.is_bridge() && link.vxlan().is_none();
-        own.scope == "global" && link.is_some_and(is_wire)
+        link.is_some_and(is_wire)
     };
-    let defaults = here.main_routes().filter(|route| route.destination.prefix_len() == 0);
-    let outward: Vec<u32> = defaults.flat_map(|route| &route.hops).map(|hop| hop.device).collect();
-    let mut own: Vec<&Address> = here.addresses.iter().filter(of_wire).collect();
+    let outward = here.default_routes().flat_map(|route| &route.hops).map(|hop| hop.device);
+    let outward: Vec<u32> = outward.collect();
+    let mut own: Vec<&Address> = here.global().filter(of_wire).collect();
     own.sort_by_key(|own| !outward.contains(&own.device));
     let own: Vec<IpAddr> = own.into_iter().map(|own| own.net.addr()).collect();
     let mut found = Vec::new();
@@ -191,22 +199,20 @@ fn given_to(
             _ => None,
         }),
     };
-    of_family
-        .take(MOST_BACKENDS)
-        .map(|to| case(facts, spec, node, dialled, frontend.protocol, Some(backend(to))))
-        .collect()
+    let unserved = unserved(facts, spec, node, dialled, frontend.protocol);
+    of_family.take(MOST_BACKENDS).map(|to| unserved.with(backend(to))).collect()
 }
 
-fn case(
+/// A case that nobody gets.
+fn unserved(
     facts: &Facts,
     spec: &Spec,
     node: &str,
     dialled: SocketAddr,
     protocol: Protocol,
-    backend: Option<Backend>,
 ) -> Case {
     let Dialler { client, source } = dialler(facts, spec, dialled.ip());
-    Case { client, source, dialled, protocol, node: node.to_owned(), backend }
+    Case { client, source, dialled, protocol, node: node.to_owned(), backend: None }
 }
 
 /// A family that the Service does not have is another check's.

@@ -40,39 +40,40 @@ impl<'f> Walker<'f> {
         );
         // It is still addressed to the node: nobody has translated it.
         let is_dialled = packet.destination == self.case.dialled;
+        let has_backend = self.case.backend.is_some();
         if is_dialled && self.is_blind_for_rules(host) {
             return End::Beyond;
         }
-        if is_dialled && self.case.backend.is_some() && self.service().is_some() {
-            let mut known = self.hops.iter().flat_map(|hop| &hop.findings);
-            if !known.any(|of| of.code == Code::PortHeld) {
-                match self.excluded(host, &packet) {
-                    Some(finding) => self.find(finding),
-                    None => {
-                        let dialled = packet.destination;
-                        let cause = format!("nothing on {} translates {dialled}", host.name);
-                        self.untranslated(host, cause);
-                    }
-                }
+        if self.service().is_some() && (is_dialled || !has_backend) {
+            if has_backend {
+                self.passed_over(host, &packet);
             }
             return End::Lost;
         }
-        if self.case.backend.is_none() && self.service().is_some() {
-            return End::Lost;
-        }
         // A rule was read that gives it to others, and others than this packet may meet it.
-        let is_guess = self.case.backend.is_some() && packet.destination == self.case.dialled;
-        if is_guess && !self.facts.subject.is_asked() {
+        if is_dialled && has_backend && !self.facts.subject.is_asked() {
             return End::Beyond;
         }
         if let Some(finding) = sockets::missing(self.facts, host, &packet, &self.case) {
-            let finding = match self.case.backend {
-                None if packet.destination == self.case.dialled => self.no_node_port(finding),
-                _ => finding,
-            };
-            self.find(finding);
+            let is_own_port = is_dialled && !has_backend;
+            self.find(if is_own_port { self.no_node_port(finding) } else { finding });
         }
         End::At(host, packet)
+    }
+
+    /// The packet has a backend, and nobody has given it to that one.
+    fn passed_over(&mut self, host: &'f HostFacts, packet: &Packet) {
+        let mut known = self.hops.iter().flat_map(|hop| &hop.findings);
+        if known.any(|of| of.code == Code::PortHeld) {
+            return;
+        }
+        match self.excluded(host, packet) {
+            Some(finding) => self.find(finding),
+            None => {
+                let cause = format!("nothing on {} translates {}", host.name, packet.destination);
+                self.untranslated(host, cause);
+            }
+        }
     }
 
     /// The host's rules translate the node port at other addresses of its: this one is left out.
@@ -86,9 +87,7 @@ impl<'f> Walker<'f> {
             let passage = netfilter::pass(Hook::Prerouting, view);
             matches!(passage.nat, Some(Nat::Destination(_)))
         };
-        let of_family = |address: &IpAddr| address.is_ipv4() == dialled.is_ipv4();
-        let global = host.addresses.iter().filter(|own| own.scope == "global");
-        let others = global.map(|own| own.net.addr()).filter(of_family);
+        let others = host.global_of(dialled.is_ipv4()).map(|own| own.net.addr());
         let answering: Vec<_> = others.filter(is_translated).map(|own| own.to_string()).collect();
         if answering.is_empty() {
             return None;
@@ -136,7 +135,7 @@ impl<'f> Walker<'f> {
                         Source::Objects,
                         format!("Service {name}: port {own}, nodePort {node_port}"),
                     )
-                    .mended([""; 0], words);
+                    .advised(words);
             }
         }
         finding

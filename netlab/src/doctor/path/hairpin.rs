@@ -18,7 +18,7 @@ use crate::{
 /// What keeps pods from a Service of their own node.
 #[must_use]
 pub fn findings(facts: &Facts, spec: &Spec) -> Vec<Finding> {
-    let nodes = facts.hosts.iter().filter(|host| matches!(host.role, Role::Node { .. }));
+    let nodes = facts.nodes().map(|(host, _)| host);
     nodes.filter(|host| has_kube_proxy(host)).flat_map(|node| on(facts, spec, node)).collect()
 }
 

@@ -39,42 +39,6 @@ pub(super) enum Cut<'f> {
     Blocked(&'f HostFacts, &'f Link),
 }
 
-impl Facts {
-    /// Hosts that have an address, and the links that have it.
-    pub(super) fn owners(&self, address: IpAddr) -> impl Iterator<Item = (&HostFacts, &Link)> {
-        self.hosts.iter().filter_map(move |host| Some((host, host.link_with(address)?)))
-    }
-
-    /// Hosts that have a link of this Ethernet address.
-    pub(super) fn with_mac(
-        &self,
-        mac: crate::netlink::Mac,
-    ) -> impl Iterator<Item = (&HostFacts, &Link)> {
-        self.hosts.iter().flat_map(move |host| {
-            host.links
-                .iter()
-                .filter(move |link| link.mac == Some(mac))
-                .map(move |link| (host, link))
-        })
-    }
-
-    /// The other end of a veth pair.
-    pub(super) fn peer(&self, link: &Link) -> Option<(&HostFacts, &Link)> {
-        let peer = link.peer.as_ref()?;
-        let host = self.host(peer.host.as_deref()?)?;
-        Some((host, host.link_at(peer.index)?))
-    }
-
-    /// A pod's link, its node and the node's end of the link.
-    pub(super) fn pod_port(&self, pod: &HostFacts) -> Option<(&Link, &HostFacts, &Link)> {
-        let own = self.host(&pod.name)?;
-        own.links.iter().find_map(|link| {
-            let (node, port) = self.peer(link)?;
-            Some((link, node, port))
-        })
-    }
-}
-
 /// All stacks that frames out of a link get to; with what cuts the way to them, where something
 /// does.
 pub(super) fn reached<'f>(

@@ -32,8 +32,7 @@ fn lost_gateways(facts: &Facts, host: &HostFacts, bridge: &Link) -> BTreeSet<IpN
     let ports = host.links.iter().filter(|port| port.master == Some(bridge.index));
     let pods = ports.filter_map(|port| facts.peer(port));
     let gateways = pods.filter_map(|(pod, link)| {
-        let defaults = pod.main_routes().filter(|route| route.destination.prefix_len() == 0);
-        let gateway = defaults.flat_map(|route| &route.hops).find_map(|hop| {
+        let gateway = pod.default_routes().flat_map(|route| &route.hops).find_map(|hop| {
             hop.gateway.filter(|gateway| gateway.is_ipv6() && !host.has_address(*gateway))
         })?;
         let holds = |own: &&Address| own.device == link.index && own.net.contains(&gateway);
@@ -44,11 +43,26 @@ fn lost_gateways(facts: &Facts, host: &HostFacts, bridge: &Link) -> BTreeSet<IpN
 }
 
 impl HostFacts {
-    /// The VXLAN device whose datagrams are of a family.
-    pub(super) fn vtep(&self, v4: bool) -> Option<&Link> {
-        self.links.iter().find(|link| {
+    /// The VXLAN devices whose datagrams are of a family.
+    pub(super) fn vteps(&self, v4: bool) -> impl Iterator<Item = &Link> + Clone {
+        self.links.iter().filter(move |link| {
             link.vxlan().and_then(|own| own.local).is_some_and(|local| local.is_ipv4() == v4)
         })
+    }
+
+    /// The first of [`HostFacts::vteps`].
+    pub(super) fn vtep(&self, v4: bool) -> Option<&Link> {
+        self.vteps(v4).next()
+    }
+}
+
+impl Finding {
+    /// Shows an address that its host should not have, and the command that takes it away.
+    pub(in crate::doctor) fn taken_away(self, host: &HostFacts, own: &Address) -> Self {
+        let place = format!("{} dev {}", own.net, host.link_name(own.device));
+        let command = format!("ip addr del {place}");
+        self.shown(Source::Addresses, place)
+            .mended(command.split(' '), "Take the address away from the wrong host.")
     }
 }
 
@@ -73,9 +87,9 @@ impl Walker<'_> {
         let node = self.node_of(to)?;
         let net = node.pod_cidrs.iter().find(|net| net.contains(&to))?;
         if self.facts.node(&node.name).is_some_and(|own| own.name == host.name) {
-            let has = |own: &&Address| net.contains(&own.net.addr()) && own.scope == "global";
+            let has = |own: &&Address| net.contains(&own.net.addr());
             let bridge = |own: &&Address| host.link_at(own.device).is_some_and(Link::is_bridge);
-            let own = host.addresses.iter().filter(has).find(bridge)?;
+            let own = host.global().filter(has).find(bridge)?;
             return Some(format!(
                 "{net} dev {} src {}",
                 host.link_name(own.device),
@@ -95,11 +109,10 @@ impl Walker<'_> {
     /// The address of the bridge that a pod's link is a port of, and the pod's link.
     pub fn pods_gateway(&self, pod: &HostFacts, v4: bool) -> Option<(IpAddr, String)> {
         let (link, node, port) = self.facts.pod_port(pod)?;
-        let own = |own: &&Address| own.net.addr().is_ipv4() == v4 && own.scope == "global";
         let bridge = port.master;
-        let network = pod.addresses.iter().filter(own).find(|own| own.device == link.index)?.net;
+        let network = pod.global_of(v4).find(|own| own.device == link.index)?.net;
         let is_net = |own: &&Address| own.net.prefix_len() < own.net.max_prefix_len();
-        let mut all = node.addresses.iter().filter(own).filter(is_net);
+        let mut all = node.global_of(v4).filter(is_net);
         let on_bridge = all
             .clone()
             .find(|own| Some(own.device) == bridge)

@@ -25,6 +25,7 @@ mod neighbor;
 mod netfilter;
 mod outside;
 mod packet;
+mod resume;
 mod route;
 mod sockets;
 mod stop;
@@ -310,10 +311,7 @@ fn own_address(host: &HostFacts, to: IpAddr) -> Option<IpAddr> {
         },
         _ => None,
     };
-    let is_fit = |own: &&super::facts::route::Address| {
-        own.net.addr().is_ipv4() == to.is_ipv4() && own.scope == "global"
-    };
-    let all = || host.addresses.iter().filter(is_fit);
-    let on = all().find(|own| Some(own.device) == device).or_else(|| all().next());
+    let mut all = host.global_of(to.is_ipv4());
+    let on = all.clone().find(|own| Some(own.device) == device).or_else(|| all.next());
     on.map(|own| own.net.addr())
 }

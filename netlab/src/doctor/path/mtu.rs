@@ -81,10 +81,7 @@ fn holes(walker: &Walker<'_>, crossings: &[Crossing], size: u32) -> Vec<(usize, 
 /// The rule that keeps the word about a packet's size from its sender.
 fn untold(walker: &Walker<'_>, host: &HostFacts, link: &Link, packet: &Packet) -> Option<Stop> {
     let host = walker.facts.host(&host.name)?;
-    let of_family = |own: &&crate::doctor::facts::route::Address| {
-        own.net.addr().is_ipv4() == packet.is_v4() && own.scope == "global"
-    };
-    let mut own = host.addresses.iter().filter(of_family);
+    let mut own = host.global_of(packet.is_v4());
     let router = own.clone().find(|own| own.device == link.index).or_else(|| own.next())?;
     let word = packet.too_large(router.net.addr());
     [Hook::Output, Hook::Postrouting].into_iter().find_map(|hook| {

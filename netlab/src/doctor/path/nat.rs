@@ -13,7 +13,7 @@ use super::{
     walk::{Connection, Walker},
 };
 use crate::doctor::{
-    facts::{HostFacts, Source, route::Address},
+    facts::{HostFacts, Source},
     finding::{Code, Finding, Severity},
 };
 
@@ -138,10 +138,7 @@ fn too_few(host: &HostFacts, packet: &Packet, ports: &SourcePorts) -> Option<Fin
 /// The address that MASQUERADE takes: of the outgoing link, on the network of the next hop where
 /// there is one.
 fn masquerade(host: &HostFacts, output: u32, next: IpAddr) -> Option<IpAddr> {
-    let of_family = |own: &&Address| {
-        own.device == output && own.net.addr().is_ipv4() == next.is_ipv4() && own.scope == "global"
-    };
-    let mut all = host.addresses.iter().filter(of_family);
+    let mut all = host.global_of(next.is_ipv4()).filter(|own| own.device == output);
     let first = all.clone().next();
     all.find(|own| own.net.contains(&next)).or(first).map(|own| own.net.addr())
 }

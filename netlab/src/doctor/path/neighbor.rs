@@ -103,7 +103,7 @@ impl<'f> Walker<'f> {
         let valid = entry.filter(|entry| entry.state.is_valid());
         if let (Some(entry), Some((right, _))) = (valid, right) {
             let is_right = own.iter().any(|(of, _)| has_mac(of.host, entry));
-            if !is_right && self.facts.with_mac_of(entry).all(|there| there != right.host.name) {
+            if !is_right {
                 let finding = stale(host, link, entry, right);
                 self.find(finding);
             }
@@ -130,11 +130,7 @@ impl<'f> Walker<'f> {
         let cause = format!("{} has the address {address} of {} as well", wrong.name, right.name);
         let mut finding = Finding::broken(code, Some(&wrong.name), cause);
         for own in wrong.addresses.iter().filter(|own| own.net.addr() == address) {
-            let device = wrong.link_name(own.device);
-            let command = format!("ip addr del {} dev {device}", own.net);
-            finding = finding
-                .shown(Source::Addresses, format!("{} dev {device}", own.net))
-                .mended(command.split(' '), "Take the address away from the wrong host.");
+            finding = finding.taken_away(wrong, own);
         }
         let learnt = seen_by.neighbors.iter().find(|entry| entry.address == address);
         if let Some(mac) = learnt.and_then(|entry| entry.mac) {
@@ -213,7 +209,7 @@ impl<'f> Walker<'f> {
         let finding =
             Finding::broken(Code::ProxyStale, Some(&host.name), cause).shown(source, shown);
         let words = "Have the rule name the server's own address, or start the server.";
-        Some(finding.confidence(Confidence::Likely).mended([""; 0], words))
+        Some(finding.confidence(Confidence::Likely).advised(words))
     }
 
     fn nobodys(&self, host: &HostFacts, link: &Link, next: IpAddr) -> Finding {
@@ -229,8 +225,7 @@ impl<'f> Walker<'f> {
                     node.name
                 );
                 let own = self.facts.node(&node.name).map(|host| {
-                    let global = host.addresses.iter().filter(|own| own.scope == "global");
-                    global.map(|own| own.net.to_string()).collect::<Vec<_>>().join(", ")
+                    host.global().map(|own| own.net.to_string()).collect::<Vec<_>>().join(", ")
                 });
                 let finding = Finding::broken(Code::DuplicateNodeAddress, Some(&node.name), cause)
                     .shown(Source::Objects, format!("Node {}: InternalIP {next}", node.name));
@@ -309,14 +304,6 @@ impl<'f> Walker<'f> {
         // Marks do not outlive their host.
         packet.mark = 0;
         self.receive(reached.host, reached.link.index, packet)
-    }
-}
-
-impl crate::doctor::facts::Facts {
-    /// Names of the hosts that have the Ethernet address of an entry.
-    fn with_mac_of<'f>(&'f self, entry: &'f Neighbor) -> impl Iterator<Item = &'f str> {
-        let mac = entry.mac;
-        mac.into_iter().flat_map(|mac| self.with_mac(mac)).map(|(host, _)| host.name.as_str())
     }
 }
 

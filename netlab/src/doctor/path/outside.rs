@@ -12,7 +12,7 @@ use crate::{
     doctor::facts::{
         Facts, Gap, HostFacts, Role, Source,
         link::Link,
-        route::{NextHop, Route, RouteKind},
+        route::{NextHop, Route, RouteKind, is_link_local},
     },
     spec::Spec,
 };
@@ -64,8 +64,9 @@ pub(super) fn arrival(host: &HostFacts, dialled: IpAddr) -> Option<&Link> {
 fn beyond_default(spec: &Spec, here: &HostFacts, dialled: IpAddr) -> Option<IpAddr> {
     let hop = default_hop(here, dialled.is_ipv4())?;
     let is_fit = |gateway: &IpAddr| {
-        let is_link_local = matches!(gateway, IpAddr::V6(v6) if v6.is_unicast_link_local());
-        gateway.is_ipv4() == dialled.is_ipv4() && !is_link_local && !plays_a_part(spec, *gateway)
+        gateway.is_ipv4() == dialled.is_ipv4()
+            && !is_link_local(*gateway)
+            && !plays_a_part(spec, *gateway)
     };
     let anybody = match dialled {
         IpAddr::V4(_) => IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)),
@@ -75,12 +76,9 @@ fn beyond_default(spec: &Spec, here: &HostFacts, dialled: IpAddr) -> Option<IpAd
 }
 
 fn default_hop(host: &HostFacts, v4: bool) -> Option<&NextHop> {
-    let is_default = |of: &&Route| {
-        of.destination.prefix_len() == 0
-            && of.destination.addr().is_ipv4() == v4
-            && of.kind == RouteKind::Unicast
-    };
-    let best = host.main_routes().filter(is_default).min_by_key(|route| route.metric);
+    let is_fit =
+        |of: &&Route| of.destination.addr().is_ipv4() == v4 && of.kind == RouteKind::Unicast;
+    let best = host.default_routes().filter(is_fit).min_by_key(|route| route.metric);
     best.and_then(|route| route.hops.first())
 }
 

@@ -2,12 +2,12 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use crate::netlink::Mac;
+use crate::{netlink::Mac, spec::model::Protocol};
 
 /// UDP's number (RFC 768).
-pub(super) const UDP: u8 = 17;
+pub(super) const UDP: u8 = Protocol::Udp.number();
 /// TCP's number (RFC 9293).
-pub(super) const TCP: u8 = 6;
+pub(super) const TCP: u8 = Protocol::Tcp.number();
 /// TTL of packets that the kernel makes for itself, as VXLAN's (net.ipv4.ip_default_ttl).
 pub(super) const DEFAULT_TTL: u8 = 64;
 

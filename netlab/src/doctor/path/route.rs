@@ -13,7 +13,6 @@ use crate::{
     doctor::{
         facts::{
             HostFacts, Role, Source,
-            link::Link,
             route::{Route, RouteKind, Rule},
         },
         finding::{Code, Confidence, Finding},
@@ -239,10 +238,8 @@ impl<'f> Walker<'f> {
             "{} sends packets for its own pod network ({to}) to {gateway}: {words}",
             host.name
         );
-        let is_back = self
-            .facts
-            .owners(gateway)
-            .any(|(owner, _)| matches!(owner.role, Role::Node { .. }) && owner.name != host.name);
+        let is_back =
+            self.facts.owners(gateway).any(|(owner, _)| owner.is_node() && owner.name != host.name);
         // The other node sends them back, until their TTL is used up.
         let code = if is_back { Code::TtlExpired } else { Code::RouteWrong };
         Finding::broken(code, Some(&host.name), cause)
@@ -333,60 +330,6 @@ impl<'f> Walker<'f> {
             self.spec.nodes.iter().find(holds)
         };
         by_pod.or_else(by_net)
-    }
-
-    /// Goes on as if the packet had got where it should go from here.
-    pub fn resume(&mut self, from: &'f HostFacts, packet: Packet) -> End<'f> {
-        let to = packet.destination.ip();
-        if let (Some((link, vtep)), false) = (self.tunnel_to(from, to), packet.is_tunnel()) {
-            let words = format!("as if its route had led out by {}", link.name);
-            self.hop(from, Some(&link.name), Stage::Resume, &packet, words);
-            return self.encapsulate(from, link, vtep, packet);
-        }
-        let place = match from.role {
-            // A pod's packets go to its node, whatever they are.
-            Role::Pod { .. } => self.facts.pod_port(from).and_then(|(_, node, port)| {
-                Some((node, node.link_at(port.master.unwrap_or(port.index))?.index))
-            }),
-            _ => self.entry(from, to),
-        };
-        let Some((host, link)) = place else { return End::Lost };
-        let words = format!("as if it had arrived at {}", host.name);
-        let name = host.link_name(link);
-        self.hop(host, Some(&name), Stage::Resume, &packet, words);
-        self.receive(host, link, packet)
-    }
-
-    /// The VXLAN device by which a node should reach another's pods, and the VTEP behind it.
-    fn tunnel_to(&self, from: &'f HostFacts, to: IpAddr) -> Option<(&'f Link, IpAddr)> {
-        let Role::Node { node: own } = &from.role else { return None };
-        let node = self.node_of(to).filter(|node| node.name != *own)?;
-        let net = node.pod_cidrs.iter().find(|net| net.contains(&to))?;
-        Some((from.vtep(to.is_ipv4())?, net.network()))
-    }
-
-    /// The host that should get a packet next, and by which link.
-    fn entry(&self, from: &HostFacts, to: IpAddr) -> Option<(&'f HostFacts, u32)> {
-        let owner = self.facts.owners(to).next();
-        let node = self.node_of(to).and_then(|node| self.facts.node(&node.name));
-        match (node, owner) {
-            (Some(node), _) if node.name != from.name => {
-                let v4 = to.is_ipv4();
-                let tunnel = node.vtep(v4);
-                let uplink = || {
-                    let spec = self
-                        .spec
-                        .nodes
-                        .iter()
-                        .find(|of| of.addresses.iter().any(|own| node.has_address(*own)))?;
-                    node.link_with(*spec.addresses.iter().find(|own| own.is_ipv4() == v4)?)
-                };
-                let link = tunnel.or_else(uplink)?;
-                Some((node, link.index))
-            }
-            (_, Some((owner, link))) => Some((owner, link.index)),
-            _ => None,
-        }
     }
 }
 

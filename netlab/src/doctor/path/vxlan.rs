@@ -13,7 +13,7 @@ use super::{
 use crate::{
     doctor::{
         facts::{
-            HostFacts, Role, Source,
+            HostFacts, Source,
             link::{Link, Vxlan},
             route::{NeighborState, Route},
         },
@@ -105,15 +105,11 @@ impl<'f> Walker<'f> {
     /// Out of the tunnel, at the host whose datagram it is.
     pub fn decapsulate(&mut self, host: &'f HostFacts, outer: Packet) -> End<'f> {
         let Some(inner) = outer.inner.clone() else { return End::Lost };
-        let v4 = outer.is_v4();
-        let of_family = |link: &&Link| {
-            link.vxlan().and_then(|own| own.local).is_some_and(|local| local.is_ipv4() == v4)
-        };
         let fits = |link: &&Link| {
             link.vxlan()
                 .is_some_and(|own| (own.vni, own.port) == (inner.vni, outer.destination.port()))
         };
-        let mut links = host.links.iter().filter(of_family);
+        let mut links = host.vteps(outer.is_v4());
         // A mismatch has been found where it was put in.
         let Some(link) = links.clone().find(fits).or_else(|| links.next()) else {
             return End::Lost;
@@ -239,8 +235,7 @@ impl<'f> Walker<'f> {
     /// Which of two nodes differs from all others; with two alone, from what is usual.
     fn mismatch(&self, host: &HostFacts, link: &Link, own: &Vxlan, peer: Peer<'_>) -> Finding {
         let like = |vxlan: &Vxlan| {
-            let nodes = self.facts.hosts.iter().filter(|of| matches!(of.role, Role::Node { .. }));
-            let devices = nodes.flat_map(|of| &of.links).filter_map(Link::vxlan);
+            let devices = self.facts.nodes().flat_map(|(of, _)| &of.links).filter_map(Link::vxlan);
             devices.filter(|of| (of.vni, of.port) == (vxlan.vni, vxlan.port)).count()
         };
         let is_usual = |vxlan: &Vxlan| (vxlan.vni, vxlan.port) == USUAL;
@@ -293,8 +288,7 @@ fn anew(
         (add, "Make it anew as the others have theirs."),
         (format!("ip link set dev {name} up"), "Bring it up."),
     ];
-    let addresses = host.addresses.iter().filter(|of| of.device == link.index);
-    let addresses = addresses.filter(|of| of.scope == "global");
+    let addresses = host.global().filter(|of| of.device == link.index);
     lines.extend(
         addresses
             .map(|of| (format!("ip addr add {} dev {name}", of.net), "Give it back its address.")),

@@ -121,11 +121,7 @@ impl Told {
 /// The Service that has the node port.
 #[must_use]
 pub fn service(spec: &Spec, case: &Case) -> Option<String> {
-    let has_port = |service: &&crate::spec::model::Service| {
-        service.ports.iter().any(|port| {
-            port.protocol == case.protocol
-                && port.node_port.is_some_and(|own| own.get() == case.dialled.port())
-        })
-    };
-    spec.services.iter().find(has_port).map(|service| service.name.to_string())
+    let mut of_number = spec.with_node_port(case.dialled.port());
+    let (service, _) = of_number.find(|(_, port)| port.protocol == case.protocol)?;
+    Some(service.name.to_string())
 }

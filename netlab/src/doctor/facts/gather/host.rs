@@ -1,13 +1,12 @@
 //! Everything that one namespace shows.
 
-use std::{collections::BTreeMap, io, path::Path};
+use std::{collections::BTreeMap, io, net::IpAddr, path::Path};
 
 use netlink_packet_route::AddressFamily;
 
 use super::{
     super::{
         Gap, HostFacts, Source,
-        counters::Counters,
         iptables::{Store, Variant},
         program::{Owner, Program},
     },
@@ -30,6 +29,8 @@ const MOST: usize = 16_384;
 pub(super) struct Means<'g> {
     pub subject: &'g Subject,
     pub programs: &'g Programs,
+    /// Addresses of all nodes, as the objects have them.
+    pub nodes: Vec<IpAddr>,
     /// Of the spec, to tell whether an agent has the newest one.
     pub digest: Option<&'g str>,
 }
@@ -199,11 +200,10 @@ async fn rules(facts: &mut HostFacts, means: &Means<'_>, gaps: &mut Gaps) {
             Vec::new()
         }
     };
-    let Means { subject, programs, .. } = means;
-    facts.iptables = iptables::read(programs, subject, &tables, gaps).await;
+    facts.iptables = iptables::read(means, facts, &tables, gaps).await;
     // nft needs many seconds for what iptables-nft-save has shown in one.
     if !are_shown(&facts.iptables, &tables) {
-        facts.nft = nft::read(programs, subject, &tables, gaps).await;
+        facts.nft = nft::read(means.programs, means.subject, &tables, gaps).await;
     }
 }
 
@@ -213,12 +213,8 @@ const LARGE: usize = 2048;
 /// Whether all of nftables' tables are iptables' own, have been read as such, and are large.
 fn are_shown(stores: &[Store], tables: &[nftables::Table]) -> bool {
     let of_nft = || stores.iter().filter(|store| store.variant == Variant::Nft);
-    let is_shown = |table: &nftables::Table| {
-        of_nft().any(|store| {
-            table.family == if store.v4 { "ip" } else { "ip6" }
-                && store.table(&table.name).is_some()
-        })
-    };
+    let is_shown =
+        |table: &nftables::Table| of_nft().any(|store| store.keeps(table.family, &table.name));
     let chains = of_nft().flat_map(|store| &store.tables).flat_map(|table| &table.chains);
     let rules: usize = chains.map(|chain| chain.rules.len() + chain.left_out).sum();
     rules > LARGE && tables.iter().all(is_shown)
@@ -246,18 +242,4 @@ fn maps(facts: &mut HostFacts, pins: &Path, subject: &Subject, gaps: &mut Gaps) 
     facts.datapath = gaps.take(datapath::read(&maps, subject), Source::Datapath, hides);
     let counted = gaps.take(datapath::counters(&maps), Source::Datapath, hides);
     facts.counters.datapath = counted.unwrap_or_default();
-}
-
-/// Counters alone, of the calling thread's namespace.
-pub(super) fn count(target: &Target) -> Counters {
-    let mut found =
-        Counters { protocols: counters::protocols().unwrap_or_default(), ..Counters::default() };
-    if let Ok(runtime) = runtime() {
-        let messages =
-            runtime.block_on(async { Connection::here().ok()?.link_messages().await.ok() });
-        found.links = messages.iter().flatten().filter_map(links::counted).collect();
-    }
-    let maps = target.pins.as_deref().and_then(|pins| datapath::open(pins).ok().flatten());
-    found.datapath = maps.and_then(|maps| datapath::counters(&maps).ok()).unwrap_or_default();
-    found
 }

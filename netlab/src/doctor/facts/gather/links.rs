@@ -159,16 +159,3 @@ fn count(stats: &Stats64) -> LinkCounters {
         tx_carrier_errors: stats.tx_carrier_errors,
     }
 }
-
-/// Name and counters of a link.
-pub(super) fn counted(message: &LinkMessage) -> Option<(String, LinkCounters)> {
-    let (mut name, mut counters) = (None, LinkCounters::default());
-    for attribute in &message.attributes {
-        match attribute {
-            LinkAttribute::IfName(text) => name = Some(text.clone()),
-            LinkAttribute::Stats64(stats) => counters = count(stats),
-            _ => {}
-        }
-    }
-    Some((name?, counters))
-}

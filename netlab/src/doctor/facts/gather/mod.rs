@@ -44,7 +44,7 @@ pub use self::{
     tool::Programs,
 };
 use self::{host::Means, scope::Target};
-use super::{Facts, Gap, HostFacts, Source, Subject, VERSION, counters::Counters, socket::Owner};
+use super::{Facts, Gap, HostFacts, Source, Subject, VERSION, socket::Owner};
 use crate::{
     lab::{LabName, state::StateError},
     spec::Spec,
@@ -133,7 +133,9 @@ pub fn gather_of(
     if let Scope::Here(_) = scope {
         targets = near::of_this_host(targets);
     }
-    let means = Means { subject, programs, digest: digest.as_deref() };
+    let nodes = spec.iter().flat_map(|spec| &spec.nodes).flat_map(|node| &node.addresses);
+    let nodes = nodes.copied().collect();
+    let means = Means { subject, programs, nodes, digest: digest.as_deref() };
     let looked = on_each(&targets, |target| host::gather(target, &means));
     let mut gathered = Vec::new();
     for (target, outcome) in targets.iter().zip(looked) {
@@ -168,18 +170,6 @@ pub fn gather_of(
         softnet: counters::softnet().unwrap_or_default(),
         gaps,
     })
-}
-
-/// Counters alone, by name of the host: quick, for before and after a probe.
-///
-/// # Errors
-///
-/// [`GatherError`].
-pub fn count(scope: &Scope) -> Result<BTreeMap<String, Counters>, GatherError> {
-    let targets = scope.targets(&mut Vec::new())?;
-    let counted = on_each(&targets, host::count);
-    let named = targets.iter().zip(counted);
-    Ok(named.filter_map(|(target, counted)| Some((target.name.clone(), counted.ok()?))).collect())
 }
 
 /// Runs `look` in each target's namespace, on threads that do nothing else afterwards.

@@ -9,8 +9,6 @@ mod routes;
 mod service;
 mod translation;
 
-use std::fmt::Write as _;
-
 use super::Code;
 use crate::lab::fault;
 
@@ -65,37 +63,9 @@ pub fn by_row() -> Vec<Code> {
     codes
 }
 
-/// docs/findings.md, from its first finding on.
-#[must_use]
-pub fn markdown() -> String {
-    let mut text = String::new();
-    for code in by_row() {
-        let Some(page) = Page::of(code) else { continue };
-        let row = match code.row() {
-            0 => "In no row.".to_owned(),
-            row => format!("Row {row}."),
-        };
-        let _ = writeln!(text, "## `{code}`\n\n{row} {}\n", code.about());
-        for (heading, words) in page.sections() {
-            let _ = writeln!(text, "**{heading}.** {words}\n");
-        }
-        let faults: Vec<_> =
-            page.faults().iter().map(|fault| format!("`{}`", fault.name)).collect();
-        if !faults.is_empty() {
-            let _ = writeln!(text, "**In the lab.** {}.\n", faults.join(", "));
-        }
-        let related: Vec<_> =
-            page.related.iter().map(|code| format!("[`{code}`](#{code})")).collect();
-        let _ = writeln!(text, "See also {}.\n", related.join(", "));
-    }
-    text.truncate(text.trim_end().len());
-    text.push('\n');
-    text
-}
-
 #[cfg(test)]
 mod tests {
-    use std::{env, fs};
+    use std::{env, fmt::Write as _, fs};
 
     use super::*;
 
@@ -132,5 +102,32 @@ mod tests {
         for code in Code::ALL.iter().filter(|code| code.row() != 0) {
             assert!(!Page::of(*code).unwrap().faults().is_empty(), "{code}");
         }
+    }
+
+    /// docs/findings.md, from its first finding on.
+    fn markdown() -> String {
+        let mut text = String::new();
+        for code in by_row() {
+            let Some(page) = Page::of(code) else { continue };
+            let row = match code.row() {
+                0 => "In no row.".to_owned(),
+                row => format!("Row {row}."),
+            };
+            let _ = writeln!(text, "## `{code}`\n\n{row} {}\n", code.about());
+            for (heading, words) in page.sections() {
+                let _ = writeln!(text, "**{heading}.** {words}\n");
+            }
+            let faults: Vec<_> =
+                page.faults().iter().map(|fault| format!("`{}`", fault.name)).collect();
+            if !faults.is_empty() {
+                let _ = writeln!(text, "**In the lab.** {}.\n", faults.join(", "));
+            }
+            let related: Vec<_> =
+                page.related.iter().map(|code| format!("[`{code}`](#{code})")).collect();
+            let _ = writeln!(text, "See also {}.\n", related.join(", "));
+        }
+        text.truncate(text.trim_end().len());
+        text.push('\n');
+        text
     }
 }

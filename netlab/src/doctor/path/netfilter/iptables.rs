@@ -2,13 +2,11 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use ipnet::IpNet;
-
 use super::{Flow, Hook, Nat, Place, Run, SourcePorts, value::address_type};
 use crate::doctor::{
     facts::{
         Source,
-        iptables::{Chain, Rule, Store, Table, Variant},
+        iptables::{Chain, Rule, Store, Table, Variant, destination, net},
     },
     path::{
         fib::Query,
@@ -96,7 +94,17 @@ fn of_rule(store: &Store, table: &Table, chain: &Chain, rule: &Rule) -> Place {
 }
 
 fn walk(store: &Store, table: &Table, chain: &Chain, run: &mut Run<'_>) -> Flow {
-    run.chain(&chain.rules, |rule, run| apply(store, table, chain, rule, run))
+    let mut next = 1;
+    let flow = run.chain(&chain.rules, |rule, run| {
+        // What was cut away before it may have been met.
+        run.sure &= chain.left_out == 0 || rule.number == next;
+        next = rule.number + 1;
+        apply(store, table, chain, rule, run)
+    });
+    if matches!(flow, Flow::Next) {
+        run.sure &= next > chain.rules.len() + chain.left_out || chain.left_out == 0;
+    }
+    flow
 }
 
 fn apply(store: &Store, table: &Table, chain: &Chain, rule: &Rule, run: &mut Run<'_>) -> Flow {
@@ -125,16 +133,13 @@ fn apply(store: &Store, table: &Table, chain: &Chain, rule: &Rule, run: &mut Run
 
 fn target(store: &Store, table: &Table, chain: &Chain, rule: &Rule, run: &mut Run<'_>) -> Flow {
     let Some(target) = rule.target.as_deref() else { return Flow::Next };
-    let option = |name: &str| {
-        let at = rule.arguments.iter().position(|word| word == name)?;
-        rule.arguments.get(at + 1).map(String::as_str)
-    };
+    let option = |name: &str| rule.option(name);
     match target {
         "ACCEPT" => Flow::Accept,
         "RETURN" => Flow::Return,
         "DROP" | "REJECT" => {
             // Where kube-proxy takes what none of a Service's source ranges has let through.
-            run.excludes_source |= chain.name == "KUBE-PROXY-FIREWALL";
+            run.named.other_sources |= chain.name == "KUBE-PROXY-FIREWALL";
             run.stop(of_rule(store, table, chain, rule), target == "REJECT")
         }
         "MARK" => {
@@ -187,17 +192,16 @@ fn end_with(run: &mut Run<'_>, nat: Nat) -> Flow {
 fn translated(
     to: Option<&str>,
     nat: fn(SocketAddr) -> Nat,
-    destination: bool,
+    is_destination: bool,
     run: &mut Run<'_>,
 ) -> Flow {
     let packet = &run.view.packet;
-    let own = if destination { packet.destination } else { packet.source };
-    let parsed = to.and_then(|to| {
-        let with_port = to.parse().ok();
-        with_port.or_else(|| Some(SocketAddr::new(to.parse::<IpAddr>().ok()?, own.port())))
-    });
-    match parsed {
-        Some(address) => end_with(run, nat(address)),
+    let own = if is_destination { packet.destination } else { packet.source };
+    match to.and_then(destination) {
+        Some((address, port)) => {
+            let port = port.unwrap_or(own.port());
+            end_with(run, nat(SocketAddr::new(address, port)))
+        }
         None => {
             run.sure = false;
             Flow::Accept
@@ -284,7 +288,7 @@ fn condition(option: &str, value: &str, negated: bool, run: &mut Run<'_>) -> Opt
     match option {
         "-s" | "--source" => {
             let met = address(value, packet.source.ip(), negated, run);
-            run.excludes_source |= negated && met == Some(false);
+            run.named.other_sources |= negated && met == Some(false);
             met
         }
         "-d" | "--destination" => address(value, packet.destination.ip(), negated, run),
@@ -300,7 +304,7 @@ fn condition(option: &str, value: &str, negated: bool, run: &mut Run<'_>) -> Opt
         "-o" => Some(is_link(value, view.output)),
         "--dport" | "--dports" => {
             let met = ports(value, packet.destination.port()).map(|met| met && has_ports);
-            run.names_port |= !negated && met == Some(true);
+            run.named.port |= !negated && met == Some(true);
             met
         }
         "--sport" | "--sports" => ports(value, packet.source.port()).map(|met| met && has_ports),
@@ -327,10 +331,10 @@ fn condition(option: &str, value: &str, negated: bool, run: &mut Run<'_>) -> Opt
 }
 
 fn address(value: &str, own: IpAddr, negated: bool, run: &mut Run<'_>) -> Option<bool> {
-    let net = value.parse::<IpNet>().or_else(|_| value.parse::<IpAddr>().map(IpNet::from)).ok()?;
+    let net = net(value).ok()?;
     let met = net.contains(&own);
     if met && !negated && net.prefix_len() == net.max_prefix_len() {
-        run.narrow += 1;
+        run.named.address = true;
     }
     Some(met)
 }

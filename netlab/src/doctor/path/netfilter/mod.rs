@@ -15,10 +15,7 @@ use std::{
 };
 
 use super::packet::Packet;
-use crate::doctor::{
-    facts::{HostFacts, iptables::Variant},
-    finding::Finding,
-};
+use crate::doctor::{facts::HostFacts, finding::Finding};
 
 /// Where a packet is met.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -135,6 +132,17 @@ enum Flow {
     Stop(Box<Stop>),
 }
 
+/// What the rules that led here have named of the packet.
+#[derive(Clone, Copy, Debug, Default)]
+struct Named {
+    /// One of them has its own single address.
+    address: bool,
+    /// One of them has its own destination port.
+    port: bool,
+    /// One of them is met by all sources but those that it names.
+    other_sources: bool,
+}
+
 /// What evaluation gathers on its way.
 #[derive(Clone, Debug)]
 struct Run<'v> {
@@ -146,12 +154,7 @@ struct Run<'v> {
     spoilt: Option<Place>,
     /// All that was evaluated could be.
     sure: bool,
-    /// How many rules have named the packet's own single address, of those that led here.
-    narrow: usize,
-    /// One of them has named the packet's own destination port.
-    names_port: bool,
-    /// One of them is met by all sources but those that it names.
-    excludes_source: bool,
+    named: Named,
     depth: usize,
     /// How many rules may still be asked, in choices that are tried and given up too.
     budget: Rc<Cell<usize>>,
@@ -190,10 +193,10 @@ impl Run<'_> {
             return Flow::Next;
         }
         self.depth += 1;
-        let before = (self.narrow, self.names_port, self.excludes_source);
+        let before = self.named;
         let mut flow = Flow::Next;
         for rule in rules {
-            (self.narrow, self.names_port, self.excludes_source) = before;
+            self.named = before;
             let Some(left) = self.budget.get().checked_sub(1) else {
                 // What was not evaluated is not held against the packet.
                 (self.sure, flow) = (false, Flow::Accept);
@@ -211,8 +214,8 @@ impl Run<'_> {
 
     /// The packet goes no further.
     fn stop(&self, place: Place, rejects: bool) -> Flow {
-        let narrow = self.narrow > 0;
-        let by_source = self.names_port && self.excludes_source;
+        let Named { address: narrow, port, other_sources } = self.named;
+        let by_source = port && other_sources;
         Flow::Stop(Box::new(Stop { place, rejects, narrow, by_source, sure: self.sure }))
     }
 
@@ -249,16 +252,13 @@ pub(super) fn pass(hook: Hook, view: View<'_>) -> Passage {
         unmarked: None,
         spoilt: None,
         sure: true,
-        narrow: 0,
-        names_port: false,
-        excludes_source: false,
+        named: Named::default(),
         depth: 0,
         budget: Rc::new(Cell::new(MOST_RULES)),
     };
     let mut stops = Vec::new();
     for base in bases(host, hook, &run.view) {
-        (run.narrow, run.names_port, run.excludes_source) = (0, false, false);
-        run.depth = 0;
+        run.named = Named::default();
         run.sure &= !is_anywhere(&base);
         let is_nat = match &base {
             Base::Nft(_, chain) => chain.hook.as_ref().is_some_and(|hook| hook.kind == "nat"),
@@ -292,9 +292,9 @@ fn bases<'f>(host: &'f HostFacts, hook: Hook, view: &View<'_>) -> Vec<Base<'f>> 
     let mut found: Vec<(i32, Base<'f>)> = Vec::new();
     if let Some(ruleset) = &host.nft {
         for table in ruleset.tables.iter().filter(|table| !table.dormant) {
-            if !is_asked(&table.family, hook, v4)
-                || is_of_iptables(host, &table.family, &table.name)
-            {
+            let of_iptables =
+                host.iptables.iter().any(|store| store.keeps(&table.family, &table.name));
+            if of_iptables || !is_asked(&table.family, hook, v4) {
                 continue;
             }
             for chain in &table.chains {
@@ -336,13 +336,4 @@ fn is_asked(family: &str, hook: Hook, v4: bool) -> bool {
         Hook::Ingress => family == "netdev" || family == "inet",
         _ => family == "inet" || family == if v4 { "ip" } else { "ip6" },
     }
-}
-
-/// Tables that iptables-nft keeps its rules in are read through its own store.
-fn is_of_iptables(host: &HostFacts, family: &str, table: &str) -> bool {
-    host.iptables.iter().any(|store| {
-        store.variant == Variant::Nft
-            && family == if store.v4 { "ip" } else { "ip6" }
-            && store.table(table).is_some()
-    })
 }

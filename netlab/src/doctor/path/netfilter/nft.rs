@@ -10,7 +10,7 @@ use super::{
 };
 use crate::doctor::facts::{
     Source,
-    nft::{Chain, Rule, Table},
+    nft::{Chain, Rule, Table, port},
 };
 
 pub(super) fn base(table: &Table, chain: &Chain, run: &mut Run<'_>) -> Flow {
@@ -133,8 +133,7 @@ fn step(table: &Table, chain: &Chain, rule: &Rule, statement: &Value, run: &mut 
         }
         "redirect" => {
             run.redirect = Some(place(table, chain, rule));
-            let port = of.get("port").and_then(Value::as_u64);
-            end_with(run, Nat::Redirect(port.and_then(|port| u16::try_from(port).ok())))
+            end_with(run, Nat::Redirect(of.get("port").and_then(port)))
         }
         _ => Step::Unknown,
     }
@@ -181,11 +180,11 @@ fn matched(table: &Table, of: &Value, run: &mut Run<'_>) -> Step {
             if let (Datum::Address(address), false) = (&datum, operator == "!=") {
                 let is_single = right.get("prefix").is_none() && right.get("range").is_none();
                 if is_single && run.is_own_address(*address) {
-                    run.narrow += 1;
+                    run.named.address = true;
                 }
             }
-            run.names_port |= operator != "!=" && has_field(left, "dport");
-            run.excludes_source |= operator == "!=" && has_field(left, "saddr");
+            run.named.port |= operator != "!=" && has_field(left, "dport");
+            run.named.other_sources |= operator == "!=" && has_field(left, "saddr");
             Step::On
         }
         Some(false) => Step::NextRule,
@@ -202,11 +201,10 @@ fn has_field(expression: &Value, field: &str) -> bool {
 
 /// The ports of a statement of NAT: one, or from one to another.
 fn ports(of: &Value) -> Option<(u16, u16)> {
-    let number = |of: &Value| u16::try_from(of.as_u64()?).ok();
-    let port = of.get("port")?;
-    match port.get("range") {
-        Some(range) => Some((number(range.get(0)?)?, number(range.get(1)?)?)),
-        None => number(port).map(|port| (port, port)),
+    let of = of.get("port")?;
+    match of.get("range") {
+        Some(range) => Some((port(range.get(0)?)?, port(range.get(1)?)?)),
+        None => port(of).map(|port| (port, port)),
     }
 }
 
@@ -252,7 +250,7 @@ fn vmap(table: &Table, chain: &Chain, rule: &Rule, of: &Value, run: &mut Run<'_>
     let key_has_port = has_field(key, "dport");
     for (key, verdict) in verdicts {
         if is_in(&datum, key, table, &run.view) == Some(true) {
-            run.names_port |= key_has_port;
+            run.named.port |= key_has_port;
             return step(table, chain, rule, verdict, run);
         }
     }
@@ -320,8 +318,8 @@ fn translated(of: &Value, run: &mut Run<'_>, nat: fn(SocketAddr) -> Nat) -> Step
         },
         None => own.ip(),
     };
-    let port = of.get("port").and_then(Value::as_u64).and_then(|port| u16::try_from(port).ok());
-    end_with(run, nat(SocketAddr::new(address, port.unwrap_or(own.port()))))
+    let port = of.get("port").and_then(port).unwrap_or(own.port());
+    end_with(run, nat(SocketAddr::new(address, port)))
 }
 
 fn end_with(run: &mut Run<'_>, nat: Nat) -> Step {

@@ -300,3 +300,28 @@ fn two_causes_on_one_path_are_both_found() {
         assert_eq!(found, both.into());
     });
 }
+
+#[test]
+fn a_policy_behind_rules_that_were_cut_away_is_not_sure() {
+    each(|mut facts| {
+        store(&mut facts, Variant::Legacy, "FORWARD", "DROP", Some("-d 192.0.2.1 -j ACCEPT"));
+        assert_eq!(first(&facts, Code::ForwardDropped).confidence, Confidence::Certain);
+        let of_store = |facts: &mut Facts, number, left_out| {
+            let chain = &mut host(facts, "node-1").iptables[0].tables[0].chains[0];
+            (chain.rules[0].number, chain.left_out) = (number, left_out);
+        };
+        for number in [1, 2] {
+            of_store(&mut facts, number, 1);
+            let confidence = first(&facts, Code::ForwardDropped).confidence;
+            assert_eq!(confidence, Confidence::Likely, "rule {number} of two");
+        }
+        let dropped = Some("-d 10.244.1.0/24 -j DROP");
+        host(&mut facts, "node-1").iptables.remove(0);
+        store(&mut facts, Variant::Legacy, "FORWARD", "ACCEPT", dropped);
+        for (number, confidence) in [(1, Confidence::Certain), (2, Confidence::Likely)] {
+            of_store(&mut facts, number, 1);
+            let found = first(&facts, Code::ForwardDropped).confidence;
+            assert_eq!(found, confidence, "what was cut away comes after rule 1, before rule 2");
+        }
+    });
+}

@@ -7,28 +7,30 @@ mod tests;
 
 use std::{collections::HashMap, fs, io};
 
+use self::reduce::Underlay;
 use super::{
     super::{
-        Source,
+        HostFacts, Source,
         iptables::{Chain, Rule, Store, Table, Variant},
         nft::Counted,
-        subject::Subject,
     },
     gaps::Gaps,
-    tool::Programs,
+    host::Means,
 };
 use crate::netlink::nftables;
 
 /// Tables of iptables, in either store.
 const TABLES: [&str; 5] = ["filter", "nat", "mangle", "raw", "security"];
 
-/// Those of the calling thread's namespace. `tables` are what nftables has there.
+/// Those of the calling thread's namespace, which is the host's. `tables` are what nftables has
+/// there.
 pub(super) async fn read(
-    programs: &Programs,
-    subject: &Subject,
+    means: &Means<'_>,
+    host: &HostFacts,
     tables: &[nftables::Table],
     gaps: &mut Gaps,
 ) -> Vec<Store> {
+    let underlay = Underlay::of(host, &means.nodes);
     let mut stores = Vec::new();
     for (variant, v4) in [
         (Variant::Legacy, true),
@@ -44,10 +46,11 @@ pub(super) async fn read(
             continue;
         }
         let program = program(variant, v4);
-        match programs.run(program, &["-c"]).await {
+        match means.programs.run(program, &["-c"]).await {
             Ok(text) => {
                 let mut tables = parse(&text);
-                tables.iter_mut().for_each(|table| reduce::to_subject(table, subject));
+                let cut = |table| reduce::to_subject(table, means.subject, &underlay);
+                tables.iter_mut().for_each(cut);
                 stores.push(Store { variant, v4, tables });
             }
             // What iptables-nft does not understand, nft shows; what it does, nft shows too.
