@@ -10,6 +10,7 @@
 //! passes. After an obstacle the walk goes on as if there were none, where it is known where the
 //! packet should have gone, so that several causes are named.
 
+mod accept;
 mod bypass;
 mod case;
 mod deliver;
