@@ -67,6 +67,9 @@ impl<'f> Walker<'f> {
         }
         if let Some(finding) = sockets::missing(self.facts, host, &packet, &self.case) {
             let finding = match self.case.backend {
+                None if packet.destination == self.case.dialled && self.knows_nothing() => {
+                    self.unknown_port(finding, host)
+                }
                 None if packet.destination == self.case.dialled => self.no_node_port(finding),
                 _ => finding,
             };
@@ -108,6 +111,11 @@ impl<'f> Walker<'f> {
     /// The Service whose node port is dialled; then a socket of the node's own is not meant.
     pub fn service(&self) -> Option<&'f Service> {
         self.spec.with_node_port(self.case.dialled.port()).next().map(|(service, _)| service)
+    }
+
+    /// Nobody has given any objects, so that none is missing among them.
+    fn knows_nothing(&self) -> bool {
+        self.facts.lab.is_none() && self.spec.services.is_empty() && self.spec.nodes.is_empty()
     }
 
     /// Which Services have the port that was dialled as another than their node port.

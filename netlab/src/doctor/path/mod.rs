@@ -32,6 +32,7 @@ mod stop;
 #[cfg(test)]
 mod tests;
 mod translate;
+mod untranslated;
 mod vxlan;
 mod walk;
 
