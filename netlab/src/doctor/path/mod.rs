@@ -44,6 +44,7 @@ pub use self::{
     case::{Backend, Case, cases},
     outside::undialled,
 };
+pub(super) use self::sockets::redirected;
 use self::{
     packet::Packet,
     walk::{End, Walker},
