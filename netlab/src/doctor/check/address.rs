@@ -6,11 +6,12 @@ use std::{
     net::{IpAddr, SocketAddr},
 };
 
-use super::{Asked, asked, nodes};
+use super::{Asked, asked, nodes, object::Mend};
 use crate::{
     doctor::{
         facts::{Facts, HostFacts, Role, Source, route::Address},
         finding::{Code, Finding, Severity},
+        path::unlearnt,
     },
     spec::{Spec, model::Service},
 };
@@ -58,7 +59,7 @@ fn other_family(facts: &Facts, spec: &Spec, dialled: SocketAddr) -> Vec<Finding>
         asked(facts, spec).into_iter().filter(|(_, _, port)| *port == dialled.port());
     let lacking = dialled_ports.filter(|of| lacks(of, v4));
     let what = format!("{} is dialled", dialled.ip());
-    lacking.map(|(service, ..)| without_family(service, v4, &what)).collect()
+    lacking.map(|(service, ..)| without_family(facts, service, v4, &what)).collect()
 }
 
 /// Row 28, where nothing single is dialled. Most Services of a cluster with both families have one
@@ -89,7 +90,7 @@ fn one_family(facts: &Facts, spec: &Spec, v4: bool) -> Vec<Finding> {
     let lacking = all.into_iter().filter(|of| lacks(of, v4) && could_have(of));
     let what = "its pods and nodes and the client have it, and other Services do";
     let mut found: Vec<Finding> = lacking
-        .map(|(service, ..)| without_family(service, v4, what).severity(Severity::Impaired))
+        .map(|(service, ..)| without_family(facts, service, v4, what).severity(Severity::Impaired))
         .collect();
     found.dedup();
     found
@@ -101,17 +102,34 @@ fn lacks((service, port, _): &Asked<'_>, v4: bool) -> bool {
     !port.endpoints.is_empty() && cluster.chain(endpoints).all(|address| address.is_ipv4() != v4)
 }
 
-fn without_family(service: &Service, v4: bool, why: &str) -> Finding {
+fn without_family(facts: &Facts, service: &Service, v4: bool, why: &str) -> Finding {
     let family = if v4 { "IPv4" } else { "IPv6" };
     let name = &service.name;
     let addresses: Vec<_> = service.cluster_addresses.iter().map(IpAddr::to_string).collect();
     let patch = r#"{"spec":{"ipFamilyPolicy":"PreferDualStack"}}"#;
-    Finding::broken(Code::FamilyMissing, None, format!("Service {name} has no {family}: {why}"))
-        .shown(Source::Objects, format!("Service {name}: clusterIPs {}", addresses.join(", ")))
-        .mended(
-            ["kubectl", "-n", &name.namespace, "patch", "service", &name.name, "-p", patch],
-            "Give the Service both families, or dial the one that it has",
-        )
+    let cause = format!("Service {name} has no {family}: {why}");
+    let finding = Finding::broken(Code::FamilyMissing, None, cause)
+        .shown(Source::Objects, format!("Service {name}: clusterIPs {}", addresses.join(", ")));
+    let mend = Mend {
+        object: format!("Service {name}"),
+        command: vec![
+            "kubectl",
+            "-n",
+            &name.namespace,
+            "patch",
+            "service",
+            &name.name,
+            "-p",
+            patch,
+        ],
+        words: "Give the Service both families, or dial the one that it has".to_owned(),
+        edit: format!(
+            "write ipFamilyPolicy: PreferDualStack and ipFamilies: [IPv4, IPv6] below spec, add an \
+             address of {family} to its clusterIPs, and an EndpointSlice of that addressType"
+        ),
+        mends: true,
+    };
+    mend.of(finding, facts)
 }
 
 /// A pod that has an address.
@@ -151,7 +169,7 @@ fn twice(facts: &Facts, spec: &Spec) -> Vec<Finding> {
         }
     }
     let shared = owners.into_iter().filter(|(_, pods)| pods.len() > 1);
-    shared.map(|(address, pods)| shared_by(address, &pods)).collect()
+    shared.map(|(address, pods)| shared_by(facts, address, &pods)).collect()
 }
 
 /// Whether a pod's link is the one to its node.
@@ -162,7 +180,7 @@ fn leads_to_node(facts: &Facts, pod: &HostFacts, device: u32) -> bool {
 }
 
 /// Where the objects give an address to one pod alone, another that has it is in the wrong.
-fn shared_by(address: IpAddr, pods: &[Owner<'_>]) -> Finding {
+fn shared_by(facts: &Facts, address: IpAddr, pods: &[Owner<'_>]) -> Finding {
     let names: Vec<_> = pods.iter().map(|of| of.pod.as_str()).collect();
     let names = names.join(" and ");
     let cause = format!("pods {names} have the same address, {address}");
@@ -174,9 +192,10 @@ fn shared_by(address: IpAddr, pods: &[Owner<'_>]) -> Finding {
         Some((host, own)) => {
             let device = host.link_name(own.device);
             let command = format!("ip addr del {} dev {device}", own.net);
-            finding
+            let finding = finding
                 .shown(Source::Addresses, format!("{} dev {device}", own.net))
-                .mended(command.split(' '), "Take the address away from the wrong host.")
+                .mended(command.split(' '), "Take the address away from the wrong host.");
+            unlearnt(facts, finding, host, address)
         }
         None => finding
             .shown(Source::Addresses, format!("{address}: {names}"))

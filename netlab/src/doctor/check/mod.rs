@@ -7,6 +7,7 @@
 mod address;
 mod agent;
 mod endpoints;
+mod object;
 mod socket;
 mod table;
 #[cfg(test)]
@@ -48,4 +49,9 @@ fn nodes(facts: &Facts) -> impl Iterator<Item = (&HostFacts, &str)> {
         Role::Node { node } => Some((host, node.as_str())),
         _ => None,
     })
+}
+
+/// A host by the name that findings have, with its Node object's where that is another.
+fn called(host: &HostFacts, node: &str) -> String {
+    if host.name == node { node.to_owned() } else { format!("{} (Node {node})", host.name) }
 }
