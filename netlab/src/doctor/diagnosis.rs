@@ -203,7 +203,8 @@ fn observed(divergence: &Divergence) -> Evidence {
 
 /// At which hop a finding stands, of both ways.
 pub(super) fn place(path: &Path, finding: &Finding) -> Option<usize> {
-    let is_it = |of: &Finding| of.code == finding.code && of.host == finding.host;
+    let is_here = |of: &Finding| finding.host.is_none() || of.host == finding.host;
+    let is_it = |of: &Finding| of.code == finding.code && is_here(of);
     path.hops.iter().chain(&path.reply).position(|hop| hop.findings.iter().any(is_it))
 }
 

@@ -102,7 +102,10 @@ pub struct Fix {
 /// One more command of a mend that takes several.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Step {
-    /// As [`Fix::command`], to be run on the same host; never empty.
+    /// Where it is to be run; None where the fix is.
+    #[serde(default)]
+    pub host: Option<String>,
+    /// As [`Fix::command`]; never empty.
     pub command: Vec<String>,
     /// As [`Fix::typed`].
     #[serde(default)]
@@ -182,13 +185,29 @@ impl Finding {
     /// The same, where the last mend is whole only with one more command after its own.
     #[must_use]
     pub fn then<A: Into<String>>(
-        mut self,
+        self,
         command: impl IntoIterator<Item = A>,
         words: impl Into<String>,
     ) -> Self {
         let command = command.into_iter().map(Into::into).collect();
+        self.with_step(None, command, words.into())
+    }
+
+    /// The same with a command that has to be run on another host.
+    #[must_use]
+    pub fn then_at<A: Into<String>>(
+        self,
+        host: &str,
+        command: impl IntoIterator<Item = A>,
+        words: impl Into<String>,
+    ) -> Self {
+        let command = command.into_iter().map(Into::into).collect();
+        self.with_step(Some(host.to_owned()), command, words.into())
+    }
+
+    fn with_step(mut self, host: Option<String>, command: Vec<String>, words: String) -> Self {
         if let Some(fix) = self.fixes.last_mut() {
-            fix.then.push(Step { command, typed: String::new(), words: words.into() });
+            fix.then.push(Step { host, command, typed: String::new(), words });
         }
         self
     }
@@ -216,7 +235,9 @@ impl Finding {
     }
 
     fn with_fix(mut self, command: Vec<String>, mends: bool, words: String) -> Self {
-        let host = self.host.clone();
+        // An API server is nowhere in particular.
+        let is_of_api = command.first().is_some_and(|program| program == "kubectl");
+        let host = self.host.clone().filter(|_| !is_of_api);
         let then = Vec::new();
         self.fixes.push(Fix { host, command, typed: String::new(), mends, words, then });
         self

@@ -115,7 +115,7 @@ pub fn type_out(findings: &mut [Finding], facts: &Facts) {
             let host = fix.host.as_deref();
             fix.typed = typed(host, &fix.command, facts);
             for step in &mut fix.then {
-                step.typed = typed(host, &step.command, facts);
+                step.typed = typed(step.host.as_deref().or(host), &step.command, facts);
             }
         }
         type_out(&mut finding.consequences, facts);
@@ -150,8 +150,14 @@ pub fn unfit(fix: &Fix, facts: &Facts) -> Option<Unfit> {
             return Some(Unfit::OtherObjects);
         }
     }
-    let host = fix.host.as_deref();
     let of_lab = facts.lab.is_some();
+    let hosts = fix.then.iter().filter_map(|step| step.host.as_deref()).map(Some);
+    let mut hosts = std::iter::once(fix.host.as_deref()).chain(hosts);
+    hosts.find_map(|host| foreign(host, of_lab, facts))
+}
+
+/// Why nothing is run on a host.
+fn foreign(host: Option<&str>, of_lab: bool, facts: &Facts) -> Option<Unfit> {
     match host.map(|name| (name, facts.host(name))) {
         Some((name, None)) => Some(Unfit::NoHost(name.to_owned())),
         Some((name, Some(host))) if of_lab && host.netns.is_none() => {
@@ -191,9 +197,12 @@ pub async fn run(fix: &Fix, facts: &Facts) -> Result<String, Stopped> {
     if let Some(why) = unfit(fix, facts) {
         return Err(MendError::Unfit(why).into());
     }
-    let host = fix.host.as_deref().and_then(|name| facts.host(name));
-    let netns = namespace(host)?;
-    let found = fix.commands().filter_map(<[String]>::split_first).map(|(name, args)| {
+    let hosts = std::iter::once(fix.host.as_deref())
+        .chain(fix.then.iter().map(|step| step.host.as_deref().or(fix.host.as_deref())));
+    let commands = hosts.zip(fix.commands());
+    let commands = commands.filter_map(|(host, command)| Some((host, command.split_first()?)));
+    let found = commands.map(|(host, (name, args))| {
+        let netns = namespace(host.and_then(|name| facts.host(name)))?;
         let program = Program::find(name).ok_or_else(|| MendError::Missing(name.clone()))?;
         Ok((name, Command::from(netns.command(program.path())), args))
     });

@@ -6,7 +6,7 @@ use std::{
     net::{IpAddr, SocketAddr},
 };
 
-use super::Asked;
+use super::{Asked, object::Mend};
 use crate::{
     doctor::{
         facts::{
@@ -14,6 +14,7 @@ use crate::{
             route::{Address, is_link_local},
         },
         finding::{Code, Finding, Severity},
+        path::unlearnt,
     },
     spec::{Spec, model::Service},
 };
@@ -23,7 +24,7 @@ pub(super) fn check(facts: &Facts, spec: &Spec, asked: &[Asked<'_>]) -> Vec<Find
     match facts.subject.asked.parse::<SocketAddr>() {
         Ok(dialled) => {
             findings.extend(excluded(facts, asked, dialled));
-            findings.extend(other_family(asked, dialled));
+            findings.extend(other_family(facts, asked, dialled));
         }
         Err(_) => {
             let families = [true, false].into_iter();
@@ -55,12 +56,12 @@ fn excluded(facts: &Facts, asked: &[Asked<'_>], dialled: SocketAddr) -> Option<F
 }
 
 /// Row 28.
-fn other_family(asked: &[Asked<'_>], dialled: SocketAddr) -> Vec<Finding> {
+fn other_family(facts: &Facts, asked: &[Asked<'_>], dialled: SocketAddr) -> Vec<Finding> {
     let v4 = dialled.ip().is_ipv4();
     let dialled_ports = asked.iter().filter(|(_, _, port)| *port == dialled.port());
     let lacking = dialled_ports.filter(|of| lacks(of, v4));
     let what = format!("{} is dialled", dialled.ip());
-    lacking.map(|(service, ..)| without_family(service, v4, &what)).collect()
+    lacking.map(|(service, ..)| without_family(facts, service, v4, &what)).collect()
 }
 
 /// Row 28, where nothing single is dialled. Most Services of a cluster with both families have one
@@ -86,7 +87,7 @@ fn one_family(facts: &Facts, spec: &Spec, asked: &[Asked<'_>], v4: bool) -> Vec<
     let lacking = asked.iter().filter(|of| lacks(of, v4) && could_have(of));
     let what = "its pods and nodes and the client have it, and other Services do";
     let mut found: Vec<Finding> = lacking
-        .map(|(service, ..)| without_family(service, v4, what).severity(Severity::Impaired))
+        .map(|(service, ..)| without_family(facts, service, v4, what).severity(Severity::Impaired))
         .collect();
     found.dedup();
     found
@@ -98,17 +99,34 @@ fn lacks((service, port, _): &Asked<'_>, v4: bool) -> bool {
     !port.endpoints.is_empty() && cluster.chain(endpoints).all(|address| address.is_ipv4() != v4)
 }
 
-fn without_family(service: &Service, v4: bool, why: &str) -> Finding {
+fn without_family(facts: &Facts, service: &Service, v4: bool, why: &str) -> Finding {
     let family = if v4 { "IPv4" } else { "IPv6" };
     let name = &service.name;
     let addresses: Vec<_> = service.cluster_addresses.iter().map(IpAddr::to_string).collect();
     let patch = r#"{"spec":{"ipFamilyPolicy":"PreferDualStack"}}"#;
-    Finding::broken(Code::FamilyMissing, None, format!("Service {name} has no {family}: {why}"))
-        .shown(Source::Objects, format!("Service {name}: clusterIPs {}", addresses.join(", ")))
-        .mended(
-            ["kubectl", "-n", &name.namespace, "patch", "service", &name.name, "-p", patch],
-            "Give the Service both families, or dial the one that it has",
-        )
+    let cause = format!("Service {name} has no {family}: {why}");
+    let finding = Finding::broken(Code::FamilyMissing, None, cause)
+        .shown(Source::Objects, format!("Service {name}: clusterIPs {}", addresses.join(", ")));
+    let mend = Mend {
+        object: format!("Service {name}"),
+        command: vec![
+            "kubectl",
+            "-n",
+            &name.namespace,
+            "patch",
+            "service",
+            &name.name,
+            "-p",
+            patch,
+        ],
+        words: "Give the Service both families, or dial the one that it has".to_owned(),
+        edit: format!(
+            "write ipFamilyPolicy: PreferDualStack and ipFamilies: [IPv4, IPv6] below spec, add an \
+             address of {family} to its clusterIPs, and an EndpointSlice of that addressType"
+        ),
+        mends: true,
+    };
+    mend.of(finding, facts)
 }
 
 /// A pod that has an address.
@@ -149,11 +167,11 @@ fn twice(facts: &Facts, spec: &Spec) -> Vec<Finding> {
         }
     }
     let shared = owners.into_iter().filter(|(_, pods)| pods.len() > 1);
-    shared.map(|(address, pods)| shared_by(address, &pods)).collect()
+    shared.map(|(address, pods)| shared_by(facts, address, &pods)).collect()
 }
 
 /// Where the objects give an address to one pod alone, another that has it is in the wrong.
-fn shared_by(address: IpAddr, pods: &[Owner<'_>]) -> Finding {
+fn shared_by(facts: &Facts, address: IpAddr, pods: &[Owner<'_>]) -> Finding {
     let names: Vec<_> = pods.iter().map(|of| of.pod.as_str()).collect();
     let names = names.join(" and ");
     let cause = format!("pods {names} have the same address, {address}");
@@ -162,7 +180,7 @@ fn shared_by(address: IpAddr, pods: &[Owner<'_>]) -> Finding {
     let finding =
         Finding::broken(Code::DuplicatePodAddress, host, cause).severity(Severity::Impaired);
     match wrong {
-        Some((host, own)) => finding.taken_away(host, own),
+        Some((host, own)) => unlearnt(facts, finding.taken_away(host, own), host, address),
         None => finding
             .shown(Source::Addresses, format!("{address}: {names}"))
             .advised("Delete one of the pods, so that it is given another address"),

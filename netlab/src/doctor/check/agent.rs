@@ -8,13 +8,18 @@ use crate::doctor::{
 pub(super) fn check(facts: &Facts) -> Vec<Finding> {
     let agents = facts.nodes().filter(|(host, _)| !facts.is_blind(&host.name, Source::Agent));
     let agents = agents.filter_map(|(host, _)| Some((host, host.agent.as_ref()?)));
-    agents.filter_map(|(host, agent)| of(host, agent)).collect()
+    agents.filter_map(|(host, agent)| of(facts, host, agent)).collect()
 }
 
-fn of(host: &HostFacts, agent: &Agent) -> Option<Finding> {
+fn of(facts: &Facts, host: &HostFacts, agent: &Agent) -> Option<Finding> {
     let name = host.name.as_str();
     let status = agent.status.as_ref();
     let pid = status.map_or(0, |status| status.pid);
+    let gone = match pid {
+        // Process 0 is nobody's.
+        0 => "it has left no word of its own: no status.json names its process".to_owned(),
+        pid => format!("status.json names process {pid}, which is not there"),
+    };
     // kube-proxy's rules stay when whoever loaded them is gone; netlab's programs do not.
     let lasts = status.is_some_and(|status| status.proxy != "ebpf" && !status.proxy.is_empty());
     let is_old = agent.current == Some(false);
@@ -26,8 +31,11 @@ fn of(host: &HostFacts, agent: &Agent) -> Option<Finding> {
         let cause = format!("netlab's agent on {name} does not run, so nobody programs the node");
         Finding::broken(Code::ProxyGone, Some(name), cause)
             .severity(if lasts && !is_old { Severity::Risk } else { Severity::Broken })
-            .shown(Source::Agent, format!("status.json names process {pid}, which is not there"))
-            .advised("Start the agent: netlab agent (in a lab: netlab lab up)")
+            .shown(Source::Agent, gone)
+            .advised(match &facts.lab {
+                Some(lab) => format!("Start the agent: netlab lab up --name {}", lab.name),
+                None => "Start the agent: netlab agent".to_owned(),
+            })
     } else if agent.stopped {
         let cause = format!("netlab's agent on {name} is stopped, so it follows no change");
         Finding::broken(Code::ProxyStale, Some(name), cause)

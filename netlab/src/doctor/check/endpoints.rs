@@ -1,9 +1,9 @@
 //! Rows 4 to 6: a Service without endpoints, without ready ones, or without one on the node that
 //! is dialled.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, net::SocketAddr};
 
-use super::Asked;
+use super::{Asked, called, object::Mend};
 use crate::{
     doctor::{
         facts::{Facts, HostFacts, Source},
@@ -19,9 +19,9 @@ pub(super) fn check(facts: &Facts, spec: &Spec, asked: &[Asked<'_>]) -> Vec<Find
     let mut findings = Vec::new();
     for &(service, port, node_port) in asked {
         if port.endpoints.is_empty() {
-            findings.push(none(service, spec));
+            findings.push(none(facts, service, spec));
         } else if port.usable_endpoints().is_empty() {
-            findings.push(none_ready(service, port));
+            findings.push(none_ready(facts, service, port));
         } else if service.external_policy == TrafficPolicy::Local {
             findings.extend(without_local(facts, service, port, node_port));
         }
@@ -32,7 +32,7 @@ pub(super) fn check(facts: &Facts, spec: &Spec, asked: &[Asked<'_>]) -> Vec<Find
 }
 
 /// Row 4.
-fn none(service: &Service, spec: &Spec) -> Finding {
+fn none(facts: &Facts, service: &Service, spec: &Spec) -> Finding {
     let name = &service.name;
     if service.selector.is_empty() {
         let cause = format!("Service {name} has no selector, and no EndpointSlice names endpoints");
@@ -47,18 +47,37 @@ fn none(service: &Service, spec: &Spec) -> Finding {
         finding.shown(Source::Objects, format!("Pod {}: labels {}", pod.name, labels(&pod.labels)));
     if !is_misspelt(service, pod) {
         // Its own pods may be yet to come: a workload that was scaled to none has none.
-        return finding.looked_into(
-            ["kubectl", "-n", &name.namespace, "get", "pods", "--show-labels"],
-            "Compare the pods' labels with the selector, and see whether its own pods run",
-        );
+        let mend = Mend {
+            object: format!("Service {name}"),
+            command: vec!["kubectl", "-n", &name.namespace, "get", "pods", "--show-labels"],
+            words: "Compare the pods' labels with the selector, and see whether its own pods run"
+                .to_owned(),
+            edit: "let spec.selector name labels that its pods have".to_owned(),
+            mends: false,
+        };
+        return mend.of(finding, facts);
     }
     let wanted: BTreeMap<_, _> =
         service.selector.keys().filter_map(|key| pod.labels.get_key_value(key)).collect();
     let patch = serde_json::json!({"spec": {"selector": wanted}}).to_string();
-    finding.mended(
-        ["kubectl", "-n", &name.namespace, "patch", "service", &name.name, "-p", &patch],
-        format!("Select the pods that are nearest, as {}", pod.name),
-    )
+    let pairs: Vec<_> = wanted.iter().map(|(key, value)| format!("{key}: {value}")).collect();
+    let mend = Mend {
+        object: format!("Service {name}"),
+        command: vec![
+            "kubectl",
+            "-n",
+            &name.namespace,
+            "patch",
+            "service",
+            &name.name,
+            "-p",
+            &patch,
+        ],
+        words: format!("Select the pods that are nearest, as {}", pod.name),
+        edit: format!("write {} below spec.selector", pairs.join(", ")),
+        mends: true,
+    };
+    mend.of(finding, facts)
 }
 
 /// Whether a selector is a pod's labels but for a slip of the pen in one value.
@@ -114,7 +133,7 @@ fn labels(labels: &BTreeMap<String, String>) -> String {
 }
 
 /// Row 5.
-fn none_ready(service: &Service, port: &ServicePort) -> Finding {
+fn none_ready(facts: &Facts, service: &Service, port: &ServicePort) -> Finding {
     let name = &service.name;
     let count = port.endpoints.len();
     let cause = format!("none of the {count} endpoints of Service {name} is ready");
@@ -122,15 +141,33 @@ fn none_ready(service: &Service, port: &ServicePort) -> Finding {
     for endpoint in &port.endpoints {
         let pod = endpoint.pod.as_ref().map_or_else(String::new, |pod| format!(" (pod {pod})"));
         let state = if endpoint.terminating { "terminating" } else { "not ready" };
-        let text = format!("endpoint {}:{}{pod}: {state}", endpoint.address, endpoint.port.get());
+        let address = SocketAddr::new(endpoint.address, endpoint.port.get());
+        let text = format!("endpoint {address}{pod}: {state}");
         finding = finding.shown(Source::Objects, text);
     }
     let pods = ["kubectl", "-n", &name.namespace, "describe", "pods", "-l"];
     let selector = labels(&service.selector);
-    finding.looked_into(
-        pods.into_iter().chain([selector.as_str()]),
-        "See which readiness probe fails, and mend the pods",
-    )
+    let mend = Mend {
+        object: slice_of(facts, service),
+        command: pods.into_iter().chain([selector.as_str()]).collect(),
+        words: "See which readiness probe fails, and mend the pods".to_owned(),
+        edit: "set conditions.ready of the endpoints to true (the agents follow that, not the \
+               probes)"
+            .to_owned(),
+        mends: false,
+    };
+    mend.of(finding, facts)
+}
+
+const CLUSTER: &str = r#"{"spec":{"externalTrafficPolicy":"Cluster"}}"#;
+
+/// The first EndpointSlice of a Service, as places of objects name it.
+fn slice_of(facts: &Facts, service: &Service) -> String {
+    let name = &service.name;
+    let objects = facts.objects().unwrap_or_default();
+    let begin = format!("EndpointSlice {}/{}", name.namespace, name.name);
+    let mut slices = objects.slices.into_iter().map(|slice| slice.place.object);
+    slices.find(|of| of.starts_with(&begin)).unwrap_or_else(|| format!("EndpointSlice of {name}"))
 }
 
 /// Row 6: of each node without an endpoint of its own. netlab's programs do not honour the policy,
@@ -148,26 +185,31 @@ fn without_local(
         facts.nodes().filter(|(host, node)| host.datapath.is_none() && !with.contains(node));
     let find = |(host, node): (&HostFacts, &str)| {
         let cause = format!(
-            "externalTrafficPolicy of Service {name} is Local, and {node} has no ready endpoint \
-             of it, so node port {node_port} is dropped there"
+            "externalTrafficPolicy of Service {name} is Local, and {} has no ready endpoint \
+             of it, so node port {node_port} is dropped there",
+            called(host, node)
         );
         let places = if with.is_empty() { "nowhere".to_owned() } else { with.join(", ") };
-        Finding::broken(Code::NoLocalEndpoint, Some(&host.name), cause)
+        let finding = Finding::broken(Code::NoLocalEndpoint, Some(&host.name), cause)
             .shown(Source::Objects, format!("Service {name}: externalTrafficPolicy: Local"))
-            .shown(Source::Objects, format!("ready endpoints run on: {places}"))
-            .mended(
-                [
-                    "kubectl",
-                    "-n",
-                    &name.namespace,
-                    "patch",
-                    "service",
-                    &name.name,
-                    "-p",
-                    r#"{"spec":{"externalTrafficPolicy":"Cluster"}}"#,
-                ],
-                "Let every node answer, or dial one that has a pod",
-            )
+            .shown(Source::Objects, format!("ready endpoints run on: {places}"));
+        let mend = Mend {
+            object: format!("Service {name}"),
+            command: vec![
+                "kubectl",
+                "-n",
+                &name.namespace,
+                "patch",
+                "service",
+                &name.name,
+                "-p",
+                CLUSTER,
+            ],
+            words: "Let every node answer, or dial one that has a pod".to_owned(),
+            edit: "write externalTrafficPolicy: Cluster below spec".to_owned(),
+            mends: true,
+        };
+        mend.of(finding, facts)
     };
     without.map(find).collect()
 }

@@ -7,12 +7,16 @@
 mod address;
 mod agent;
 mod endpoints;
+mod object;
 mod socket;
 mod table;
 #[cfg(test)]
 mod tests;
 
-use super::{facts::Facts, finding::Finding};
+use super::{
+    facts::{Facts, HostFacts},
+    finding::Finding,
+};
 use crate::spec::{
     Spec,
     model::{Service, ServicePort},
@@ -40,4 +44,9 @@ fn asked<'s>(facts: &Facts, spec: &'s Spec) -> Vec<Asked<'s>> {
     spec.node_ports()
         .filter(|(_, _, port)| !subject.is_asked() || subject.has_port(*port))
         .collect()
+}
+
+/// A host by the name that findings have, with its Node object's where that is another.
+fn called(host: &HostFacts, node: &str) -> String {
+    if host.name == node { node.to_owned() } else { format!("{} (Node {node})", host.name) }
 }

@@ -10,6 +10,7 @@ use crate::{
             socket::{Owner, TcpListener},
         },
         finding::{Code, Finding, Severity},
+        path::redirected,
     },
     spec::model::Protocol,
 };
@@ -42,6 +43,11 @@ fn held(asked: &[Asked<'_>], host: &HostFacts) -> Vec<Finding> {
             of.0.port() == *node_port && !of.0.ip().is_loopback()
         };
         let Some((address, owner)) = sockets.iter().find(is_there) else { continue };
+        // A rule brings it what clients dial: that is what to take away.
+        if let Some(finding) = redirected(host, *node_port, port.protocol.number()) {
+            findings.push(finding.severity(Severity::Risk));
+            continue;
+        }
         let Some(owner) = owner else { continue };
         let cause = format!(
             "process {} ({}) of {} holds {} port {node_port}, the node port of Service {}",
@@ -50,7 +56,13 @@ fn held(asked: &[Asked<'_>], host: &HostFacts) -> Vec<Finding> {
         findings.push(
             Finding::broken(Code::PortHeld, Some(&host.name), cause)
                 .severity(Severity::Risk)
-                .shown(Source::Sockets, format!("{} listens on {address}", owner.command))
+                .shown(
+                    Source::Sockets,
+                    format!(
+                        "{} LISTEN {address}: {} (process {})",
+                        port.protocol, owner.command, owner.pid
+                    ),
+                )
                 .advised("Have the program use another port, or the Service"),
         );
     }

@@ -16,7 +16,7 @@ pub(super) fn check(facts: &Facts, asked: &[Asked<'_>]) -> Vec<Finding> {
     let mut findings = Vec::new();
     for (host, _) in facts.nodes() {
         findings.extend(full(host));
-        findings.extend(exhausted(host));
+        findings.extend(exhausted(asked, host));
         findings.extend(stale(asked, host));
     }
     findings
@@ -49,24 +49,34 @@ fn full(host: &HostFacts) -> Option<Finding> {
     })
 }
 
-/// Row 11, of netlab's programs.
-fn exhausted(host: &HostFacts) -> Vec<Finding> {
+/// Row 11, of netlab's programs: towards the backends that were asked about.
+fn exhausted(asked: &[Asked<'_>], host: &HostFacts) -> Vec<Finding> {
     let Some(datapath) = &host.datapath else { return Vec::new() };
     let (low, high) = datapath.config.snat_ports;
     let ports = usize::from(high.saturating_sub(low)) + 1;
-    let taken = datapath.conntrack.port_use.iter().filter(|of| of.ports >= ports);
+    let is_asked = |of: &&PortUse| {
+        let mut endpoints = asked.iter().flat_map(|(_, port, _)| {
+            port.endpoints.iter().map(|to| (port.protocol.number(), to.address, to.port.get()))
+        });
+        endpoints.any(|to| to == (of.protocol, of.backend.ip(), of.backend.port()))
+    };
+    let taken = datapath.conntrack.port_use.iter().filter(|of| of.ports >= ports).filter(is_asked);
     let find = |of: &PortUse| {
         let cause = format!(
-            "all {ports} ports with which {} masquerades towards {} are taken, so new connections \
-             to it are dropped",
-            host.name, of.backend
+            "{} with which {} masquerades towards {} {} taken, so new connections to it are dropped",
+            if ports == 1 { "the one port".to_owned() } else { format!("all {ports} ports") },
+            host.name,
+            of.backend,
+            if ports == 1 { "is" } else { "are" },
         );
         Finding::broken(Code::SnatPortsExhausted, Some(&host.name), cause)
             .shown(
                 Source::Datapath,
                 format!(
                     "ports {low}-{high} of {} to {}: {} taken",
-                    of.masquerade, of.backend, of.ports
+                    of.masquerade,
+                    of.backend,
+                    of.ports.min(ports)
                 ),
             )
             .advised(

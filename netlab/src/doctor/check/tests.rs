@@ -2,13 +2,19 @@
 
 use std::net::IpAddr;
 
+use serde_json::json;
+
 use super::{super::facts::conntrack, *};
 use crate::{
     agent::status::AgentStatus,
     doctor::{
         facts::{
-            Agent, Gap, Manifest, Source, Subject, fixture, route::Address, socket::Owner,
-            socket::TcpListener,
+            Agent, Gap, Manifest, Source, Subject,
+            datapath::PortUse,
+            fixture,
+            nft::{Chain, Hook, Rule, Table},
+            route::Address,
+            socket::{Owner, TcpListener},
         },
         finding::{Code, Severity},
     },
@@ -46,6 +52,12 @@ fn edited(from: &str, to: &str) -> Facts {
     facts
 }
 
+/// The same of a cluster, which has an API server.
+fn of_cluster(mut facts: Facts) -> Facts {
+    facts.lab = None;
+    facts
+}
+
 #[test]
 fn healthy_labs_have_no_findings() {
     for facts in fixture::all() {
@@ -55,7 +67,8 @@ fn healthy_labs_have_no_findings() {
 
 #[test]
 fn a_selector_that_matches_nothing_names_the_nearest_labels() {
-    let finding = only(&edited("selector:\n    app: web", "selector:\n    app: wbe"));
+    let facts = edited("selector:\n    app: web", "selector:\n    app: wbe");
+    let finding = only(&of_cluster(facts));
     assert_eq!(finding.code, Code::NoEndpoints);
     assert!(finding.cause.contains("app=wbe"), "{}", finding.cause);
     assert!(
@@ -70,14 +83,47 @@ fn a_selector_of_pods_that_do_not_run_is_not_patched_to_select_others() {
     let slips = [("wbe", true), ("we", true), ("weeb", true), ("wep", true)];
     let others = [("db", false), ("web2", false), ("webshop", false), ("api", false)];
     for (label, is_slip) in slips.into_iter().chain(others) {
-        let finding =
-            only(&edited("selector:\n    app: web", &format!("selector:\n    app: {label}")));
+        let facts = edited("selector:\n    app: web", &format!("selector:\n    app: {label}"));
+        let finding = only(&of_cluster(facts));
         assert_eq!(finding.code, Code::NoEndpoints);
         assert_eq!(finding.fixes.len(), 1, "{label}");
         assert_eq!(finding.fixes[0].mends, is_slip, "{label}: {finding:?}");
         let is_patch = finding.fixes[0].command.iter().any(|word| word == "patch");
         assert_eq!(is_patch, is_slip, "{label}");
     }
+}
+
+#[test]
+fn an_object_of_a_lab_is_mended_in_its_manifest_and_one_of_a_cluster_by_kubectl() {
+    let mut facts = edited("selector:\n    app: web", "selector:\n    app: wbe");
+    facts.manifests[0].origin = "/run/netlab/lab/manifests/lab.yaml".to_owned();
+    let fix = |facts: &Facts| only(facts).fixes.remove(0);
+    let in_lab = fix(&facts);
+    assert!(in_lab.command.is_empty() && !in_lab.mends, "{in_lab:?}");
+    assert!(in_lab.words.contains("/run/netlab/lab/manifests/lab.yaml (document"), "{in_lab:?}");
+    assert!(in_lab.words.contains("Service default/web), write app: web"), "{in_lab:?}");
+    let in_cluster = fix(&of_cluster(facts));
+    assert_eq!((in_cluster.command[0].as_str(), in_cluster.mends), ("kubectl", true));
+    assert_eq!(in_cluster.host, None);
+}
+
+#[test]
+fn ports_to_masquerade_with_count_towards_backends_that_were_asked_about() {
+    let with = |backend: &str, ports| {
+        let mut facts = fixture::lab(Mode::Vxlan, Proxy::Ebpf);
+        let maps = fixture::host(&mut facts, "node-1").datapath.as_mut().unwrap();
+        maps.config.snat_ports = (40_000, 40_001);
+        let backend = backend.parse().unwrap();
+        let masquerade = "10.244.1.0".parse().unwrap();
+        maps.conntrack.port_use = vec![PortUse { protocol: 6, masquerade, backend, ports }];
+        facts
+    };
+    let finding = only(&with("10.244.2.2:8080", 2));
+    assert_eq!(finding.code, Code::SnatPortsExhausted);
+    assert!(finding.cause.starts_with("all 2 ports"), "{}", finding.cause);
+    assert!(finding.evidence[0].text.ends_with("10.244.2.2:8080: 2 taken"), "{finding:?}");
+    assert_eq!(codes(&with("10.244.2.2:8080", 1)), [], "one is left");
+    assert_eq!(codes(&with("192.0.2.1:443", 2)), [], "nobody asked about that one");
 }
 
 #[test]
@@ -298,6 +344,11 @@ fn an_agent_that_is_gone_matters_more_where_its_programs_are_gone_with_it() {
         assert_eq!(only(&with(proxy, false, true)).code, Code::ProxyGone);
         assert_eq!(codes(&with(proxy, true, true)), []);
     }
+    let words = |facts: &Facts| only(facts).evidence[0].text.clone();
+    assert!(words(&with("ebpf", false, true)).contains("process 7"));
+    let mut silent = with("ebpf", false, true);
+    fixture::host(&mut silent, "node-1").agent.as_mut().unwrap().status = None;
+    assert!(!words(&silent).contains("process 0"), "{}", words(&silent));
     assert_eq!(only(&with("nftables", true, false)).code, Code::ProxyStale);
 }
 
@@ -317,6 +368,40 @@ fn a_node_port_that_somebody_holds_or_may_get_is_a_risk() {
     });
     let finding = only(&facts);
     assert_eq!((finding.code, finding.severity), (Code::PortHeld, Severity::Risk));
+    assert!(finding.evidence[0].text.ends_with("nginx (process 9)"), "{finding:?}");
+    // A rule that brings it what clients dial is what is to be taken away.
+    for (port, is_told) in [(30080, true), (30081, false)] {
+        let mut facts = facts.clone();
+        let left = json!({"payload": {"protocol": "tcp", "field": "dport"}});
+        let statements = vec![
+            json!({"match": {"op": "==", "left": left, "right": port}}),
+            json!({"redirect": {"port": 30080}}),
+        ];
+        let rule = Rule { handle: 7, statements, ..Rule::default() };
+        let hook = Hook {
+            hook: "prerouting".into(),
+            kind: "nat".into(),
+            priority: -110,
+            policy: "accept".into(),
+            devices: vec![],
+        };
+        let chain =
+            Chain { name: "pre".into(), hook: Some(hook), rules: vec![rule], ..Chain::default() };
+        let table = Table {
+            family: "inet".into(),
+            name: "own".into(),
+            chains: vec![chain],
+            ..Table::default()
+        };
+        let node = fixture::host(&mut facts, "node-1");
+        node.nft.get_or_insert_default().tables.push(table);
+        let finding = only(&facts);
+        assert_eq!((finding.code, finding.severity), (Code::PortHeld, Severity::Risk));
+        let command = "nft delete rule inet own pre handle 7";
+        assert_eq!(finding.fixes[0].command.join(" ") == command, is_told, "{finding:?}");
+        let socket = finding.evidence.iter().find(|of| of.source == Source::Sockets).unwrap();
+        assert!(socket.text.contains("LISTEN 0.0.0.0:30080: nginx (process 9)"), "{finding:?}");
+    }
     let with = |reserved: &str| {
         let mut facts = lab();
         let sysctls = &mut fixture::host(&mut facts, "node-1").sysctls;

@@ -42,10 +42,36 @@ fn merged(all: Vec<Finding>) -> Vec<Finding> {
                 let evidence: Vec<_> = finding.evidence.into_iter().filter(is_new).collect();
                 known.evidence.extend(evidence);
             }
-            None => kept.push(finding),
+            None => match kept.iter_mut().find(|known| is_twin(known, &finding)) {
+                Some(known) => join(known, finding),
+                None => kept.push(finding),
+            },
         }
     }
     kept
+}
+
+/// Whether a host does not forward the other family either, by the switch of all its links: one
+/// hand does that to both.
+fn is_twin(known: &Finding, other: &Finding) -> bool {
+    let of_all = |finding: &Finding| {
+        let mut words = finding.fixes.iter().flat_map(|fix| &fix.command);
+        words.any(|word| {
+            ["net/ipv4/ip_forward=1", "net/ipv6/conf/all/forwarding=1"].contains(&&**word)
+        })
+    };
+    let are_off = known.code == Code::ForwardingOff && other.code == Code::ForwardingOff;
+    are_off && known.host == other.host && of_all(known) && of_all(other)
+}
+
+/// Makes one finding of two, whose mend is that of both.
+fn join(known: &mut Finding, other: Finding) {
+    let what = other.cause.split_once(": ").map_or(other.cause.as_str(), |(_, what)| what);
+    known.cause += &format!(", and {what}");
+    known.evidence.extend(other.evidence);
+    for fix in other.fixes {
+        *known = known.clone().then(fix.command, fix.words);
+    }
 }
 
 /// Whether a finding is what another brings with it.
@@ -130,6 +156,27 @@ mod tests {
         let causes: Vec<_> = folded.iter().map(|of| of.cause.as_str()).collect();
         assert_eq!(causes, ["Service web has no endpoints", "Service dns has no endpoints"]);
         assert_eq!((folded[0].fixes.len(), folded[0].evidence.len()), (1, 1));
+    }
+
+    #[test]
+    fn forwarding_that_is_off_for_both_families_is_one_and_for_a_link_it_is_another() {
+        let facts = fixture::lab(Mode::HostGw, Proxy::Nftables);
+        let off = |host: &str, key: &str| {
+            let cause = format!("{host} forwards nothing: {key} is 0");
+            finding(Code::ForwardingOff, Some(host), &cause)
+                .shown(Source::Sysctls, format!("{key} = 0"))
+                .mended(["sysctl".to_owned(), "-w".to_owned(), format!("{key}=1")], "Switch it on.")
+        };
+        let (v4, v6) = ("net/ipv4/ip_forward", "net/ipv6/conf/all/forwarding");
+        let both = folded(vec![off("node-1", v4), off("node-1", v6)], &facts);
+        assert_eq!(both.len(), 1, "{both:?}");
+        assert!(both[0].cause.ends_with(&format!("{v4} is 0, and {v6} is 0")), "{both:?}");
+        assert_eq!((both[0].evidence.len(), both[0].fixes.len()), (2, 1));
+        assert_eq!(both[0].fixes[0].commands().count(), 2);
+        let apart = [off("node-2", v6), off("node-1", "net/ipv6/conf/eth0/forwarding")];
+        for other in apart {
+            assert_eq!(folded(vec![off("node-1", v4), other], &facts).len(), 2);
+        }
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use super::place;
 use crate::{
     doctor::{
-        facts::Facts,
+        facts::{Facts, Role, Source},
         finding::{Code, Finding, Severity},
         observe::{Divergence, divergence},
         path::{Case, Found, Judgement, Path},
@@ -46,13 +46,15 @@ impl Seen<'_> {
             return;
         }
         let is_there = |way: &Way| finding.host.as_deref() == Some(&way.node);
-        let by_stranger = |attempt: &Attempt| matches!(attempt.outcome, Outcome::Somebody(_));
+        let by_stranger = |attempt: &Attempt| is_stranger(self.facts, &attempt.outcome);
         let strangers = self
             .failing()
             .into_iter()
             .any(|(way, attempts)| is_there(way) && attempts.iter().any(by_stranger));
         if strangers {
             finding.severity = Severity::Broken;
+            let text = "probes were answered by a stranger, which is no pod";
+            *finding = finding.clone().shown(Source::Observed, text);
         }
     }
 
@@ -121,9 +123,19 @@ impl Seen<'_> {
 
 /// Whether an attempt was answered by whom it was for: in a lab, pods say who they are.
 fn is_right(facts: &Facts, attempt: &Attempt) -> bool {
-    match &attempt.outcome {
-        Outcome::Somebody(_) => facts.lab.is_none(),
-        outcome => outcome.is_answer(),
+    let is_known = facts.lab.is_none() || !is_stranger(facts, &attempt.outcome);
+    is_known && attempt.outcome.is_answer()
+}
+
+/// Whether an answer does not say that it is a pod's, or names one that is not there.
+fn is_stranger(facts: &Facts, outcome: &Outcome) -> bool {
+    match outcome {
+        Outcome::Somebody(_) => true,
+        Outcome::Answered { pod, .. } => {
+            let host = facts.host(pod);
+            facts.lab.is_some() && !host.is_some_and(|of| matches!(of.role, Role::Pod { .. }))
+        }
+        _ => false,
     }
 }
 

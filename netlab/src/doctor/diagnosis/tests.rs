@@ -9,6 +9,7 @@ use crate::{
             fixture::{self, host},
             nft::{Chain, Hook, Rule, Table},
             program::{Attach, Owner, Program},
+            socket,
         },
         probe::Outcome,
     },
@@ -249,4 +250,26 @@ fn what_fails_now_and_then_where_packets_part_is_not_refuted_by_an_answer() {
     (divergence.behind, divergence.expected) = (place, place + 1);
     let parted = Parted { way: &attempts[0].0, path, divergence };
     assert_eq!(severity(vec![parted]), Some((Severity::Impaired, Confidence::Likely)));
+}
+
+#[test]
+fn an_answer_of_a_pod_that_is_not_there_is_a_stranger_s() {
+    let mut tried = tried();
+    let owner = Some(socket::Owner { pid: 9, command: "netlab".into() });
+    let held = socket::TcpListener {
+        address: "0.0.0.0:30080".parse().unwrap(),
+        v6_only: false,
+        device: None,
+        accept_queue: 0,
+        backlog: 128,
+        inode: 1,
+        owner,
+    };
+    host(&mut tried.facts, "node-1").listeners.push(held);
+    let held = |severity| (Code::PortHeld, Some("node-1".to_owned()), severity);
+    assert_eq!(tried.said(), [held(Severity::Risk)], "its own pods answer");
+    *tried.of("node-1") = vec![answered("stranger"); 4];
+    assert_eq!(tried.said()[0], held(Severity::Broken));
+    let evidence = &tried.judged().findings[0].evidence;
+    assert!(evidence.iter().any(|of| of.text.contains("by a stranger")), "{evidence:?}");
 }

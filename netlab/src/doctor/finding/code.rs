@@ -88,6 +88,8 @@ codes! {
     NotAdjacent = "not-adjacent", 20;
     /// Two hosts have the same address, of a node or of a VTEP.
     DuplicateNodeAddress = "duplicate-node-address", 21;
+    /// A Node object has an address that its host does not have, nor any other.
+    NodeAddressWrong = "node-address-wrong", 21;
     /// The node that is dialled drops the packet before anything is translated: netfilter's
     /// ingress, prerouting or input.
     InputDropped = "input-dropped", 22;

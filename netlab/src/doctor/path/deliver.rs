@@ -56,7 +56,12 @@ impl<'f> Walker<'f> {
         }
         if let Some(finding) = sockets::missing(self.facts, host, &packet, &self.case) {
             let is_own_port = is_dialled && !has_backend;
-            self.find(if is_own_port { self.no_node_port(finding) } else { finding });
+            let finding = match is_own_port {
+                true if self.knows_nothing() => self.unknown_port(finding, host),
+                true => self.no_node_port(finding),
+                false => finding,
+            };
+            self.find(finding);
         }
         End::At(host, packet)
     }
@@ -107,6 +112,11 @@ impl<'f> Walker<'f> {
     /// The Service whose node port is dialled; then a socket of the node's own is not meant.
     pub fn service(&self) -> Option<&'f Service> {
         self.spec.with_node_port(self.case.dialled.port()).next().map(|(service, _)| service)
+    }
+
+    /// Nobody has given any objects, so that none is missing among them.
+    fn knows_nothing(&self) -> bool {
+        self.facts.lab.is_none() && self.spec.services.is_empty() && self.spec.nodes.is_empty()
     }
 
     /// Which Services have the port that was dialled as another than their node port.

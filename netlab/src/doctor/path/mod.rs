@@ -10,6 +10,7 @@
 //! passes. After an obstacle the walk goes on as if there were none, where it is known where the
 //! packet should have gone, so that several causes are named.
 
+mod accept;
 mod bypass;
 mod case;
 mod deliver;
@@ -32,6 +33,7 @@ mod stop;
 #[cfg(test)]
 mod tests;
 mod translate;
+mod untranslated;
 mod vxlan;
 mod walk;
 
@@ -43,6 +45,7 @@ pub use self::{
     case::{Backend, Case, cases},
     outside::undialled,
 };
+pub(super) use self::{neighbor::unlearnt, sockets::redirected};
 use self::{
     packet::Packet,
     walk::{End, Walker},
@@ -51,7 +54,10 @@ use super::{
     facts::{Facts, HostFacts, Subject},
     finding::{Code, Finding},
 };
-use crate::spec::Spec;
+use crate::spec::{
+    Spec,
+    model::{Endpoint, Service},
+};
 
 /// A source port that stands for whichever the client takes.
 const CLIENT_PORT: u16 = 40000;
@@ -201,7 +207,7 @@ pub fn judge(facts: &Facts, spec: &Spec, subject: &Subject) -> Judgement {
             }
         }
     }
-    merge_silent_pods(&mut findings);
+    merge_silent_pods(facts, spec, &mut findings);
     let of_pods = hairpin::findings(facts, spec).into_iter();
     findings.extend(of_pods.map(|finding| Found { finding, paths: Vec::new() }));
     findings.sort_by_key(|of| of.finding.severity);
@@ -217,7 +223,7 @@ pub(super) fn is_same(one: &Finding, other: &Finding) -> bool {
 
 /// Where nothing listens in several pods, and the same would mend all, it is one cause: the port
 /// of the Service, or what the pods were made of.
-fn merge_silent_pods(findings: &mut Vec<Found>) {
+fn merge_silent_pods(facts: &Facts, spec: &Spec, findings: &mut Vec<Found>) {
     let words = |of: &Found| of.finding.fixes.first().map(|fix| fix.words.clone());
     let mut at = 0;
     while at < findings.len() {
@@ -236,6 +242,15 @@ fn merge_silent_pods(findings: &mut Vec<Found>) {
         }
         let one = &mut findings[at - 1];
         one.finding.cause += &format!(", nor in {} others of its Service", like.len());
+        let hosts: Vec<_> = like.iter().chain([&first]).map(|of| &of.finding.host).collect();
+        if let Some((service, port)) = all_silent(facts, spec, &hosts) {
+            // What is wrong is where the Service sends to, or what all its pods were made of.
+            one.finding.host = None;
+            one.finding.cause = format!(
+                "Service {} sends to port {port}, where none of its pods listens: {}",
+                service.name, one.finding.cause
+            );
+        }
         for of in like {
             one.finding.evidence.extend(of.finding.evidence);
             one.paths.extend(of.paths);
@@ -243,6 +258,24 @@ fn merge_silent_pods(findings: &mut Vec<Found>) {
         one.paths.sort_unstable();
         one.paths.dedup();
     }
+}
+
+/// The Service whose endpoints are on none but these hosts, and the port that they all have.
+fn all_silent<'s>(
+    facts: &Facts,
+    spec: &'s Spec,
+    hosts: &[&Option<String>],
+) -> Option<(&'s Service, u16)> {
+    spec.services.iter().find_map(|service| {
+        let port = service.ports.iter().find(|port| {
+            let is_silent = |of: &Endpoint| {
+                let pod = of.pod.as_ref().and_then(|pod| facts.pod(&pod.to_string()));
+                pod.is_some_and(|pod| hosts.contains(&&Some(pod.name.clone())))
+            };
+            port.endpoints.len() > 1 && port.endpoints.iter().all(is_silent)
+        })?;
+        Some((service, port.endpoints.first()?.port.get()))
+    })
 }
 
 /// Walks one connection's first packet and its answer.

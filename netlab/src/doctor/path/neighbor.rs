@@ -132,6 +132,7 @@ impl<'f> Walker<'f> {
         for own in wrong.addresses.iter().filter(|own| own.net.addr() == address) {
             finding = finding.taken_away(wrong, own);
         }
+        finding = unlearnt(self.facts, finding, wrong, address);
         let learnt = seen_by.neighbors.iter().find(|entry| entry.address == address);
         if let Some(mac) = learnt.and_then(|entry| entry.mac) {
             let text = format!("{address} lladdr {mac}");
@@ -227,7 +228,7 @@ impl<'f> Walker<'f> {
                 let own = self.facts.node(&node.name).map(|host| {
                     host.global().map(|own| own.net.to_string()).collect::<Vec<_>>().join(", ")
                 });
-                let finding = Finding::broken(Code::DuplicateNodeAddress, Some(&node.name), cause)
+                let finding = Finding::broken(Code::NodeAddressWrong, Some(&node.name), cause)
                     .shown(Source::Objects, format!("Node {}: InternalIP {next}", node.name));
                 let finding = match own {
                     Some(own) => finding.shown(Source::Addresses, own),
@@ -305,6 +306,27 @@ impl<'f> Walker<'f> {
         packet.mark = 0;
         self.receive(reached.host, reached.link.index, packet)
     }
+}
+
+/// The mend with what makes others forget that they have learnt the address at the wrong host:
+/// they would go on sending there for minutes.
+pub(in crate::doctor) fn unlearnt(
+    facts: &crate::doctor::facts::Facts,
+    finding: Finding,
+    wrong: &HostFacts,
+    address: IpAddr,
+) -> Finding {
+    let entries = facts.hosts.iter().flat_map(|host| {
+        let own = host.neighbors.iter().filter(|entry| entry.address == address && !entry.proxy);
+        own.filter(|entry| entry.state != NeighborState::Permanent && has_mac(wrong, entry))
+            .map(move |entry| (host, host.link_name(entry.device)))
+    });
+    entries.fold(finding, |finding, (host, device)| {
+        // Nothing is wrong where the kernel has forgotten it meanwhile.
+        let command = format!("ip neigh flush to {address} dev {device}");
+        let words = "Let it ask anew who has the address.";
+        finding.then_at(&host.name, command.split(' '), words)
+    })
 }
 
 type Found<'f> = (Reached<'f>, Option<Cut<'f>>);

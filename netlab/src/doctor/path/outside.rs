@@ -68,11 +68,15 @@ fn beyond_default(spec: &Spec, here: &HostFacts, dialled: IpAddr) -> Option<IpAd
             && !is_link_local(*gateway)
             && !plays_a_part(spec, *gateway)
     };
-    let anybody = match dialled {
+    Some(hop.gateway.filter(is_fit).unwrap_or_else(|| anybody(dialled)))
+}
+
+/// An address of the family that is kept for documentation.
+pub(super) const fn anybody(dialled: IpAddr) -> IpAddr {
+    match dialled {
         IpAddr::V4(_) => IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)),
         IpAddr::V6(_) => IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1)),
-    };
-    Some(hop.gateway.filter(is_fit).unwrap_or(anybody))
+    }
 }
 
 fn default_hop(host: &HostFacts, v4: bool) -> Option<&NextHop> {

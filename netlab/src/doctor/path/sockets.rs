@@ -4,8 +4,9 @@ use std::net::{IpAddr, SocketAddr};
 
 use super::{
     Case,
-    netfilter::Place,
-    packet::{Packet, TCP},
+    netfilter::{self, Hook, Nat, Passage, Place, View},
+    outside::anybody,
+    packet::{DEFAULT_TTL, Packet, TCP},
 };
 use crate::doctor::{
     facts::{Facts, HostFacts, Source},
@@ -68,22 +69,55 @@ pub(super) fn missing(
 /// A rule that sends what was dialled to a program of the node itself.
 pub(super) fn held(host: &HostFacts, packet: &Packet, place: &Place) -> Finding {
     let to = packet.destination;
-    let owner = if packet.protocol == TCP {
+    let (protocol, socket) = if packet.protocol == TCP {
         let mut own = host.listeners.iter().filter(|of| takes(of.address, of.v6_only, to));
-        own.find_map(|of| of.owner.clone())
+        ("TCP", own.next().map(|of| (of.address, of.owner.as_ref())))
     } else {
-        let mut own = host.udp.iter().filter(|of| takes(of.address, of.v6_only, to));
-        own.find_map(|of| of.owner.clone())
+        let open = host.udp.iter().filter(|of| of.peer.is_none());
+        let mut own = open.filter(|of| takes(of.address, of.v6_only, to));
+        ("UDP", own.next().map(|of| (of.address, of.owner.as_ref())))
     };
-    let program = owner.map_or_else(
+    let program = socket.and_then(|(_, owner)| owner).map_or_else(
         || "the node itself".to_owned(),
         |owner| format!("{} (process {})", owner.command, owner.pid),
     );
     let cause = format!(
-        "a rule on {} gives {to} to {program} instead of the Service: {}",
-        host.name, place.chain
+        "a rule on {} gives {} port {} to {program} instead of the Service: {}",
+        host.name,
+        protocol,
+        to.port(),
+        place.chain
     );
-    place.blamed(Finding::broken(Code::PortHeld, Some(&host.name), cause))
+    let finding = place.blamed(Finding::broken(Code::PortHeld, Some(&host.name), cause));
+    match socket {
+        Some((address, _)) => {
+            finding.shown(Source::Sockets, format!("{protocol} LISTEN {address}: {program}"))
+        }
+        None => finding,
+    }
+}
+
+/// The same of a node port that somebody outside dials at one of the host's addresses; None where
+/// no rule gives it to the host itself.
+pub(in crate::doctor) fn redirected(
+    host: &HostFacts,
+    node_port: u16,
+    protocol: u8,
+) -> Option<Finding> {
+    let global = host.addresses.iter().filter(|own| own.scope == "global");
+    global.filter(|own| host.link_name(own.device) != "lo").find_map(|own| {
+        let dialled = SocketAddr::new(own.net.addr(), node_port);
+        let source = SocketAddr::new(anybody(dialled.ip()), super::CLIENT_PORT);
+        let packet = Packet::new(source, dialled, protocol, DEFAULT_TTL);
+        let input = host.link_at(own.device).map(|link| link.name.as_str());
+        let view =
+            View { host, packet, input, output: None, state: "new", translated: false, wish: None };
+        let Passage { mut packet, nat, redirect, .. } = netfilter::pass(Hook::Prerouting, view);
+        if let Some(Nat::Redirect(Some(port))) = nat {
+            packet.destination.set_port(port);
+        }
+        Some(held(host, &packet, &redirect?))
+    })
 }
 
 /// Bound addresses, and whether a socket takes IPv6 alone.

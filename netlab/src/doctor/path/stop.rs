@@ -1,7 +1,7 @@
 //! What stops a packet that is on its way: rules, and a TTL that has run out.
 
 use super::{
-    Stage, fib,
+    Stage, accept, fib,
     fib::{Lookup, Query},
     netfilter::{Hook, Stop},
     packet::Packet,
@@ -57,7 +57,7 @@ pub(super) fn finding(
         let rule = format!("{}: {}", stop.place.chain, stop.place.rule);
         return finding.shown(stop.place.store, rule);
     }
-    let finding = stop.place.blamed(finding);
+    let finding = mended(walker, finding, hook, stop, packet);
     match walker.service().filter(|service| !service.source_ranges.is_empty()) {
         Some(service) if code == Code::SourceRangeDenied => {
             let ranges: Vec<_> = service.source_ranges.iter().map(ToString::to_string).collect();
@@ -69,6 +69,31 @@ pub(super) fn finding(
         }
         _ => finding,
     }
+}
+
+/// Shown by the rule or the policy, and mended by as little as helps.
+fn mended(
+    walker: &Walker<'_>,
+    finding: Finding,
+    hook: Hook,
+    stop: &Stop,
+    packet: &Packet,
+) -> Finding {
+    let code = finding.code;
+    let place = &stop.place;
+    if let Some(adds) = &place.adds {
+        let rule = format!("{}: {}", place.chain, place.rule);
+        let shown = finding.clone().shown(place.store, rule);
+        return accept::mended(walker, shown, adds, hook, packet)
+            .unwrap_or_else(|| place.blamed(finding));
+    }
+    let mut finding = place.blamed(finding);
+    if let (Code::PolicyDropped, Some(fix)) = (code, finding.fixes.last_mut()) {
+        fix.words = "Delete the rule; if a controller has made it of a NetworkPolicy, allow the \
+                     client in the policy instead, or it comes back."
+            .to_owned();
+    }
+    finding
 }
 
 fn code(walker: &Walker<'_>, host: &HostFacts, hook: Hook, stop: &Stop, packet: &Packet) -> Code {

@@ -246,9 +246,10 @@ impl<'f> Walker<'f> {
             (peer.host, peer.link, peer.vxlan, own)
         };
         let other = if is_own { peer.host } else { host };
+        let (has, should) = differing(wrong, right);
         let cause = format!(
-            "{} on {} has VNI {} and port {}, where {} has VNI {} and port {}",
-            odd_link.name, odd.name, wrong.vni, wrong.port, other.name, right.vni, right.port
+            "{} on {} has {has}, where {} has {should}",
+            odd_link.name, odd.name, other.name
         );
         let shown = |vxlan: &Vxlan| format!("vxlan id {} dstport {}", vxlan.vni, vxlan.port);
         let finding = Finding::broken(Code::VxlanMismatch, Some(&odd.name), cause)
@@ -260,6 +261,16 @@ impl<'f> Walker<'f> {
         let anew = anew(odd, odd_link, wrong, (right.vni, right.port)).into_iter();
         anew.fold(finding, |finding, (line, words)| finding.then(line.split(' '), words))
     }
+}
+
+/// What two devices have, of what they do not have alike.
+fn differing(one: &Vxlan, other: &Vxlan) -> (String, String) {
+    let words = |of: &Vxlan| {
+        let vni = (one.vni != other.vni).then(|| format!("VNI {}", of.vni));
+        let port = (one.port != other.port).then(|| format!("port {}", of.port));
+        vni.into_iter().chain(port).collect::<Vec<_>>().join(" and ")
+    };
+    (words(one), words(other))
 }
 
 /// What makes a device anew that was taken away, with another VNI and port, under its own number:

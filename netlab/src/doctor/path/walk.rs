@@ -13,7 +13,7 @@ use super::{
 use crate::{
     doctor::{
         facts::{Facts, HostFacts, Source},
-        finding::{Code, Confidence, Finding, Severity},
+        finding::{Finding, Severity},
     },
     spec::Spec,
 };
@@ -321,12 +321,5 @@ impl<'f> Walker<'f> {
     /// The same finding, less sure where somebody could not look at what may say otherwise.
     pub fn unless_blind(&self, finding: Finding, host: &str, source: Source) -> Option<Finding> {
         (!self.facts.is_blind(host, source)).then_some(finding)
-    }
-
-    /// Says that nothing of the node translates the node port.
-    pub fn untranslated(&mut self, host: &HostFacts, cause: String) {
-        let finding = Finding::broken(Code::ProxyStale, Some(&host.name), cause)
-            .confidence(Confidence::Likely);
-        self.find(finding);
     }
 }

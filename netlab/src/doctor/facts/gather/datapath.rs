@@ -67,7 +67,7 @@ pub(super) fn read(maps: &Maps, subject: &Subject) -> datapath::Result<Datapath>
         frontends_left_out,
         node_addresses: tables.node_addresses.keys().map(|addr| (*addr).into()).collect(),
         vteps: vteps.map(|(key, vtep)| (Mac(key.mac), vtep.addr.into())).collect(),
-        conntrack: conntrack_facts(maps, &config.timeouts, subject)?,
+        conntrack: conntrack_facts(maps, &config.timeouts, config.snat_ports.into(), subject)?,
         config: Config {
             configured: config.version != 0,
             vxlan_device: (config.vxlan_ifindex != 0).then_some(config.vxlan_ifindex),
@@ -137,6 +137,7 @@ fn frontends(tables: &Tables, subject: &Subject) -> (Vec<Frontend>, usize) {
 fn conntrack_facts(
     maps: &Maps,
     timeouts: &MapTimeouts,
+    snat_ports: (u16, u16),
     subject: &Subject,
 ) -> datapath::Result<Conntrack> {
     let entries = conntrack::read(maps)?;
@@ -166,21 +167,24 @@ fn conntrack_facts(
         capacity: usize::try_from(conntrack::capacity(maps)?).unwrap_or(usize::MAX),
         connections,
         left_out,
-        port_use: port_use(&entries),
+        port_use: port_use(&entries, snat_ports),
     })
 }
 
 /// Ports of masquerading that are taken, by protocol, source address and backend: in one such
-/// tuple each port can be used once.
-fn port_use(entries: &BTreeMap<FlowKey, CtEntry>) -> Vec<PortUse> {
+/// tuple each port can be used once. Those outside of the range are of an agent that had another.
+fn port_use(entries: &BTreeMap<FlowKey, CtEntry>, (low, high): (u16, u16)) -> Vec<PortUse> {
     let mut taken: BTreeMap<_, BTreeSet<u16>> = BTreeMap::new();
     let originals = entries.values().filter(|entry| {
         entry.direction == CtEntry::ORIGINAL && entry.flags & CtEntry::MASQUERADED != 0
     });
     for entry in originals {
         let to = &entry.to;
-        let ports = taken.entry((to.proto, to.src, to.dst, to.dport)).or_default();
-        ports.insert(u16::from_be_bytes(to.sport));
+        let port = u16::from_be_bytes(to.sport);
+        if (low..=high).contains(&port) {
+            let ports = taken.entry((to.proto, to.src, to.dst, to.dport)).or_default();
+            ports.insert(port);
+        }
     }
     let mut uses: Vec<PortUse> = taken
         .into_iter()

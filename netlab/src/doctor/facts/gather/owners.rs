@@ -35,11 +35,23 @@ pub(super) fn of(wanted: &BTreeSet<u64>) -> io::Result<(BTreeMap<u64, Owner>, us
         if held.is_empty() {
             continue;
         }
-        let command = fs::read_to_string(process.join("comm")).unwrap_or_default();
-        let owner = Owner { pid, command: command.trim_end().to_owned() };
+        let owner = Owner { pid, command: command(&process) };
         found.extend(held.into_iter().map(|inode| (inode, owner.clone())));
     }
     Ok((found, closed))
+}
+
+/// What a process calls itself. One that was started by way of `/proc/self/exe` is named after that
+/// link, which says nothing: then it is what the program's file is called.
+fn command(process: &Path) -> String {
+    let own = fs::read_to_string(process.join("comm")).unwrap_or_default();
+    let own = own.trim_end();
+    let file = || {
+        let target = fs::read_link(process.join("exe")).ok()?;
+        let name = target.file_name()?.to_str()?;
+        Some(name.strip_suffix(" (deleted)").unwrap_or(name).to_owned())
+    };
+    Some(own).filter(|own| *own == "exe").and_then(|_| file()).unwrap_or_else(|| own.to_owned())
 }
 
 /// `socket:[INODE]`.
@@ -50,6 +62,19 @@ fn socket(target: &Path) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_process_that_is_named_after_the_link_to_its_program_has_its_programs_name() {
+        let directory = tempfile::tempdir().unwrap();
+        std::os::unix::fs::symlink("/usr/bin/netlab (deleted)", directory.path().join("exe"))
+            .unwrap();
+        let named = |comm: &str| {
+            fs::write(directory.path().join("comm"), format!("{comm}\n")).unwrap();
+            command(directory.path())
+        };
+        assert_eq!(named("exe"), "netlab");
+        assert_eq!(named("nginx"), "nginx");
+    }
 
     #[test]
     fn the_target_of_a_descriptor_tells_its_socket() {

@@ -13,7 +13,8 @@ pub(super) const PAGES: &[Page] = &[
                 iptables-legacy's) with the packet as it is after DNAT. The evidence is the rule with \
                 its handle or number, or the chain's policy. An accept in one table does not help \
                 against a drop in another: the packet meets every base chain of the hook.",
-        mended: "Delete the rule, or set the policy to accept; the finding has the command. It comes \
+        mended: "Delete the rule; where it is the policy, let the pods' networks through by rules of \
+                 their own and leave the policy. The finding has the commands. It comes \
                  back with whoever made it: Docker sets the policy of FORWARD to DROP when it starts \
                  (`\"ip-forward-no-drop\": true` in its daemon.json stops that), and so do ufw and \
                  firewalld. A rule that accepts the pod networks ahead of theirs lasts.",

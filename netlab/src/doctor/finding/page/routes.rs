@@ -37,11 +37,21 @@ pub(super) const PAGES: &[Page] = &[
         code: Code::DuplicateNodeAddress,
         wire: "Some packets for the node go to another host, whoever was last heard by ARP; resets from \
                there, or silence.",
-        known: "Two hosts have the address on their links, or a Node object has an address that its host \
-                does not have.",
-        mended: "Take the address away from the wrong host, or correct the Node object (kubelet's \
-                 `--node-ip`). `arping -D` finds a second owner that is no node.",
-        related: &[Code::NeighborStale, Code::DuplicatePodAddress],
+        known: "Two hosts have the address on their links.",
+        mended: "Take the address away from the wrong host, and let the others ask anew who has it \
+                 (`ip neigh flush to ADDRESS dev LINK`). `arping -D` finds a second owner that is no \
+                 node.",
+        related: &[Code::NeighborStale, Code::NodeAddressWrong],
+    },
+    Page {
+        code: Code::NodeAddressWrong,
+        wire: "Nobody answers ARP for the node's address: the other nodes' packets for its pods, and a \
+               client that dials the address of the object, end in ICMP host unreachable.",
+        known: "A Node object has an address that no host has on its links; the evidence is what the \
+                node has.",
+        mended: "Correct the Node object: kubelet writes it from `--node-ip`, or from the address that \
+                 the node's name resolves to.",
+        related: &[Code::DuplicateNodeAddress, Code::RouteWrong],
     },
     Page {
         code: Code::PodRouteWrong,

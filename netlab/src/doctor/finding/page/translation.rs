@@ -50,9 +50,10 @@ pub(super) const PAGES: &[Page] = &[
                administratively prohibited, or a reset) just before the pod.",
         known: "The rule matches single pods' addresses or interfaces, as those do that are made of a \
                 NetworkPolicy, and stands after the translation.",
-        mended: "Mostly by the policy, not the rule, which its controller would write again: `kubectl get \
-                 networkpolicy -A`, and allow the client. Mind that a node port masquerades: the pod sees \
-                 the node's address, which the policy has to allow.",
+        mended: "The command deletes the rule, which lasts where it was written by hand. One that was made \
+                 of a NetworkPolicy is written again by its controller: `kubectl get networkpolicy -A`, and \
+                 allow the client. Mind that a node port masquerades: the pod sees the node's address, \
+                 which the policy has to allow.",
         related: &[Code::ForwardDropped, Code::SourceRangeDenied],
     },
     Page {

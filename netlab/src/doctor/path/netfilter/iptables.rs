@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use super::{Flow, Hook, Nat, Place, Run, SourcePorts, value::address_type};
+use super::{Adds, Flow, Hook, Nat, Place, Run, SourcePorts, value::address_type};
 use crate::doctor::{
     facts::{
         Source,
@@ -49,6 +49,11 @@ pub(super) fn base(store: &Store, table: &Table, name: &str, run: &mut Run<'_>) 
         rule: format!("-P {name} DROP"),
         mend: command(store, table, &["-P", name, "ACCEPT"]),
         mend_words: "Let the chain accept what no rule of it decides about.",
+        adds: Some(Adds {
+            command: command(store, table, &["-I", name]),
+            nft: false,
+            families: (store.v4, !store.v4),
+        }),
         ..of_chain(store, table, chain)
     };
     run.stop_by_policy(place)
@@ -79,6 +84,7 @@ fn of_chain(store: &Store, table: &Table, chain: &Chain) -> Place {
             Variant::Legacy => Source::IptablesLegacy,
             Variant::Nft => Source::IptablesNft,
         },
+        adds: None,
     }
 }
 

@@ -67,6 +67,19 @@ pub(super) struct Place {
     pub mend_words: &'static str,
     /// The store that it was read in.
     pub store: crate::doctor::facts::Source,
+    /// Of a chain's policy: how a rule is added that comes before it.
+    pub adds: Option<Adds>,
+}
+
+/// How a rule is added to a chain that drops by its policy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Adds {
+    /// The command up to the chain's name, in the words of nft or of iptables.
+    pub command: Vec<String>,
+    /// The words are nft's.
+    pub nft: bool,
+    /// Packets of IPv4 meet the chain, and packets of IPv6 do.
+    pub families: (bool, bool),
 }
 
 /// A packet that goes no further.
@@ -118,6 +131,15 @@ impl Place {
         finding
             .shown(self.store, format!("{}: {}", self.chain, self.rule))
             .mended(self.mend.clone(), self.mend_words)
+    }
+}
+
+impl Adds {
+    /// The whole command, with what the rule asks and that it accepts.
+    pub(super) fn accepting(&self, asks: &str) -> Vec<String> {
+        let verdict = if self.nft { "accept" } else { "-j ACCEPT" };
+        let words = asks.split(' ').chain(verdict.split(' ')).map(str::to_owned);
+        self.command.iter().cloned().chain(words).collect()
     }
 }
 

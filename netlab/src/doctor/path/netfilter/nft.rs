@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use serde_json::Value;
 
 use super::{
-    Flow, Nat, Place, Run, SourcePorts,
+    Adds, Flow, Nat, Place, Run, SourcePorts,
     value::{Datum, is_in, number, value},
 };
 use crate::doctor::facts::{
@@ -31,6 +31,11 @@ pub(super) fn base(table: &Table, chain: &Chain, run: &mut Run<'_>) -> Flow {
         mend: mend.chain(command.split(' ').map(str::to_owned)).collect(),
         mend_words: "Let the chain accept what no rule of it decides about.",
         store: Source::Nft,
+        adds: Some(Adds {
+            command: ["nft", "add", "rule", family, name, &chain.name].map(str::to_owned).into(),
+            nft: true,
+            families: (family != "ip6", family != "ip"),
+        }),
     };
     run.stop_by_policy(place)
 }
@@ -49,6 +54,7 @@ fn place(table: &Table, chain: &Chain, rule: &Rule) -> Place {
         mend: words.into_iter().map(str::to_owned).collect(),
         mend_words: "Delete the rule.",
         store: Source::Nft,
+        adds: None,
     }
 }
 

@@ -227,6 +227,16 @@ fn a_cause_is_said_once_with_all_paths_that_it_is_on() {
     let found = &judged.findings[0];
     assert_eq!((found.finding.code, found.paths.len()), (Code::NothingListens, 2 * 2 * 4));
     assert!(found.finding.cause.contains("nor in 3 others"), "{}", found.finding.cause);
+    // It is none of the pods' fault that the Service sends elsewhere.
+    assert_eq!(found.finding.host, None);
+    let begin = "Service default/web sends to port 8080, where none of its pods listens: ";
+    assert!(found.finding.cause.starts_with(begin), "{}", found.finding.cause);
+    // Where one of them listens there, it is that of the others.
+    host(&mut facts, "web-4").listeners[0].address.set_port(8080);
+    let judged = judge(&facts, &spec, &Subject::everything());
+    let found = &judged.findings[0].finding;
+    assert_eq!(found.host.as_deref(), Some("web-1"));
+    assert!(found.cause.starts_with("nothing in pod default/web-1"), "{}", found.cause);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::doctor::facts::route::{
-    Address, NextHop, Route, RouteKind, Rule as PolicyRule, RuleAction,
+    Address, Neighbor, NeighborState, NextHop, Route, RouteKind, Rule as PolicyRule, RuleAction,
 };
 
 const MODES: [Mode; 2] = [Mode::HostGw, Mode::Vxlan];
@@ -161,6 +161,21 @@ fn an_address_of_a_node_that_another_host_has_too_is_found_at_the_other() {
         assert_eq!(only(&facts), on("fabric")(Code::DuplicateNodeAddress));
         let found = first(&facts, Code::DuplicateNodeAddress);
         assert_eq!(mend(&found), "ip addr del 172.18.0.2/32 dev br0");
+        assert_eq!(found.fixes[0].then, [], "nobody has learnt it there");
+        // Whoever has learnt it at the wrong host is told to ask anew, with the same mend.
+        let mac = fixture::link(&mut facts, "fabric", "br0").mac;
+        let device = fixture::link(&mut facts, "client", "eth0").index;
+        host(&mut facts, "client").neighbors.push(Neighbor {
+            device,
+            address: "172.18.0.2".parse().unwrap(),
+            mac,
+            state: NeighborState::Reachable,
+            proxy: false,
+        });
+        let found = first(&facts, Code::DuplicateNodeAddress);
+        let step = &found.fixes[0].then[0];
+        assert_eq!(step.host.as_deref(), Some("client"));
+        assert_eq!(step.command.join(" "), "ip neigh flush to 172.18.0.2 dev eth0");
     });
 }
 
@@ -170,7 +185,8 @@ fn a_node_object_with_an_address_of_nobodys_is_found() {
     let text = &mut facts.manifests[0].text;
     *text = text.replace("172.18.0.2", "172.18.0.102");
     let found = codes(&facts);
-    assert!(found.contains(&on("node-1")(Code::DuplicateNodeAddress)), "{found:?}");
+    assert!(found.contains(&on("node-1")(Code::NodeAddressWrong)), "{found:?}");
+    assert!(found.iter().all(|(code, _)| *code != Code::DuplicateNodeAddress), "{found:?}");
 }
 
 #[test]

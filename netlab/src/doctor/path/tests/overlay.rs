@@ -70,6 +70,8 @@ fn a_device_with_another_vni_is_made_anew_with_all_that_stands_on_it() {
     vxlan.vni = 2;
     let index = link.index;
     let found = first(&facts, Code::VxlanMismatch);
+    let cause = "flannel.1 on node-1 has VNI 2, where node-2 has VNI 1";
+    assert_eq!(found.cause, cause, "the port is the same");
     let lines: Vec<_> = found.fixes[0].commands().map(|command| command.join(" ")).collect();
     assert_eq!(found.fixes.len(), 1, "all of it, or none");
     assert_eq!(lines[0], "ip link del dev flannel.1");
@@ -117,7 +119,7 @@ fn a_host_firewall_without_vxlan_is_found_by_its_policy() {
         let tables = &mut host(&mut facts, "node-1").nft.as_mut().unwrap().tables;
         tables.last_mut().unwrap().chains[0].hook.as_mut().unwrap().policy = "drop".into();
         assert_eq!(only(&facts), on("node-1")(Code::VxlanFiltered));
-        let right = "nft add chain inet fault input { policy accept ; }";
+        let right = "nft add rule inet fault input udp dport 8472 accept";
         assert_eq!(mend(&first(&facts, Code::VxlanFiltered)), right);
     });
 }

@@ -142,6 +142,7 @@ fn a_policy_for_a_single_pod_is_told_from_a_rule_for_all() {
         let found = first(&facts, Code::PolicyDropped);
         assert!(found.cause.contains("rejects"), "{}", found.cause);
         assert_eq!(mend(&found), "nft delete rule inet fault pod handle 9");
+        assert!(found.fixes[0].words.contains("NetworkPolicy"), "{found:?}");
     });
 }
 
@@ -192,9 +193,43 @@ fn the_policy_of_forward_is_found_in_iptables_own_words() {
         store(&mut facts, Variant::Legacy, "FORWARD", "DROP", None);
         assert_eq!(only(&facts), on("node-1")(Code::ForwardDropped));
         let found = first(&facts, Code::ForwardDropped);
-        assert_eq!(mend(&found), "iptables-legacy -w -t filter -P FORWARD ACCEPT");
+        let begin = "iptables-legacy -w -t filter -I FORWARD";
+        let nets = "10.244.1.0/24,10.244.2.0/24";
+        assert_eq!(mend(&found), format!("{begin} -d {nets} -j ACCEPT"));
+        assert_eq!(
+            found.fixes[0].then[0].command.join(" "),
+            format!("{begin} -s {nets} -j ACCEPT")
+        );
         assert_eq!(found.evidence[0].source, Source::IptablesLegacy);
     });
+}
+
+#[test]
+fn a_policy_is_mended_by_a_rule_for_what_it_drops_and_no_further() {
+    let policy = |facts: &mut Facts, hook: &str, of: &str| {
+        chain(host(facts, "node-1"), "inet", hook, 0, &[]);
+        let table = host(facts, "node-1").nft.as_mut().unwrap().tables.last_mut().unwrap();
+        table.chains[0].hook.as_mut().unwrap().policy = of.into();
+    };
+    for proxy in [Proxy::Ebpf, Proxy::Nftables] {
+        let mut facts = fixture::lab(Mode::Vxlan, proxy);
+        policy(&mut facts, "input", "accept");
+        assert_eq!(codes(&facts), BTreeSet::new());
+        policy(&mut facts, "input", "drop");
+        assert_eq!(only(&facts), on("node-1")(Code::VxlanFiltered));
+        let found = first(&facts, Code::VxlanFiltered);
+        assert_eq!(mend(&found), "nft add rule inet fault input udp dport 8472 accept");
+        assert!(found.evidence[0].text.ends_with("policy drop"), "{found:?}");
+    }
+    let mut facts = fixture::lab(Mode::HostGw, Proxy::Nftables);
+    policy(&mut facts, "forward", "drop");
+    assert_eq!(only(&facts), on("node-1")(Code::ForwardDropped));
+    let found = first(&facts, Code::ForwardDropped);
+    let commands: Vec<_> = found.fixes[0].commands().map(|of| of.join(" ")).collect();
+    assert_eq!(commands.len(), 4, "{commands:?}");
+    let begin = "nft add rule inet fault forward";
+    assert_eq!(commands[0], format!("{begin} ip daddr {{10.244.1.0/24,10.244.2.0/24}} accept"));
+    assert!(commands.iter().all(|of| of.starts_with(begin)), "{commands:?}");
 }
 
 #[test]
@@ -281,7 +316,37 @@ fn a_node_whose_rules_are_gone_is_said_to_translate_nothing() {
         let node = host(&mut facts, "node-1");
         (node.nft, node.iptables) = (None, vec![]);
         assert_eq!(only(&facts), on("node-1")(Code::ProxyStale));
+        let found = first(&facts, Code::ProxyStale);
+        assert!(found.evidence[0].text.starts_with("there is no table"), "{found:?}");
+        assert!(found.fixes[0].words.contains("netlab lab up --name lab"), "{found:?}");
     });
+}
+
+#[test]
+fn of_a_port_that_nobody_has_told_about_it_is_not_known_whether_rules_or_a_program_are_missing() {
+    let mut facts = fixture::lab(Mode::HostGw, Proxy::Nftables);
+    facts.lab = None;
+    facts.hosts.retain(|host| host.name == "node-1");
+    let node = host(&mut facts, "node-1");
+    (node.nft, node.iptables) = (None, vec![]);
+    let dial = |facts: &Facts| {
+        let spec = facts.spec().unwrap();
+        let address = "172.18.0.2".parse().unwrap();
+        let subject = Subject::dialled("172.18.0.2:30081", address, 30081, &spec);
+        let judged = judge(facts, &spec, &subject);
+        assert_eq!(judged.findings.len(), 1, "{:?}", judged.findings);
+        judged.findings[0].finding.clone()
+    };
+    // The objects are there, and none has the port.
+    let known = dial(&facts);
+    assert_eq!(known.confidence, Confidence::Certain);
+    assert!(known.evidence.iter().any(|of| of.text == "no Service has node port 30081"));
+    facts.manifests.clear();
+    let unknown = dial(&facts);
+    assert_eq!(unknown.confidence, Confidence::Likely);
+    assert!(unknown.cause.contains("translates or listens on TCP port 30081"), "{unknown:?}");
+    assert!(!unknown.evidence.iter().any(|of| of.text.contains("no Service")), "{unknown:?}");
+    assert!(unknown.fixes[0].words.contains("--kubernetes"), "{unknown:?}");
 }
 
 #[test]

@@ -1,0 +1,45 @@
+//! Mends of Kubernetes objects: by kubectl in a cluster; in a lab, which has no API server, by the
+//! manifest that the agents follow.
+
+use crate::doctor::{facts::Facts, finding::Finding};
+
+/// What is to be done about an object.
+pub(super) struct Mend<'m> {
+    /// `Service default/web`.
+    pub object: String,
+    /// What kubectl does to it.
+    pub command: Vec<&'m str>,
+    /// The same in an imperative sentence without a full stop.
+    pub words: String,
+    /// The same in a manifest: what it should say.
+    pub edit: String,
+    /// The command mends; false where it only looks.
+    pub mends: bool,
+}
+
+impl Mend<'_> {
+    /// The finding with it. In a lab a command of kubectl would be for a cluster that is none of
+    /// its.
+    pub fn of(self, finding: Finding, facts: &Facts) -> Finding {
+        let Self { object, command, words, edit, mends } = self;
+        if facts.lab.is_some() {
+            let place = place(facts, &object);
+            return finding.advised(format!("{words}: in {place}, {edit}."));
+        }
+        match mends {
+            true => finding.mended(command, words),
+            false => finding.looked_into(command, words),
+        }
+    }
+}
+
+/// The file of an object, and where in it.
+fn place(facts: &Facts, object: &str) -> String {
+    let objects = facts.objects().unwrap_or_default();
+    let places = objects.services.iter().map(|of| &of.place);
+    let mut places = places.chain(objects.slices.iter().map(|of| &of.place));
+    match places.find(|place| place.object == object) {
+        Some(place) => format!("{} (document {}, {object})", place.file, place.document),
+        None => format!("the manifest of {object}"),
+    }
+}
