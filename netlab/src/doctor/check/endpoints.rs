@@ -1,7 +1,10 @@
 //! Rows 4 to 6: a Service without endpoints, without ready ones, or without one on the node that
 //! is dialled.
 
-use std::{collections::BTreeMap, net::SocketAddr};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::SocketAddr,
+};
 
 use super::{Asked, called, object::Mend};
 use crate::{
@@ -147,13 +150,12 @@ fn none_ready(facts: &Facts, service: &Service, port: &ServicePort) -> Finding {
     }
     let pods = ["kubectl", "-n", &name.namespace, "describe", "pods", "-l"];
     let selector = labels(&service.selector);
+    let (object, edit) = unready(facts, service, port);
     let mend = Mend {
-        object: slice_of(facts, service),
+        object,
         command: pods.into_iter().chain([selector.as_str()]).collect(),
         words: "See which readiness probe fails, and mend the pods".to_owned(),
-        edit: "set conditions.ready of the endpoints to true (the agents follow that, not the \
-               probes)"
-            .to_owned(),
+        edit: format!("{edit} (the agents follow that, not the probes)"),
         mends: false,
     };
     mend.of(finding, facts)
@@ -161,13 +163,21 @@ fn none_ready(facts: &Facts, service: &Service, port: &ServicePort) -> Finding {
 
 const CLUSTER: &str = r#"{"spec":{"externalTrafficPolicy":"Cluster"}}"#;
 
-/// The first EndpointSlice of a Service, as places of objects name it.
-fn slice_of(facts: &Facts, service: &Service) -> String {
+/// Which object says that endpoints are not ready, and what it should say: an EndpointSlice, or
+/// where none was written, the pods themselves.
+fn unready(facts: &Facts, service: &Service, port: &ServicePort) -> (String, &'static str) {
     let name = &service.name;
     let objects = facts.objects().unwrap_or_default();
     let begin = format!("EndpointSlice {}/{}", name.namespace, name.name);
     let mut slices = objects.slices.into_iter().map(|slice| slice.place.object);
-    slices.find(|of| of.starts_with(&begin)).unwrap_or_else(|| format!("EndpointSlice of {name}"))
+    match slices.find(|of| of.starts_with(&begin)) {
+        Some(slice) => (slice, "set conditions.ready of the endpoints to true"),
+        None => {
+            let pod = port.endpoints.iter().find_map(|endpoint| endpoint.pod.as_ref());
+            let pod = pod.map_or_else(|| "its pods".to_owned(), |pod| format!("Pod {pod}"));
+            (pod, "set the condition Ready below status to 'True', and in its other pods")
+        }
+    }
 }
 
 /// Row 6: of each node without an endpoint of its own. netlab's programs do not honour the policy,
@@ -180,7 +190,7 @@ fn without_local(
 ) -> Vec<Finding> {
     let name = &service.name;
     let usable = port.usable_endpoints();
-    let with: Vec<_> = usable.iter().filter_map(|endpoint| endpoint.node.as_deref()).collect();
+    let with: BTreeSet<_> = usable.iter().filter_map(|endpoint| endpoint.node.as_deref()).collect();
     let without =
         facts.nodes().filter(|(host, node)| host.datapath.is_none() && !with.contains(node));
     let find = |(host, node): (&HostFacts, &str)| {
@@ -189,7 +199,11 @@ fn without_local(
              of it, so node port {node_port} is dropped there",
             called(host, node)
         );
-        let places = if with.is_empty() { "nowhere".to_owned() } else { with.join(", ") };
+        let places = if with.is_empty() {
+            "nowhere".to_owned()
+        } else {
+            with.iter().copied().collect::<Vec<_>>().join(", ")
+        };
         let finding = Finding::broken(Code::NoLocalEndpoint, Some(&host.name), cause)
             .shown(Source::Objects, format!("Service {name}: externalTrafficPolicy: Local"))
             .shown(Source::Objects, format!("ready endpoints run on: {places}"));

@@ -37,7 +37,8 @@ impl Mend<'_> {
 fn place(facts: &Facts, object: &str) -> String {
     let objects = facts.objects().unwrap_or_default();
     let places = objects.services.iter().map(|of| &of.place);
-    let mut places = places.chain(objects.slices.iter().map(|of| &of.place));
+    let places = places.chain(objects.slices.iter().map(|of| &of.place));
+    let mut places = places.chain(objects.pods.iter().map(|of| &of.place));
     match places.find(|place| place.object == object) {
         Some(place) => format!("{} (document {}, {object})", place.file, place.document),
         None => format!("the manifest of {object}"),

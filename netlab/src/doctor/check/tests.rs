@@ -108,6 +108,23 @@ fn an_object_of_a_lab_is_mended_in_its_manifest_and_one_of_a_cluster_by_kubectl(
 }
 
 #[test]
+fn pods_that_are_not_ready_are_named_with_brackets_and_with_the_place_that_says_so() {
+    let mut spec = lab().spec().unwrap();
+    for port in spec.services.iter_mut().flat_map(|service| &mut service.ports) {
+        port.endpoints.iter_mut().for_each(|endpoint| endpoint.ready = false);
+    }
+    let facts = lab();
+    let found = all(&facts, &spec);
+    assert!(found.iter().all(|of| of.code == Code::NoneReady), "{found:?}");
+    let web = found.iter().find(|of| of.cause.contains("default/web")).unwrap();
+    let mut texts = web.evidence.iter().map(|of| of.text.as_str());
+    assert!(texts.any(|text| text.starts_with("endpoint [fd00:10:244:1::2]:8080 ")), "{web:?}");
+    assert!(web.fixes[0].words.contains("Pod default/web-1), set the condition"), "{web:?}");
+    let web = &all(&of_cluster(facts), &spec)[0];
+    assert_eq!((web.fixes[0].command[0].as_str(), web.fixes[0].mends), ("kubectl", false));
+}
+
+#[test]
 fn ports_to_masquerade_with_count_towards_backends_that_were_asked_about() {
     let with = |backend: &str, ports| {
         let mut facts = fixture::lab(Mode::Vxlan, Proxy::Ebpf);

@@ -48,10 +48,10 @@ impl Walker<'_> {
             ..finding.confidence(Confidence::Likely)
         };
         finding = shown(finding, host, dialled);
-        finding.advised(format!(
+        finding.advised(
             "If it is a node port, the proxy's rules for it are gone: give the objects (-f FILE, \
-             or --kubernetes), which say so. If not, start the program that should listen on it."
-        ))
+             or --kubernetes), which say so. If not, start the program that should listen on it.",
+        )
     }
 }
 
