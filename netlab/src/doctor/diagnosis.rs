@@ -9,12 +9,14 @@ mod seen;
 #[cfg(test)]
 mod tests;
 mod unexplained;
+mod unknown;
 
 use std::collections::BTreeMap;
 
 use serde::Serialize;
 
 use self::seen::{Seen, is_of_itself, parted};
+pub use self::unknown::Unknown;
 use super::{
     check,
     facts::{Facts, Gap, Source},
@@ -38,6 +40,8 @@ pub struct Diagnosis {
     pub paths: Vec<Path>,
     /// The cause first.
     pub findings: Vec<Finding>,
+    /// Where nothing was found: what is not known to be well all the same.
+    pub unknown: Vec<Unknown>,
     /// What could not be looked at, and what that hides.
     pub gaps: Vec<Gap>,
 }
@@ -74,7 +78,7 @@ impl Diagnosis {
     /// Whether all is well.
     #[must_use]
     pub fn is_healthy(&self) -> bool {
-        self.findings.is_empty()
+        self.findings.is_empty() && self.unknown.is_empty()
     }
 
     /// Whether something was tried in vain: one probe that was lost, or what a host dials of
@@ -102,12 +106,17 @@ pub fn judge(facts: &Facts, spec: &Spec, attempts: &[(Way, Vec<Attempt>)]) -> Di
     unexplained::add(&seen, &judgement.paths, spec, &mut findings);
     let mut findings = folding::folded(ranked(findings), facts);
     mend::type_out(&mut findings, facts);
+    let unknown = match findings.is_empty() {
+        true => unknown::all(&seen, &judgement.paths, spec),
+        false => Vec::new(),
+    };
     let of_harmless = harmless.into_iter().map(|placed| opaque(placed.finding));
     Diagnosis {
         asked: facts.subject.asked.clone(),
         ways: ways(&judgement.paths, &seen),
         paths: judgement.paths,
         findings,
+        unknown,
         gaps: facts.gaps.iter().cloned().chain(of_harmless).collect(),
     }
 }

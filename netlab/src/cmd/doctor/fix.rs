@@ -19,7 +19,7 @@ use netlab::doctor::{
     mend::{self, MendError, Stopped, Unfit},
 };
 
-use super::{Diagnosed, Paint, report, verdict};
+use super::{Diagnosed, Paint, outcome, report, verdict};
 use crate::{
     cli::DoctorArgs,
     cmd::{Outcome, output},
@@ -93,7 +93,7 @@ fn dry_run(args: &DoctorArgs, paint: Paint) -> anyhow::Result<Outcome> {
         }
     }
     output::print(&text)?;
-    Ok(outcome(&diagnosed))
+    Ok(outcome(&diagnosed.diagnosis))
 }
 
 /// A finding, and which of its fixes comes next.
@@ -215,7 +215,7 @@ impl Session<'_> {
     /// What is left, and whether that is nothing.
     fn end(&self, diagnosed: &Diagnosed) -> anyhow::Result<Outcome> {
         let mut text = String::new();
-        if diagnosed.diagnosis.is_healthy() {
+        if diagnosed.diagnosis.findings.is_empty() {
             text.push_str(&report::draw(&diagnosed.report(false), self.paint));
         }
         for finding in &diagnosed.diagnosis.findings {
@@ -232,7 +232,7 @@ impl Session<'_> {
             }
         }
         self.paint.print(&text)?;
-        Ok(outcome(diagnosed))
+        Ok(outcome(&diagnosed.diagnosis))
     }
 }
 
@@ -285,10 +285,6 @@ fn advice(fix: &Fix, why: &Unfit) -> String {
         Unfit::Advice => words,
         _ => format!("{words} # {} ({why})", fix.lines().collect::<Vec<_>>().join(" && ")),
     }
-}
-
-fn outcome(diagnosed: &Diagnosed) -> Outcome {
-    if diagnosed.diagnosis.is_healthy() { Outcome::Fine } else { Outcome::Findings }
 }
 
 #[cfg(test)]

@@ -1,13 +1,20 @@
-//! A line for each node port that answers.
+//! A line for each node port that answers, or of which nobody knows.
 
 use std::{collections::BTreeMap, fmt::Write as _, time::Duration};
 
-use netlab::doctor::{diagnosis::Told, path::Path, probe::Attempt, reach, report::Report};
+use netlab::doctor::{
+    diagnosis::{Told, Unknown},
+    path::Path,
+    probe::Attempt,
+    reach,
+    report::Report,
+};
 
 use super::{
     expected::{brief, short},
     paint::Paint,
 };
+use crate::cmd::output;
 
 /// More node ports than these are told in one line.
 const MOST: usize = 8;
@@ -22,20 +29,40 @@ pub(super) fn lines(report: &Report<'_>, paint: Paint) -> String {
         let port = format!("{} {}", path.case.protocol, path.case.dialled.port());
         ports.entry((service, port)).or_default().push(path);
     }
+    let unknown: String = diagnosis.unknown.iter().map(|of| not_known(of, paint)).collect();
+    let is_known = |path: &&Path| {
+        let own = (path.case.dialled, path.case.protocol);
+        !diagnosis.unknown.iter().any(|of| (of.dialled, of.protocol) == own)
+    };
+    // Of a port with an address that nobody knows about, the others alone are well.
+    for paths in ports.values_mut() {
+        paths.retain(is_known);
+    }
+    ports.retain(|_, paths| !paths.is_empty());
+    if ports.is_empty() && !unknown.is_empty() {
+        return unknown;
+    }
     let asked = if diagnosis.asked.is_empty() { "every node port" } else { &diagnosis.asked };
     if ports.is_empty() || ports.len() > MOST {
         let attempts: Vec<_> = diagnosis.ways.iter().flat_map(|told| &told.attempts).collect();
         let count = ports.len();
         let probes = probes(&attempts, diagnosis.ways.len());
         let line = format!("healthy: {asked}: {count} node ports, {probes}; {seconds:.1} s");
-        return paint.good(&line) + "\n";
+        return paint.good(&line) + "\n" + &unknown;
     }
     let mut text = String::new();
     for ((service, _), paths) in ports {
         let line = of_port(report, &service, &paths);
         let _ = writeln!(text, "{}", paint.good(&line));
     }
-    text
+    text + &unknown
+}
+
+/// `not known: TCP 127.0.0.1:30080 at node-1: 4 of 4 probes from node-1 itself fail (refused)`.
+fn not_known(of: &Unknown, paint: Paint) -> String {
+    let Unknown { node, dialled, protocol, why } = of;
+    let line = format!("not known: {protocol} {dialled} at {node}: {why}");
+    paint.bad(&output::wrapped(&line, paint.width, "  ")) + "\n"
 }
 
 fn of_port(report: &Report<'_>, service: &str, paths: &[&Path]) -> String {

@@ -57,7 +57,15 @@ pub fn run(args: &DoctorArgs, color: bool) -> anyhow::Result<Outcome> {
         Output::Json => output::print_json(&report),
         Output::Yaml => output::print_yaml(&report),
     }?;
-    Ok(if diagnosed.diagnosis.is_healthy() { Outcome::Fine } else { Outcome::Findings })
+    Ok(outcome(&diagnosed.diagnosis))
+}
+
+fn outcome(diagnosis: &Diagnosis) -> Outcome {
+    match diagnosis {
+        of if of.is_healthy() => Outcome::Fine,
+        of if of.findings.is_empty() => Outcome::Unknown,
+        _ => Outcome::Findings,
+    }
 }
 
 /// One run: what was observed, and what follows from it.
@@ -99,7 +107,7 @@ fn judged(facts: &mut Facts, spec: &Spec, args: &DoctorArgs) -> anyhow::Result<D
         }
     };
     let diagnosis = diagnosis::judge(facts, spec, &attempts);
-    if diagnosis.paths.is_empty() && diagnosis.is_healthy() {
+    if diagnosis.paths.is_empty() && diagnosis.findings.is_empty() {
         bail!(nothing::why(facts, spec));
     }
     Ok(diagnosis)

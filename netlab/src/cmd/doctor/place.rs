@@ -150,7 +150,7 @@ fn watched(facts: &Facts, spec: &Spec, cases: &[Case], seconds: u32) -> anyhow::
     if observed.ways.is_empty() && observed.gaps.is_empty() {
         bail!(
             "nobody has dialled {} in {seconds} s, so nothing can be said; make traffic \
-             meanwhile, wait for longer with --passive SECONDS, or leave --passive out, so \
+             meanwhile, wait for longer with --passive=SECONDS, or leave --passive out, so \
              that probes are sent",
             if facts.subject.asked.is_empty() { "a node port" } else { &facts.subject.asked }
         );
@@ -165,15 +165,20 @@ fn of_itself(
     here: &HostFacts,
     cases: Vec<Case>,
 ) -> anyhow::Result<Observed> {
+    let asked: Option<SocketAddr> = facts.subject.asked.parse().ok();
+    let (own, unlike): (Vec<_>, Vec<_>) = cases
+        .into_iter()
+        .filter(|case| Some(case.dialled) == asked)
+        .map(|case| Case { client: here.name.clone(), source: None, ..case })
+        .partition(|case| {
+            !here.has_address(case.dialled.ip()) || path::is_dialled_alike(facts, spec, here, case)
+        });
     let mut observed = Observed::default();
-    if let Ok(asked) = facts.subject.asked.parse::<SocketAddr>() {
-        let own = cases.into_iter().filter(|case| case.dialled == asked);
-        let own: Vec<Case> =
-            own.map(|case| Case { client: here.name.clone(), source: None, ..case }).collect();
+    if !own.is_empty() {
         tell(facts, "dialling");
         observed = observe::probe(facts, spec, &Netns::current()?, &own);
     }
-    observed.gaps.extend(unlike_clients(facts, here));
+    observed.gaps.extend(unlike_clients(here, asked, !unlike.is_empty()));
     Ok(observed)
 }
 
@@ -185,13 +190,20 @@ fn tell(facts: &Facts, doing: &str) {
 }
 
 /// What is not seen by dialling from the host that is dialled, or by not dialling.
-fn unlike_clients(facts: &Facts, here: &HostFacts) -> Option<Gap> {
-    let asked: Option<SocketAddr> = facts.subject.asked.parse().ok();
+fn unlike_clients(here: &HostFacts, asked: Option<SocketAddr>, unlike: bool) -> Option<Gap> {
     let (reason, hides) = match asked {
         None => (
             "no ADDRESS:PORT was asked about, so nothing is dialled",
             "What clients meet is judged from what the host shows alone.",
         ),
+        Some(_) if unlike => (
+            "what this host sends itself meets none of what translates there for its clients, so it \
+             is not dialled from here",
+            "What clients meet there is judged from what the host shows alone; --passive=30 shows \
+             one at work.",
+        ),
+        // Of those nobody else is a client.
+        Some(asked) if asked.ip().is_loopback() => return None,
         Some(asked) if here.has_address(asked.ip()) => (
             "it is dialled from this host itself, whose packets pass neither prerouting nor \
              forwarding as a client's do",

@@ -19,7 +19,7 @@ const MOST_GAPS: usize = 8;
 pub(super) fn draw(report: &Report<'_>, paint: Paint) -> String {
     let Report { facts, spec, diagnosis, took, all_paths } = *report;
     let mut text = String::new();
-    if diagnosis.is_healthy() && !all_paths {
+    if diagnosis.findings.is_empty() && !all_paths {
         text.push_str(&gaps(&diagnosis.gaps, paint));
         if diagnosis.has_failed_attempts() {
             let seen = observed::draw(diagnosis, paint);
@@ -42,7 +42,7 @@ pub(super) fn draw(report: &Report<'_>, paint: Paint) -> String {
     if !seen.is_empty() {
         section(&mut text, paint, "Observed path", "", &seen);
     }
-    if diagnosis.is_healthy() {
+    if diagnosis.findings.is_empty() {
         text.push_str(&healthy::lines(report, paint));
         return text;
     }

@@ -142,7 +142,8 @@ impl<'f> Walker<'f> {
         finding
     }
 
-    fn is_blind_for_rules(&self, host: &HostFacts) -> bool {
+    /// What translates on a host could not be read, or not all of it.
+    pub fn is_blind_for_rules(&self, host: &HostFacts) -> bool {
         let sources = [Source::Nft, Source::IptablesNft, Source::IptablesLegacy, Source::Datapath];
         sources.into_iter().any(|source| self.facts.is_blind(&host.name, source))
     }

@@ -17,6 +17,7 @@ mod fib;
 mod forwarding;
 mod frontend;
 pub mod hairpin;
+mod itself;
 mod l2;
 mod mend;
 mod mtu;
@@ -40,6 +41,7 @@ use serde::Serialize;
 
 pub use self::{
     case::{Backend, Case, cases},
+    itself::is_dialled_alike,
     outside::undialled,
 };
 use self::{
