@@ -6,7 +6,7 @@
 use std::{
     fs::File,
     io::{IsTerminal as _, Read as _},
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     path::Path,
     time::Duration,
 };
@@ -26,6 +26,7 @@ use netlab::{
     spec::Spec,
 };
 
+use super::nothing;
 use crate::cli::{DEFAULT_LAB, DoctorArgs};
 
 /// Larger files are no facts: those of ten thousand Services have a tenth of this.
@@ -46,6 +47,9 @@ pub(super) fn look(args: &DoctorArgs) -> anyhow::Result<(Facts, Spec)> {
     let scope = scope(args)?;
     let cluster = scope.cluster()?;
     let subject = subject(args.subject.as_deref(), &cluster)?;
+    if let (Scope::Lab(_), Ok(spec)) = (&scope, &cluster.spec) {
+        refuse_pod(&subject, spec)?;
+    }
     let mut facts = facts::gather_of(&scope, &cluster, &subject, &Programs::installed())?;
     if facts.hosts.is_empty() {
         let why = facts.gaps.first().map_or("there is no host", |gap| gap.reason.as_str());
@@ -112,11 +116,36 @@ fn subject(asked: Option<&str>, cluster: &Cluster) -> anyhow::Result<Subject> {
     let Some(asked) = asked else { return Ok(Subject::sample(spec)) };
     match asked.parse::<SocketAddr>() {
         Ok(socket) => Ok(Subject::dialled(asked, socket.ip(), socket.port(), spec)),
+        Err(_) if is_half(asked) => bail!(
+            "{asked} is half of what is dialled; ask about ADDRESS:PORT, of IPv6 \
+             [ADDRESS]:PORT; {}",
+            nothing::instead(spec)
+        ),
         Err(_) if spec.services.is_empty() => bail!(
             "no objects are known, so neither is the Service {asked}; give them with -f FILE or \
              --kubernetes, or ask about ADDRESS:PORT"
         ),
         Err(_) => Ok(Subject::service(asked, service::find(spec, asked)?)),
+    }
+}
+
+/// An address, or a port, by itself.
+fn is_half(asked: &str) -> bool {
+    asked.parse::<IpAddr>().is_ok() || asked.parse::<u16>().is_ok()
+}
+
+/// A lab's client is outside of the pod network.
+fn refuse_pod(subject: &Subject, spec: &Spec) -> anyhow::Result<()> {
+    let Ok(asked) = subject.asked.parse::<SocketAddr>() else { return Ok(()) };
+    match spec.pods.iter().find(|pod| pod.addresses.contains(&asked.ip())) {
+        Some(pod) => bail!(
+            "nothing to judge: {} is pod {}, which no client outside of the cluster dials; dial a \
+             node port: {}",
+            asked.ip(),
+            pod.name,
+            nothing::instead(spec)
+        ),
+        None => Ok(()),
     }
 }
 
