@@ -48,7 +48,7 @@ pub(super) fn draw(report: &Report<'_>, paint: Paint) -> String {
     }
     let count = match diagnosis.findings.len() {
         1 => "1 finding".to_owned(),
-        many => format!("{many} findings, the cause first"),
+        many => format!("{many} findings, the worst first, each to be mended by itself"),
     };
     let seconds = took.as_secs_f64();
     let reach = matrix::draw(&Reach::of(diagnosis, spec), paint);
