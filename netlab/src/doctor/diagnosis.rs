@@ -24,7 +24,7 @@ use super::{
     mend,
     observe::Divergence,
     path::{self, Judgement, Path},
-    probe::{Attempt, Way},
+    probe::{Attempt, Outcome, Way},
 };
 use crate::{spec::Spec, trace::follow::Journey};
 
@@ -42,6 +42,9 @@ pub struct Diagnosis {
     pub findings: Vec<Finding>,
     /// Where nothing was found: what is not known to be well all the same.
     pub unknown: Vec<Unknown>,
+    /// Nothing was sent: attempts are what others dialled.
+    #[serde(skip)]
+    pub passive: bool,
     /// What could not be looked at, and what that hides.
     pub gaps: Vec<Gap>,
 }
@@ -56,10 +59,22 @@ pub struct Told {
     pub backends: BTreeMap<String, Fate>,
     /// All that was tried; empty where nothing was sent.
     pub attempts: Vec<Attempt>,
+    /// Its backends are a lab's, which say who they are: who does not is a stranger.
+    #[serde(skip)]
+    pub by_name: bool,
     /// Where the first attempt that failed parts from its expected path; None where none failed,
     /// or nobody watched.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub divergence: Option<Divergence>,
+}
+
+impl Told {
+    /// Whether an attempt was answered by whom it was for, as far as anybody can know.
+    #[must_use]
+    pub fn is_answered(&self, attempt: &Attempt) -> bool {
+        let is_stranger = matches!(attempt.outcome, Outcome::Somebody(_));
+        attempt.outcome.is_answer() && !(self.by_name && is_stranger)
+    }
 }
 
 /// How a backend fares.
@@ -85,8 +100,8 @@ impl Diagnosis {
     /// itself, is no finding, and is to be seen all the same.
     #[must_use]
     pub fn has_failed_attempts(&self) -> bool {
-        let mut attempts = self.ways.iter().flat_map(|told| &told.attempts);
-        attempts.any(|attempt| !attempt.outcome.is_answer())
+        let fails = |told: &Told| told.attempts.iter().any(|of| !told.is_answered(of));
+        self.ways.iter().any(fails)
     }
 }
 
@@ -117,6 +132,7 @@ pub fn judge(facts: &Facts, spec: &Spec, attempts: &[(Way, Vec<Attempt>)]) -> Di
         paths: judgement.paths,
         findings,
         unknown,
+        passive: false,
         gaps: facts.gaps.iter().cloned().chain(of_harmless).collect(),
     }
 }
@@ -225,6 +241,7 @@ fn ranked(mut all: Vec<Placed>) -> Vec<Finding> {
 }
 
 fn ways(paths: &[Path], seen: &Seen<'_>) -> Vec<Told> {
+    let by_name = seen.facts.lab.is_some();
     let mut ways: Vec<Told> = Vec::new();
     for path in paths {
         let way = Way::of(&path.case);
@@ -233,7 +250,7 @@ fn ways(paths: &[Path], seen: &Seen<'_>) -> Vec<Told> {
             let parted = seen.parted.iter().find(|parted| *parted.way == way);
             let divergence = parted.map(|parted| parted.divergence.clone());
             let backends = BTreeMap::new();
-            ways.push(Told { way: way.clone(), backends, attempts, divergence });
+            ways.push(Told { way: way.clone(), backends, attempts, by_name, divergence });
             ways.len() - 1
         });
         let Some(backend) = &path.case.backend else { continue };
@@ -250,6 +267,7 @@ fn ways(paths: &[Path], seen: &Seen<'_>) -> Vec<Told> {
         way: way.clone(),
         backends: BTreeMap::new(),
         attempts: attempts.clone(),
+        by_name,
         divergence: None,
     }));
     ways

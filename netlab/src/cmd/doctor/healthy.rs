@@ -1,17 +1,21 @@
 //! A line for each node port that answers, or of which nobody knows.
 
-use std::{collections::BTreeMap, fmt::Write as _, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Write as _,
+    time::Duration,
+};
 
 use netlab::doctor::{
     diagnosis::{Told, Unknown},
     path::Path,
-    probe::Attempt,
     reach,
     report::Report,
 };
 
 use super::{
     expected::{brief, short},
+    observed,
     paint::Paint,
 };
 use crate::cmd::output;
@@ -44,9 +48,8 @@ pub(super) fn lines(report: &Report<'_>, paint: Paint) -> String {
     }
     let asked = if diagnosis.asked.is_empty() { "every node port" } else { &diagnosis.asked };
     if ports.is_empty() || ports.len() > MOST {
-        let attempts: Vec<_> = diagnosis.ways.iter().flat_map(|told| &told.attempts).collect();
         let count = ports.len();
-        let probes = probes(&attempts, diagnosis.ways.len());
+        let probes = probes(&diagnosis.ways.iter().collect::<Vec<_>>(), diagnosis.passive);
         let line = format!("healthy: {asked}: {count} node ports, {probes}; {seconds:.1} s");
         return paint.good(&line) + "\n" + &unknown;
     }
@@ -72,7 +75,6 @@ fn of_port(report: &Report<'_>, service: &str, paths: &[&Path]) -> String {
         paths.iter().any(|path| (path.case.dialled, path.case.protocol) == socket)
     };
     let ways: Vec<_> = report.diagnosis.ways.iter().filter(is_of).collect();
-    let attempts: Vec<_> = ways.iter().flat_map(|told| &told.attempts).collect();
     // The way that crosses most hosts tells most.
     let hosts = |path: &Path| brief(path, report.facts).matches("->").count();
     let longest = paths.iter().rev().max_by_key(|path| (path.passes(), hosts(path)));
@@ -84,21 +86,28 @@ fn of_port(report: &Report<'_>, service: &str, paths: &[&Path]) -> String {
         case.protocol,
         case.dialled,
         brief(path, report.facts),
-        probes(&attempts, ways.len()),
+        probes(&ways, report.diagnosis.passive),
         report.took.as_secs_f64(),
     )
 }
 
 /// `8 of 8 probes at 2 addresses, slowest 1.3 ms`.
-fn probes(attempts: &[&Attempt], addresses: usize) -> String {
-    let Some(slowest) = attempts.iter().map(|attempt| attempt.micros).max() else {
+fn probes(ways: &[&Told], passive: bool) -> String {
+    let attempts = || ways.iter().flat_map(|told| &told.attempts);
+    let Some(slowest) = attempts().map(|attempt| attempt.micros).max() else {
         return "no client has dialled".to_owned();
     };
-    let good = attempts.iter().filter(|attempt| attempt.outcome.is_answer()).count();
+    let good =
+        ways.iter().map(|told| told.attempts.iter().filter(|of| told.is_answered(of)).count());
+    let good: usize = good.sum();
+    // Those alone that somebody has dialled, whoever it was.
+    let dialled = ways.iter().filter(|told| !told.attempts.is_empty());
+    let addresses = dialled.map(|told| told.way.dialled.ip()).collect::<BTreeSet<_>>().len();
     let milliseconds = Duration::from_micros(slowest).as_secs_f64() * 1e3;
     let at = match addresses {
         0 | 1 => String::new(),
         many => format!(" at {many} addresses"),
     };
-    format!("{good} of {} probes{at}, slowest {milliseconds:.1} ms", attempts.len())
+    let (all, what) = (attempts().count(), observed::attempts(passive));
+    format!("{good} of {all} {what}{at}, slowest {milliseconds:.1} ms")
 }

@@ -106,7 +106,8 @@ fn judged(facts: &mut Facts, spec: &Spec, args: &DoctorArgs) -> anyhow::Result<D
             observed.ways
         }
     };
-    let diagnosis = diagnosis::judge(facts, spec, &attempts);
+    let mut diagnosis = diagnosis::judge(facts, spec, &attempts);
+    diagnosis.passive = args.passive.is_some();
     if diagnosis.paths.is_empty() && diagnosis.findings.is_empty() {
         bail!(nothing::why(facts, spec));
     }

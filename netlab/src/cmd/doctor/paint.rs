@@ -59,6 +59,43 @@ impl Paint {
         plain
     }
 
+    /// Lines that are too long, broken between words; what is broken off stands `indent` columns
+    /// to the right. A line that fits stays as it is, with the spaces in it.
+    pub(super) fn fitted(self, text: &str, indent: usize) -> String {
+        let mut fitted = String::with_capacity(text.len());
+        for line in text.lines() {
+            let mut used = 0;
+            for word in line.split_inclusive(' ') {
+                let long = self.seen(word.trim_end());
+                if long > 0 && used > indent && used + long > self.width {
+                    fitted.truncate(fitted.trim_end_matches(' ').len());
+                    fitted.push('\n');
+                    fitted.push_str(&" ".repeat(indent));
+                    used = indent;
+                }
+                fitted.push_str(word);
+                used += self.seen(word);
+            }
+            fitted.push('\n');
+        }
+        fitted
+    }
+
+    /// Columns of a text, in which what paints it takes none.
+    fn seen(self, text: &str) -> usize {
+        let mut columns = 0;
+        let mut painting = false;
+        for letter in text.chars() {
+            match letter {
+                '\x1b' if self.color => painting = true,
+                'm' if painting => painting = false,
+                _ if painting => {}
+                _ => columns += 1,
+            }
+        }
+        columns
+    }
+
     /// What works.
     pub(super) fn good(self, text: &str) -> String {
         self.with(GREEN, text)
@@ -107,5 +144,18 @@ mod tests {
         }
         assert_eq!(paint(false).plain("\x1b[31m"), r"\u{1b}[31m", "nobody has painted it");
         assert_eq!(paint(true).plain("ä → 1\n\n"), "ä → 1\n\n");
+    }
+
+    #[test]
+    fn lines_that_are_too_long_are_broken_between_words_and_paint_takes_no_room() {
+        let narrow = |color| Paint { color, width: 12 };
+        assert_eq!(
+            narrow(false).fitted("  a  b\n  one  two three\n", 4),
+            "  a  b\n  one  two\n    three\n"
+        );
+        let red = narrow(true).bad("one two");
+        let text = narrow(true).fitted(&format!("  {red} xyz\n"), 4);
+        assert_eq!(text, format!("  {RED}one two{END}\n    xyz\n"));
+        assert_eq!(narrow(false).fitted("  abcdefghijklmno p\n", 4), "  abcdefghijklmno\n    p\n");
     }
 }

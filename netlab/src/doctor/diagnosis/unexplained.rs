@@ -119,7 +119,7 @@ impl Failing<'_> {
         let failed: Vec<_> = attempts.iter().filter(|one| seen.is_wrong(way, one)).collect();
         let how = failed.first().map_or_else(String::new, |one| one.outcome.to_string());
         let cause = format!(
-            "{} of {} probes of {} {} fail ({how}), and nothing that was looked at says why",
+            "{} of {} attempts at {} {} fail ({how}), and nothing that was looked at says why",
             failed.len(),
             attempts.len(),
             way.protocol,

@@ -117,8 +117,8 @@ impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Answered { pod, .. } => write!(f, "{pod} answers"),
-            Self::Somebody(said) if said.is_empty() => f.write_str("somebody accepts"),
-            Self::Somebody(said) => write!(f, "somebody answers: {said}"),
+            Self::Somebody(said) if said.is_empty() => f.write_str("answered by a stranger"),
+            Self::Somebody(said) => write!(f, "answered by a stranger: {said}"),
             Self::Stalled { sent, echoed } => {
                 write!(f, "it stalls: of {sent} bytes {echoed} come back")
             }
