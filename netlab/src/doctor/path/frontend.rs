@@ -12,8 +12,9 @@ use std::{
 use ipnet::IpNet;
 use serde_json::Value;
 
+use super::packet::{TCP, UDP};
 use crate::{
-    doctor::facts::{HostFacts, iptables, nft},
+    doctor::facts::{HostFacts, datapath, iptables, nft},
     spec::model::Protocol,
 };
 
@@ -61,10 +62,23 @@ pub(super) fn frontends(host: &HostFacts) -> Vec<Frontend> {
     let mut found: Vec<Frontend> = own.flat_map(of_nft).collect();
     let stores = host.iptables.iter().filter_map(|store| store.table("nat"));
     found.extend(stores.flat_map(of_iptables));
+    found.extend(host.datapath.iter().flat_map(|maps| &maps.frontends).filter_map(of_map));
     found.retain(|frontend| !frontend.backends.is_empty());
     found.sort();
     found.dedup();
     found
+}
+
+/// One that netlab's programs have: node ports are at any address, of a family.
+fn of_map(of: &datapath::Frontend) -> Option<Frontend> {
+    let address = Some(of.address.ip()).filter(|address| !address.is_unspecified());
+    let protocol = match of.protocol {
+        TCP => Protocol::Tcp,
+        UDP => Protocol::Udp,
+        _ => return None,
+    };
+    let backends = of.backends.iter().map(|backend| backend.address).collect();
+    Some(Frontend { address, protocol, port: of.address.port(), backends })
 }
 
 /// What a rule or a key asks about.
@@ -336,6 +350,20 @@ mod tests {
         };
         assert_eq!(found, [web, dns]);
         assert!(!found[1].has("10.96.0.2:53".parse().unwrap()), "another address");
+    }
+
+    #[test]
+    fn what_netlab_s_programs_have_is_a_frontend_too() {
+        use crate::{
+            doctor::facts::fixture,
+            lab::{Mode, Proxy},
+        };
+        let facts = fixture::lab(Mode::HostGw, Proxy::Ebpf);
+        let found = frontends(facts.host("node-1").unwrap());
+        let asked = "172.18.0.2:30080".parse().unwrap();
+        let web: Vec<_> = found.iter().filter(|of| of.has(asked)).collect();
+        assert!(web.iter().any(|of| of.protocol == Protocol::Tcp), "{found:?}");
+        assert!(web.iter().all(|of| of.address.is_none() && !of.backends.is_empty()), "{web:?}");
     }
 
     #[test]
