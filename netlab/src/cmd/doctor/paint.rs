@@ -11,6 +11,9 @@ const STRONG: &str = "\x1b[1m";
 const FAINT: &str = "\x1b[2m";
 const END: &str = "\x1b[0m";
 
+/// What traces are painted with besides: doubt and translations, tunnels, drops.
+const TRACES: [&str; 3] = ["\x1b[33m", "\x1b[36m", "\x1b[1;31m"];
+
 /// Paints text, or leaves it as it is.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Paint {
@@ -42,7 +45,8 @@ impl Paint {
     /// Text without anything that a terminal obeys, but for newlines and what this has painted:
     /// characters that are not seen stand there as `\u{1b}`.
     pub(super) fn plain(self, text: &str) -> String {
-        let codes = if self.color { [RED, GREEN, STRONG, FAINT, END].as_slice() } else { &[] };
+        let own = [RED, GREEN, STRONG, FAINT, END].into_iter().chain(TRACES);
+        let codes: Vec<&str> = own.filter(|_| self.color).collect();
         let mut plain = String::with_capacity(text.len());
         let mut rest = text;
         while let Some(letter) = rest.chars().next() {
@@ -141,6 +145,9 @@ mod tests {
             let strong = paint(color).strong("x");
             let text = paint(color).plain(&format!("{strong} {read}\n"));
             assert_eq!(text, format!("{strong} {plain}\n"));
+        }
+        for code in TRACES {
+            assert_eq!(paint(true).plain(code), code);
         }
         assert_eq!(paint(false).plain("\x1b[31m"), r"\u{1b}[31m", "nobody has painted it");
         assert_eq!(paint(true).plain("ä → 1\n\n"), "ä → 1\n\n");

@@ -71,7 +71,7 @@ fn section(text: &mut String, paint: Paint, name: &str, title: &str, body: &str)
         text.push('\n');
     }
     let head = paint.strong(name);
-    let _ = writeln!(text, "{}", format!("{head}  {title}").trim_end());
+    text.push_str(&paint.fitted(format!("{head}  {title}").trim_end(), 4));
     text.push_str(body);
 }
 
