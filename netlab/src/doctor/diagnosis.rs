@@ -11,7 +11,7 @@ mod tests;
 mod unexplained;
 mod unknown;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
@@ -24,7 +24,7 @@ use super::{
     mend,
     observe::Divergence,
     path::{self, Judgement, Path},
-    probe::{Attempt, Outcome, Way},
+    probe::{Attempt, Way},
 };
 use crate::{spec::Spec, trace::follow::Journey};
 
@@ -59,9 +59,9 @@ pub struct Told {
     pub backends: BTreeMap<String, Fate>,
     /// All that was tried; empty where nothing was sent.
     pub attempts: Vec<Attempt>,
-    /// Its backends are a lab's, which say who they are: who does not is a stranger.
+    /// What a lab's pods call themselves: who does not is a stranger. Empty where there is no lab.
     #[serde(skip)]
-    pub by_name: bool,
+    pub pods: BTreeSet<String>,
     /// Where the first attempt that failed parts from its expected path; None where none failed,
     /// or nobody watched.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -72,8 +72,8 @@ impl Told {
     /// Whether an attempt was answered by whom it was for, as far as anybody can know.
     #[must_use]
     pub fn is_answered(&self, attempt: &Attempt) -> bool {
-        let is_stranger = matches!(attempt.outcome, Outcome::Somebody(_));
-        attempt.outcome.is_answer() && !(self.by_name && is_stranger)
+        let outcome = &attempt.outcome;
+        outcome.is_answer() && (self.pods.is_empty() || outcome.is_of(&self.pods))
     }
 }
 
@@ -241,7 +241,7 @@ fn ranked(mut all: Vec<Placed>) -> Vec<Finding> {
 }
 
 fn ways(paths: &[Path], seen: &Seen<'_>) -> Vec<Told> {
-    let by_name = seen.facts.lab.is_some();
+    let pods = seen.pods();
     let mut ways: Vec<Told> = Vec::new();
     for path in paths {
         let way = Way::of(&path.case);
@@ -250,7 +250,13 @@ fn ways(paths: &[Path], seen: &Seen<'_>) -> Vec<Told> {
             let parted = seen.parted.iter().find(|parted| *parted.way == way);
             let divergence = parted.map(|parted| parted.divergence.clone());
             let backends = BTreeMap::new();
-            ways.push(Told { way: way.clone(), backends, attempts, by_name, divergence });
+            ways.push(Told {
+                way: way.clone(),
+                backends,
+                attempts,
+                pods: pods.clone(),
+                divergence,
+            });
             ways.len() - 1
         });
         let Some(backend) = &path.case.backend else { continue };
@@ -267,7 +273,7 @@ fn ways(paths: &[Path], seen: &Seen<'_>) -> Vec<Told> {
         way: way.clone(),
         backends: BTreeMap::new(),
         attempts: attempts.clone(),
-        by_name,
+        pods: pods.clone(),
         divergence: None,
     }));
     ways

@@ -102,6 +102,10 @@ fn probes(ways: &[&Told], passive: bool) -> String {
     let good: usize = good.sum();
     // Those alone that somebody has dialled, whoever it was.
     let dialled = ways.iter().filter(|told| !told.attempts.is_empty());
+    let by = match dialled.clone().all(|told| told.way.client == told.way.node) {
+        true => " from this host itself",
+        false => "",
+    };
     let addresses = dialled.map(|told| told.way.dialled.ip()).collect::<BTreeSet<_>>().len();
     let milliseconds = Duration::from_micros(slowest).as_secs_f64() * 1e3;
     let at = match addresses {
@@ -109,5 +113,5 @@ fn probes(ways: &[&Told], passive: bool) -> String {
         many => format!(" at {many} addresses"),
     };
     let (all, what) = (attempts().count(), observed::attempts(passive));
-    format!("{good} of {all} {what}{at}, slowest {milliseconds:.1} ms")
+    format!("{good} of {all} {what}{by}{at}, slowest {milliseconds:.1} ms")
 }

@@ -7,12 +7,14 @@ use jiff::tz::TimeZone;
 use netlab::{
     doctor::{
         diagnosis::{Diagnosis, Told},
+        observe::Divergence,
         probe::Attempt,
     },
     trace::follow::{Style, render_decided},
 };
 
 use super::paint::Paint;
+use crate::cmd::output;
 
 /// Addresses that are told one by one.
 const MOST: usize = 12;
@@ -30,8 +32,12 @@ pub(super) fn draw(diagnosis: &Diagnosis, paint: Paint) -> String {
         let _ = writeln!(text, "  and {more} more addresses");
     }
     if let Some(told) = dialled.iter().find(|told| told.divergence.is_some()) {
-        let lines: String = parted(told, paint).lines().map(|line| format!("  {line}\n")).collect();
+        let lines = trace(told, paint);
+        let lines: String = lines.lines().map(|line| format!("  {line}\n")).collect();
         text.push_str(&paint.fitted(&lines, 14));
+        let words = told.divergence.as_ref().map(Divergence::words).unwrap_or_default();
+        let words = output::wrapped(&words, paint.width - 2, "    ");
+        let _ = writeln!(text, "  {}", paint.strong(&words));
     }
     text
 }
@@ -50,7 +56,7 @@ fn way(told: &Told, passive: bool, paint: Paint) -> String {
     let slowest = slowest.unwrap_or_default();
     let count = format!("{good} of {all} {what}{by} answered{slowest}");
     let count = match failed {
-        Some(attempt) => paint.bad(&format!("{count}; {}", attempt.outcome)),
+        Some(attempt) => paint.bad(&format!("{count}; {}", attempt.outcome.in_vain())),
         None => paint.good(&count),
     };
     format!("{} {} at {}: {count}", told.way.protocol, told.way.dialled, told.way.node)
@@ -61,16 +67,12 @@ pub(super) const fn attempts(passive: bool) -> &'static str {
     if passive { "connections of others" } else { "probes" }
 }
 
-/// The first attempt that failed, hop by hop, and where it parts from what was expected.
-fn parted(told: &Told, paint: Paint) -> String {
+/// The first attempt that failed, hop by hop.
+fn trace(told: &Told, paint: Paint) -> String {
     let style = Style { color: paint.color, zone: TimeZone::system() };
     let is_failed = |attempt: &&Attempt| !told.is_answered(attempt);
     let mut failed = told.attempts.iter().filter(is_failed);
     let drawn =
         |attempt: &Attempt| Some(render_decided(attempt.telling()?, &attempt.decisions, &style));
-    let mut text = failed.find_map(drawn).unwrap_or_default();
-    if let Some(divergence) = &told.divergence {
-        let _ = writeln!(text, "{}", paint.strong(&divergence.words()));
-    }
-    text
+    failed.find_map(drawn).unwrap_or_default()
 }

@@ -163,6 +163,9 @@ pub(super) fn observed(facts: &Facts, spec: &Spec, args: &DoctorArgs) -> anyhow:
     if let Some(here) = facts.here() {
         return of_itself(facts, spec, here, cases);
     }
+    if cases.is_empty() {
+        return Ok(Observed::default());
+    }
     let client = facts.hosts.iter().find(|host| host.role == Role::Client);
     let Some(netns) = client.and_then(|client| client.netns.as_deref()) else {
         return Ok(Observed::default());

@@ -1,9 +1,11 @@
 //! What became of probes, beside what was expected of them.
 
+use std::collections::BTreeSet;
+
 use super::place;
 use crate::{
     doctor::{
-        facts::Facts,
+        facts::{Facts, HostFacts, Role},
         finding::{Code, Finding, Severity},
         observe::{Divergence, divergence},
         path::{Case, Found, Judgement, Path},
@@ -35,6 +37,11 @@ impl Seen<'_> {
         is_right(self.facts, attempt)
     }
 
+    /// What a lab's pods call themselves; none where there is no lab.
+    pub fn pods(&self) -> BTreeSet<String> {
+        pods(self.facts)
+    }
+
     /// It failed, as far as anybody can know.
     pub fn is_wrong(&self, way: &Way, attempt: &Attempt) -> bool {
         is_wrong(self.facts, way, attempt)
@@ -46,7 +53,8 @@ impl Seen<'_> {
             return;
         }
         let is_there = |way: &Way| finding.host.as_deref() == Some(&way.node);
-        let by_stranger = |attempt: &Attempt| matches!(attempt.outcome, Outcome::Somebody(_));
+        let by_stranger =
+            |attempt: &Attempt| attempt.outcome.is_answer() && !self.is_right(attempt);
         let strangers = self
             .failing()
             .into_iter()
@@ -121,10 +129,15 @@ impl Seen<'_> {
 
 /// Whether an attempt was answered by whom it was for: in a lab, pods say who they are.
 fn is_right(facts: &Facts, attempt: &Attempt) -> bool {
-    match &attempt.outcome {
-        Outcome::Somebody(_) => facts.lab.is_none(),
-        outcome => outcome.is_answer(),
-    }
+    let outcome = &attempt.outcome;
+    outcome.is_answer() && (facts.lab.is_none() || outcome.is_of(&pods(facts)))
+}
+
+/// What a lab's pods call themselves.
+fn pods(facts: &Facts) -> BTreeSet<String> {
+    let is_pod = |host: &&HostFacts| matches!(host.role, Role::Pod { .. });
+    let pods = facts.hosts.iter().filter(|_| facts.lab.is_some()).filter(is_pod);
+    pods.map(|host| host.name.clone()).collect()
 }
 
 /// Whether an attempt failed. A datagram obliges nobody to answer: of a stranger's server silence

@@ -252,6 +252,23 @@ fn what_fails_now_and_then_where_packets_part_is_not_refuted_by_an_answer() {
     assert_eq!(severity(vec![parted]), Some((Severity::Impaired, Confidence::Likely)));
 }
 
+#[test]
+fn an_answer_of_somebody_who_is_no_pod_is_none() {
+    let mut tried = tried();
+    for stranger in
+        [answered("node-1"), Attempt { outcome: Outcome::Somebody("x".into()), ..silent() }]
+    {
+        *tried.of("node-1") = vec![stranger; 4];
+        let judged = tried.judged();
+        assert!(judged.has_failed_attempts());
+        let cause = &judged.findings[0].cause;
+        assert!(
+            cause.contains("4 of 4 attempts at TCP 172.18.0.2:30080 fail (answered by a str"),
+            "{cause}"
+        );
+    }
+}
+
 /// node-1 seen from within, and what became of its own probes of its node port.
 fn of_itself(blind: bool, outcome: Option<&Outcome>) -> Diagnosis {
     let mut facts = fixture::lab(Mode::HostGw, Proxy::Nftables);

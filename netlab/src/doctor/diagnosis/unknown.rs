@@ -47,7 +47,11 @@ pub(super) fn all(seen: &Seen<'_>, paths: &[Path], spec: &Spec) -> Vec<Unknown> 
         let mut own = paths.iter().filter(|other| Way::of(&other.case) == way);
         let is_answered = seen.of(&way).iter().any(|attempt| seen.is_right(attempt));
         let is_new = !all.iter().any(|of| (of.dialled, of.protocol) == (way.dialled, way.protocol));
-        if is_new && !is_answered && own.all(|path| ends_nowhere(facts, spec, path)) {
+        // Of a loopback address the host itself is the only client.
+        let is_dialled = way.dialled.ip().is_loopback()
+            && seen.attempts.iter().any(|(own, _)| own.dialled == way.dialled);
+        if is_new && !is_dialled && !is_answered && own.all(|path| ends_nowhere(facts, spec, path))
+        {
             all.push(Unknown::of(&way, unfollowed(facts, path)));
         }
     }

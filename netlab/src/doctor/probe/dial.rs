@@ -1,6 +1,7 @@
 //! One probe: a plain client in a host's namespace.
 
 use std::{
+    collections::BTreeSet,
     fmt,
     io::{self, Read as _, Write as _},
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, UdpSocket},
@@ -110,6 +111,23 @@ impl Outcome {
     #[must_use]
     pub const fn is_answer(&self) -> bool {
         matches!(self, Self::Answered { .. } | Self::Somebody(_))
+    }
+}
+
+impl Outcome {
+    /// Whether it is an answer of one of these pods.
+    #[must_use]
+    pub fn is_of(&self, pods: &BTreeSet<String>) -> bool {
+        matches!(self, Self::Answered { pod, .. } if pods.contains(pod))
+    }
+
+    /// What is said of it where it is a failure: whoever has answered was not meant.
+    #[must_use]
+    pub fn in_vain(&self) -> String {
+        match self {
+            Self::Answered { pod, .. } => format!("answered by a stranger, {pod}"),
+            outcome => outcome.to_string(),
+        }
     }
 }
 

@@ -1,4 +1,6 @@
 use super::*;
+use std::collections::BTreeSet;
+
 use crate::doctor::probe::Attempt;
 
 /// Two nodes with two pods each, two Services, both IP versions; `fails` says which do not answer.
@@ -128,7 +130,7 @@ fn what_nobody_has_seen_is_unknown_until_something_of_its_way_answers() {
         },
         backends: fates.iter().enumerate().map(|(at, fate)| (at.to_string(), *fate)).collect(),
         attempts,
-        by_name: false,
+        pods: BTreeSet::new(),
         divergence: None,
     };
     let both = [Fate::Failing, Fate::Unseen];
@@ -143,5 +145,8 @@ fn what_nobody_has_seen_is_unknown_until_something_of_its_way_answers() {
     let stranger = vec![attempt(Outcome::Somebody(String::new())); 4];
     let way = told(&[Fate::Unseen], stranger);
     assert_eq!(super::works(&way, Fate::Unseen), Some(true));
-    assert_eq!(super::works(&Told { by_name: true, ..way }, Fate::Unseen), Some(false));
+    assert_eq!(
+        super::works(&Told { pods: ["web-1".to_owned()].into(), ..way }, Fate::Unseen),
+        Some(false)
+    );
 }
