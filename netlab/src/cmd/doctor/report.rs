@@ -4,7 +4,7 @@
 use std::{fmt::Write as _, time::Duration};
 
 use netlab::doctor::{
-    facts::{Facts, Gap},
+    facts::{Facts, Gap, Source},
     reach::Reach,
     report::{Report, Shown, representative},
 };
@@ -97,7 +97,10 @@ fn observed_facts(facts: &Facts) -> String {
 /// What could not be looked at, and what that hides.
 pub(super) fn gaps(gaps: &[Gap], paint: Paint) -> String {
     let mut text = String::new();
-    for gap in gaps.iter().take(MOST_GAPS) {
+    // What is hidden of a host that is looked at matters more than hosts that are hidden.
+    let mut ordered: Vec<&Gap> = gaps.iter().collect();
+    ordered.sort_by_key(|gap| gap.source == Source::Namespace);
+    for gap in ordered.into_iter().take(MOST_GAPS) {
         let host = gap.host.as_deref().unwrap_or("all hosts");
         let line = format!("not seen: {host}: {}. {}", gap.reason.trim_end_matches('.'), gap.hides);
         let line = output::wrapped(&line, paint.width - 2, "    ");
