@@ -196,7 +196,7 @@ mod tests {
         }
         facts.gaps.push(Gap {
             host: Some("node-2".to_owned()),
-            source: netlab::doctor::facts::Source::IptablesLegacy,
+            source: Source::IptablesLegacy,
             reason: "iptables-legacy-save is not installed".to_owned(),
             hides: "Its rules are not seen.".to_owned(),
         });
