@@ -22,6 +22,7 @@ fn main() -> ExitCode {
     match outcome {
         Ok(cmd::Outcome::Fine) => ExitCode::SUCCESS,
         Ok(cmd::Outcome::Findings) => ExitCode::from(1),
+        Ok(cmd::Outcome::Unknown) => ExitCode::from(2),
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             // Nobody may be listening: then the exit status has to do.

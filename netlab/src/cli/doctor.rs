@@ -14,7 +14,7 @@ Examples:
   netlab doctor --no-probe                   send nothing: judge what is there
   netlab doctor web --paths                  every packet's expected path, from end to end
   netlab doctor --fix                        mend what it finds, asking before each command
-  netlab doctor --fix --dry-run              print these commands, and run none
+  netlab doctor --dry-run                    print these commands, and run none
   netlab doctor --passive=30                 send nothing: watch what others dial for 30 s
   netlab doctor web -o json | jq '.findings[0]'
   netlab doctor 10.0.0.5:30080 --here        this host, not a lab
@@ -73,8 +73,8 @@ pub struct DoctorArgs {
     /// With --fix: do not ask. What is merely possible is left alone.
     #[arg(short, long, requires = "fix", conflicts_with = "dry_run")]
     pub yes: bool,
-    /// With --fix: print the commands, one a line, and change nothing.
-    #[arg(long, requires = "fix")]
+    /// Print the commands that --fix would run, one a line, and change nothing.
+    #[arg(long, conflicts_with_all = ["save_facts", "passive", "output"])]
     pub dry_run: bool,
     /// Say what a finding means, how the doctor knows, and how it is mended; without a code, list
     /// all.

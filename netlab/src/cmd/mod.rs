@@ -25,6 +25,8 @@ pub enum Outcome {
     Fine,
     /// It found something that a person should look at.
     Findings,
+    /// It could not look so well that it knows.
+    Unknown,
 }
 
 /// Runs what was typed.

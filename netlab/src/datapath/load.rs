@@ -1,14 +1,20 @@
 //! Loading the eBPF object that the binary carries.
 
-use std::{os::fd::AsFd as _, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    os::fd::AsFd as _,
+    path::Path,
+};
 
 use aya::{
     Ebpf, EbpfLoader, include_bytes_aligned,
     maps::{Array, HashMap, Map, MapData, PerCpuArray},
-    programs::{Program, ProgramFd, SchedClassifier, Xdp},
+    programs::{Program, ProgramFd, SchedClassifier, Xdp, loaded_programs},
 };
 use netlab_common::{
-    abi::{Backend, BackendKey, Config, CtEntry, Frontend, FrontendKey, Vtep, VtepKey, hook, map},
+    abi::{
+        self, Backend, BackendKey, Config, CtEntry, Frontend, FrontendKey, Vtep, VtepKey, hook, map,
+    },
     counters::Counters,
     flow::{Addr, FlowKey},
 };
@@ -30,6 +36,8 @@ const PINNED: [&str; 7] = [
 
 /// The program names in the object.
 pub mod program {
+    /// What all names begin with.
+    pub const PREFIX: &str = "netlab_";
     /// XDP at an uplink: lets captures in, and calls the next.
     pub const XDP: &str = "netlab_xdp";
     /// XDP's work.
@@ -136,13 +144,28 @@ impl Maps {
         let folder = pins::versioned(pins);
         Self::gather(|name| {
             let data = MapData::from_pin(folder.join(name)).map_err(broken("open", name))?;
-            match name {
-                map::CONFIG => Ok(Map::Array(data)),
-                map::CONNTRACK => Ok(Map::LruHashMap(data)),
-                map::COUNTERS => Ok(Map::PerCpuArray(data)),
-                _ => Ok(Map::HashMap(data)),
-            }
+            Ok(typed(name, data))
         })
+    }
+
+    /// Opens the maps that programs of netlab's use which are attached, given by their numbers,
+    /// wherever an agent has pinned them. None where they are others, of another ABI version, or
+    /// have not been told their node yet.
+    ///
+    /// # Errors
+    ///
+    /// Where the kernel does not show them: it needs CAP_SYS_ADMIN.
+    pub fn of_programs(attached: &BTreeSet<u32>) -> Result<Option<Self>> {
+        let mut found = maps_of(attached)?;
+        if !PINNED.iter().all(|name| found.contains_key(*name)) {
+            return Ok(None);
+        }
+        let maps = Self::gather(|name| {
+            let data = found.remove(name).ok_or(Error::Missing(name))?;
+            Ok(typed(name, data))
+        })?;
+        let config = maps.config.get(&0, 0).map_err(broken("read", map::CONFIG))?;
+        Ok((config.version == abi::VERSION).then_some(maps))
     }
 
     fn gather(mut take: impl FnMut(&'static str) -> Result<Map>) -> Result<Self> {
@@ -172,6 +195,55 @@ impl Maps {
         }
         Ok(sums)
     }
+}
+
+fn typed(name: &str, data: MapData) -> Map {
+    match name {
+        map::CONFIG => Map::Array(data),
+        map::CONNTRACK => Map::LruHashMap(data),
+        map::COUNTERS => Map::PerCpuArray(data),
+        _ => Map::HashMap(data),
+    }
+}
+
+/// By name, the maps of these programs, and of those of netlab's that share a map with them: what
+/// is attached calls others, which have maps of their own.
+fn maps_of(attached: &BTreeSet<u32>) -> Result<BTreeMap<String, MapData>> {
+    let unshown = |source| Error::Program {
+        operation: "look at",
+        subject: "the programs of netlab".to_owned(),
+        source: Box::new(source),
+    };
+    let mut programs: Vec<(u32, BTreeSet<u32>)> = Vec::new();
+    for program in loaded_programs() {
+        let program = program.map_err(unshown)?;
+        if program.name().starts_with(program::PREFIX.as_bytes()) {
+            let maps = program.map_ids().map_err(unshown)?.unwrap_or_default();
+            programs.push((program.id(), maps.into_iter().collect()));
+        }
+    }
+    let own = programs.iter().filter(|(id, _)| attached.contains(id));
+    let mut maps: BTreeSet<u32> = own.flat_map(|(_, maps)| maps).copied().collect();
+    loop {
+        let before = maps.len();
+        for (_, others) in &programs {
+            if !others.is_disjoint(&maps) {
+                maps.extend(others);
+            }
+        }
+        if maps.len() == before {
+            break;
+        }
+    }
+    let mut found = BTreeMap::new();
+    for id in maps {
+        // One that has gone meanwhile is missed by name.
+        let Ok(data) = MapData::from_id(id) else { continue };
+        let info = data.info().map_err(broken("look at", "of a program"))?;
+        let name = String::from_utf8_lossy(info.name()).into_owned();
+        found.insert(name, data);
+    }
+    Ok(found)
 }
 
 /// What to make of a map's refusal: what was tried, as a verb, on which map.

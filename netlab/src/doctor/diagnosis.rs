@@ -9,12 +9,14 @@ mod seen;
 #[cfg(test)]
 mod tests;
 mod unexplained;
+mod unknown;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
 use self::seen::{Seen, is_of_itself, parted};
+pub use self::unknown::Unknown;
 use super::{
     check,
     facts::{Facts, Gap, Source},
@@ -38,6 +40,11 @@ pub struct Diagnosis {
     pub paths: Vec<Path>,
     /// The cause first.
     pub findings: Vec<Finding>,
+    /// Where nothing was found: what is not known to be well all the same.
+    pub unknown: Vec<Unknown>,
+    /// Nothing was sent: attempts are what others dialled.
+    #[serde(skip)]
+    pub passive: bool,
     /// What could not be looked at, and what that hides.
     pub gaps: Vec<Gap>,
 }
@@ -52,10 +59,22 @@ pub struct Told {
     pub backends: BTreeMap<String, Fate>,
     /// All that was tried; empty where nothing was sent.
     pub attempts: Vec<Attempt>,
+    /// What a lab's pods call themselves: who does not is a stranger. Empty where there is no lab.
+    #[serde(skip)]
+    pub pods: BTreeSet<String>,
     /// Where the first attempt that failed parts from its expected path; None where none failed,
     /// or nobody watched.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub divergence: Option<Divergence>,
+}
+
+impl Told {
+    /// Whether an attempt was answered by whom it was for, as far as anybody can know.
+    #[must_use]
+    pub fn is_answered(&self, attempt: &Attempt) -> bool {
+        let outcome = &attempt.outcome;
+        outcome.is_answer() && (self.pods.is_empty() || outcome.is_of(&self.pods))
+    }
 }
 
 /// How a backend fares.
@@ -74,15 +93,15 @@ impl Diagnosis {
     /// Whether all is well.
     #[must_use]
     pub fn is_healthy(&self) -> bool {
-        self.findings.is_empty()
+        self.findings.is_empty() && self.unknown.is_empty()
     }
 
     /// Whether something was tried in vain: one probe that was lost, or what a host dials of
     /// itself, is no finding, and is to be seen all the same.
     #[must_use]
     pub fn has_failed_attempts(&self) -> bool {
-        let mut attempts = self.ways.iter().flat_map(|told| &told.attempts);
-        attempts.any(|attempt| !attempt.outcome.is_answer())
+        let fails = |told: &Told| told.attempts.iter().any(|of| !told.is_answered(of));
+        self.ways.iter().any(fails)
     }
 }
 
@@ -102,12 +121,18 @@ pub fn judge(facts: &Facts, spec: &Spec, attempts: &[(Way, Vec<Attempt>)]) -> Di
     unexplained::add(&seen, &judgement.paths, spec, &mut findings);
     let mut findings = folding::folded(ranked(findings), facts);
     mend::type_out(&mut findings, facts);
+    let unknown = match findings.is_empty() {
+        true => unknown::all(&seen, &judgement.paths, spec),
+        false => Vec::new(),
+    };
     let of_harmless = harmless.into_iter().map(|placed| opaque(placed.finding));
     Diagnosis {
         asked: facts.subject.asked.clone(),
         ways: ways(&judgement.paths, &seen),
         paths: judgement.paths,
         findings,
+        unknown,
+        passive: false,
         gaps: facts.gaps.iter().cloned().chain(of_harmless).collect(),
     }
 }
@@ -217,6 +242,7 @@ fn ranked(mut all: Vec<Placed>) -> Vec<Finding> {
 }
 
 fn ways(paths: &[Path], seen: &Seen<'_>) -> Vec<Told> {
+    let pods = seen.pods();
     let mut ways: Vec<Told> = Vec::new();
     for path in paths {
         let way = Way::of(&path.case);
@@ -225,7 +251,13 @@ fn ways(paths: &[Path], seen: &Seen<'_>) -> Vec<Told> {
             let parted = seen.parted.iter().find(|parted| *parted.way == way);
             let divergence = parted.map(|parted| parted.divergence.clone());
             let backends = BTreeMap::new();
-            ways.push(Told { way: way.clone(), backends, attempts, divergence });
+            ways.push(Told {
+                way: way.clone(),
+                backends,
+                attempts,
+                pods: pods.clone(),
+                divergence,
+            });
             ways.len() - 1
         });
         let Some(backend) = &path.case.backend else { continue };
@@ -242,6 +274,7 @@ fn ways(paths: &[Path], seen: &Seen<'_>) -> Vec<Told> {
         way: way.clone(),
         backends: BTreeMap::new(),
         attempts: attempts.clone(),
+        pods: pods.clone(),
         divergence: None,
     }));
     ways

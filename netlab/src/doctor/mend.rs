@@ -24,6 +24,8 @@ use crate::{
 
 /// How long a command may take.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// The lab that commands mean which name none.
+const DEFAULT: &str = "lab";
 /// How hosts without a name under /run/netns are called: `pid:NUMBER`.
 const BY_PROCESS: &str = "pid:";
 
@@ -109,6 +111,7 @@ pub fn type_out(findings: &mut [Finding], facts: &Facts) {
     let flags = of_api_server(facts).unwrap_or_default();
     for finding in findings {
         for fix in &mut finding.fixes {
+            name_lab(fix, facts);
             if is_of_api(fix) && !fix.command.iter().any(|word| flags.contains(&word.as_str())) {
                 fix.command.extend(flags.iter().map(ToString::to_string));
             }
@@ -119,6 +122,26 @@ pub fn type_out(findings: &mut [Finding], facts: &Facts) {
             }
         }
         type_out(&mut finding.consequences, facts);
+    }
+}
+
+/// Netlab's own commands are about the lab `lab` where they name none.
+fn name_lab(fix: &mut Fix, facts: &Facts) {
+    const UP: &str = "netlab lab up";
+    let Some(lab) = facts.lab.as_ref().filter(|lab| lab.name.as_str() != DEFAULT) else { return };
+    let flag = ["--name", lab.name.as_str()];
+    if fix.words.contains(UP) && !fix.words.contains(flag[0]) {
+        fix.words = fix.words.replace(UP, &format!("{UP} {}", flag.join(" ")));
+    }
+    let steps = fix.then.iter_mut().map(|step| &mut step.command);
+    for command in std::iter::once(&mut fix.command).chain(steps) {
+        let is_own = command.first().is_some_and(|program| program == "netlab");
+        if is_own && !command.iter().any(|word| word == flag[0]) {
+            // Behind the verb: what follows flags may be an expression.
+            let verb = if command.get(1).is_some_and(|verb| verb == "lab") { 3 } else { 2 };
+            let at = command.len().min(verb);
+            command.splice(at..at, flag.map(str::to_owned));
+        }
     }
 }
 
@@ -365,6 +388,28 @@ mod tests {
         let stopped = run(&missing, &facts).await.unwrap_err();
         assert!(matches!(stopped.error, MendError::Missing(_)), "{stopped}");
         assert_eq!(stopped.done, 0);
+    }
+
+    #[test]
+    fn commands_of_netlab_s_own_name_the_lab_where_it_is_another_than_theirs() {
+        let typed = |lab: &str| {
+            let mut facts = self::lab();
+            facts.lab.as_mut().unwrap().name = lab.parse().unwrap();
+            let mut findings = vec![
+                Finding::broken(Code::Unexplained, Some("node-1"), "")
+                    .looked_into(["netlab", "capture", "--drops", "port", "30080"], "")
+                    .advised("Start it (netlab lab up)"),
+            ];
+            type_out(&mut findings, &facts);
+            let fixes = &findings[0].fixes;
+            (fixes[0].typed.clone(), fixes[1].words.clone())
+        };
+        let (typed_other, words) = typed("other");
+        assert!(typed_other.ends_with("netlab capture --name other --drops port 30080"));
+        assert_eq!(words, "Start it (netlab lab up --name other)");
+        let (typed_lab, words) = typed("lab");
+        assert!(typed_lab.ends_with("netlab capture --drops port 30080"), "{typed_lab}");
+        assert_eq!(words, "Start it (netlab lab up)");
     }
 
     #[test]

@@ -37,6 +37,18 @@ fn healthy(output: &Output) -> String {
     json["gaps"].to_string()
 }
 
+/// What was not seen, where that leaves nobody to know how it fares.
+fn unknown(output: &Output) -> String {
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    let json: Value =
+        serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {stderr}"));
+    assert_eq!(json["findings"], Value::Array(Vec::new()), "{json:#}");
+    assert_eq!(json["healthy"], false, "{json:#}");
+    assert_eq!(json["unknown"][0]["dialled"], ASKED, "{json:#}");
+    assert_eq!(output.status.code(), Some(2), "{stderr}");
+    json["gaps"].to_string()
+}
+
 /// What was not seen, where that leaves nothing to judge.
 fn blind(output: &Output) -> String {
     let stderr = String::from_utf8_lossy(&output.stderr);
@@ -65,7 +77,7 @@ fn rules_that_no_program_shows_are_no_finding() {
         let gaps = healthy(&hidden(&run));
         assert!(gaps.contains(told), "{kind:?}: {gaps}");
         let node = lab.name().netns("node-1");
-        for (args, gaps_of) in [(ASKED, healthy as fn(&Output) -> String), ("", blind)] {
+        for (args, gaps_of) in [(ASKED, unknown as fn(&Output) -> String), ("", blind)] {
             let doctor = format!("{} exec $0 doctor {args} --here -o json", without(&programs));
             let run = format!("ip netns exec {node} bash -c '{doctor}' $0");
             let gaps = gaps_of(&hidden(&run));
@@ -89,7 +101,7 @@ fn who_may_look_at_little_finds_nothing_and_who_may_look_at_nothing_is_told_so()
         "setpriv --reuid 65534 --regid 65534 --clear-groups --inh-caps=-all {} doctor",
         own.display()
     );
-    for (args, gaps_of) in [(ASKED, healthy as fn(&Output) -> String), ("", blind)] {
+    for (args, gaps_of) in [(ASKED, unknown as fn(&Output) -> String), ("", blind)] {
         let run = format!("ip netns exec {node} {nobody} {args} --here -o json");
         let gaps = gaps_of(&hidden(&run));
         for source in ["nft", "namespaces"] {

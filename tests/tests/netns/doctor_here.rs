@@ -7,7 +7,11 @@ use std::{
     process::Command,
 };
 
-use netlab::{lab::Mode, netlink::Netns, proxy::Kind};
+use netlab::{
+    lab::{Hook, Mode},
+    netlink::Netns,
+    proxy::Kind,
+};
 use netlab_tests::{
     binary,
     lab::{By, Lab, unused_name},
@@ -88,6 +92,32 @@ fn a_node_of_kube_proxy_is_diagnosed_from_within_with_objects_and_without() {
             assert_eq!(told.code, 1);
         }
     }
+}
+
+#[test]
+fn a_node_of_netlab_s_programs_shows_their_maps_from_within_and_does_not_dial_past_them() {
+    if !require_lab() {
+        return;
+    }
+    let lab = Lab::up(Mode::HostGw, Hook::Xdp);
+    let node = lab.name().netns("node-1");
+    let objects = lab.dir().manifests().display().to_string();
+    let ways: [&[&str]; 2] =
+        [&["172.18.0.2:30080", "--here"], &["172.18.0.2:30080", "--here", "-f", &objects]];
+    for args in ways {
+        let told = doctor(&node, "", args);
+        assert_eq!((told.code, told.codes()), (0, vec![]), "{} {}", told.json, told.stderr);
+        let backends = told.json["ways"][0]["backends"].as_object().unwrap().len();
+        assert_eq!(backends, 4, "{}", told.json);
+        let gaps = told.json["gaps"].to_string();
+        assert!(gaps.contains("is not dialled from here"), "{gaps}");
+        assert!(!gaps.contains("datapath"), "{gaps}");
+    }
+    // The host is the only one that can dial this, and nobody answers.
+    let told = doctor(&node, "", &["127.0.0.1:30080", "--here"]);
+    assert_eq!((told.code, &told.json["healthy"]), (2, &Value::Bool(false)), "{}", told.stderr);
+    let why = told.json["unknown"][0]["why"].to_string();
+    assert!(why.contains("itself fail (refused), and nobody else can dial"), "{}", told.json);
 }
 
 /// A client, a host that translates 10.71.0.1:8080, and a server, each in a namespace.

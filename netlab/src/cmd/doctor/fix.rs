@@ -19,7 +19,7 @@ use netlab::doctor::{
     mend::{self, MendError, Stopped, Unfit},
 };
 
-use super::{Diagnosed, Paint, report, verdict};
+use super::{Diagnosed, Paint, outcome, report, verdict};
 use crate::{
     cli::DoctorArgs,
     cmd::{Outcome, output},
@@ -86,14 +86,14 @@ fn dry_run(args: &DoctorArgs, paint: Paint) -> anyhow::Result<Outcome> {
             match mend::unfit(fix, &diagnosed.facts) {
                 None => text.extend(fix.lines().map(|line| format!("{line}\n"))),
                 Some(why) => {
-                    let line = paint.plain(&advice(fix, &why));
-                    eprintln!("netlab: {}: {line}", finding.code);
+                    let text = format!("netlab: {}: {}", finding.code, advice(fix, &why, paint));
+                    eprint!("{}", paint.plain(&text));
                 }
             }
         }
     }
     output::print(&text)?;
-    Ok(outcome(&diagnosed))
+    Ok(outcome(&diagnosed.diagnosis))
 }
 
 /// A finding, and which of its fixes comes next.
@@ -119,10 +119,21 @@ impl Chosen {
     }
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Consent {
     Yes,
     No,
     Quit,
+}
+
+/// What an answer means; None where nobody can know.
+fn consent(answer: &str) -> Option<Consent> {
+    match answer.trim().to_lowercase().as_str() {
+        "y" | "yes" => Some(Consent::Yes),
+        "" | "n" | "no" => Some(Consent::No),
+        "q" | "quit" => Some(Consent::Quit),
+        _ => None,
+    }
 }
 
 struct Session<'a> {
@@ -160,20 +171,24 @@ impl Session<'_> {
         if self.args.yes {
             return Ok(Consent::Yes);
         }
-        match fix.commands().count() {
-            1 => eprint!("  run it? [y/N/q] "),
-            many => eprint!("  run all {many}, in this order? [y/N/q] "),
+        let question = match fix.commands().count() {
+            1 => "run it?".to_owned(),
+            many => format!("run all {many}, in this order?"),
+        };
+        loop {
+            eprint!("  {question} [y/N/q] ");
+            io::stderr().flush().context("cannot ask")?;
+            let mut answer = String::new();
+            let length =
+                io::stdin().lock().read_line(&mut answer).context("cannot read an answer")?;
+            // At the end of the input nobody is there any more.
+            match if length == 0 { Some(Consent::Quit) } else { consent(&answer) } {
+                Some(consent) => return Ok(consent),
+                None => {
+                    eprintln!("  y runs it, n (or Enter) leaves it and goes on to the next, q ends")
+                }
+            }
         }
-        io::stderr().flush().context("cannot ask")?;
-        let mut answer = String::new();
-        let length = io::stdin().lock().read_line(&mut answer).context("cannot read an answer")?;
-        Ok(match answer.trim() {
-            // The end of the input.
-            _ if length == 0 => Consent::Quit,
-            "y" | "Y" | "yes" => Consent::Yes,
-            "q" | "Q" | "quit" => Consent::Quit,
-            _ => Consent::No,
-        })
     }
 
     /// Carries it out, and looks until the finding has gone or has had its time; None where it
@@ -195,15 +210,26 @@ impl Session<'_> {
     fn look(&self, chosen: &Chosen) -> anyhow::Result<Diagnosed> {
         let begun = Instant::now();
         loop {
-            let now = Diagnosed::of(self.args)?;
+            let now = match Diagnosed::of(self.args) {
+                Ok(now) => now,
+                // What is programmed anew may not be seen for a moment.
+                Err(_) if begun.elapsed() <= PATIENCE => {
+                    thread::sleep(AGAIN);
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
             if !is_there(&now, &chosen.finding) {
                 let line = format!("gone: {}", named(&chosen.finding));
                 self.paint.print(&format!("  {}\n", self.paint.good(&line)))?;
                 return Ok(now);
             }
-            if begun.elapsed() > PATIENCE
-                || self.next(&now).is_some_and(|next| goes_on(chosen, &next))
-            {
+            if self.next(&now).is_some_and(|next| goes_on(chosen, &next)) {
+                let line = format!("{} needs more than that:", named(&chosen.finding));
+                self.paint.print(&format!("  {line}\n"))?;
+                return Ok(now);
+            }
+            if begun.elapsed() > PATIENCE {
                 let line = format!("still there: {}", named(&chosen.finding));
                 self.paint.print(&format!("  {line}\n"))?;
                 return Ok(now);
@@ -215,7 +241,7 @@ impl Session<'_> {
     /// What is left, and whether that is nothing.
     fn end(&self, diagnosed: &Diagnosed) -> anyhow::Result<Outcome> {
         let mut text = String::new();
-        if diagnosed.diagnosis.is_healthy() {
+        if diagnosed.diagnosis.findings.is_empty() {
             text.push_str(&report::draw(&diagnosed.report(false), self.paint));
         }
         for finding in &diagnosed.diagnosis.findings {
@@ -227,12 +253,11 @@ impl Session<'_> {
                     text.push_str(&verdict::commands(fix, self.paint));
                     continue;
                 };
-                let line = advice(fix, &why);
-                text.push_str(&format!("  {}\n", output::wrapped(&line, width, "    ")));
+                text.push_str(&format!("  {}", advice(fix, &why, self.paint)));
             }
         }
         self.paint.print(&text)?;
-        Ok(outcome(diagnosed))
+        Ok(outcome(&diagnosed.diagnosis))
     }
 }
 
@@ -279,16 +304,17 @@ fn named(finding: &Finding) -> String {
     format!("{}{at}", finding.code)
 }
 
-fn advice(fix: &Fix, why: &Unfit) -> String {
-    let words = verdict::sentence(&fix.words);
-    match why {
-        Unfit::Advice => words,
-        _ => format!("{words} # {} ({why})", fix.lines().collect::<Vec<_>>().join(" && ")),
+/// The words of a mend that is not run; then its commands, a line each and never broken, and why
+/// they are not.
+fn advice(fix: &Fix, why: &Unfit, paint: Paint) -> String {
+    let words = output::wrapped(&verdict::sentence(&fix.words), paint.width - 2, "    ");
+    let mut text = format!("{words}\n");
+    if *why != Unfit::Advice {
+        text.extend(fix.lines().map(|line| format!("    # {line}\n")));
+        let why = output::wrapped(&format!("({why})"), paint.width - 4, "     ");
+        text.push_str(&format!("    {why}\n"));
     }
-}
-
-fn outcome(diagnosed: &Diagnosed) -> Outcome {
-    if diagnosed.diagnosis.is_healthy() { Outcome::Fine } else { Outcome::Findings }
+    text
 }
 
 #[cfg(test)]
@@ -312,6 +338,26 @@ mod tests {
         let one = chosen("handle 5", "from port 40000").key();
         assert_eq!(one, chosen("handle 5", "from port 40001").key());
         assert_ne!(one, chosen("handle 6", "from port 40000").key());
+    }
+
+    #[test]
+    fn an_answer_that_is_none_is_asked_for_again() {
+        assert_eq!(consent("y\n"), Some(Consent::Yes));
+        assert_eq!(consent("\n"), Some(Consent::No));
+        assert_eq!(consent("Quit\n"), Some(Consent::Quit));
+        assert_eq!(consent("?\n"), None);
+    }
+
+    #[test]
+    fn commands_that_are_not_run_stand_on_lines_of_their_own() {
+        let chosen = chosen("", "");
+        let fix = Fix { words: "Do it".into(), typed: "a ".repeat(60), ..chosen.fix };
+        let text = advice(&fix, &Unfit::OtherObjects, Paint { color: false, width: 60 });
+        let lines: Vec<_> = text.lines().collect();
+        assert_eq!(lines[..2], ["Do it.", &format!("    # {}", fix.typed)]);
+        assert!(lines[2].starts_with("    (the objects were read") && lines.len() > 3, "{text}");
+        let text = advice(&fix, &Unfit::Advice, Paint { color: false, width: 60 });
+        assert_eq!(text, "Do it.\n");
     }
 
     #[test]

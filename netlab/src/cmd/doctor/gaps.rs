@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use netlab::doctor::facts::Gap;
+use netlab::doctor::facts::{Gap, Source};
 
 use super::paint::Paint;
 use crate::cmd::output;
@@ -15,7 +15,9 @@ const MOST_HOSTS: usize = 2;
 /// What could not be looked at, and what that hides; a reason that many hosts have is told once.
 pub(super) fn lines(gaps: &[Gap], paint: Paint) -> String {
     let mut text = String::new();
-    let alike = alike(gaps);
+    let mut alike = alike(gaps);
+    // What is hidden of a host that is looked at matters more than hosts that are hidden.
+    alike.sort_by_key(|same| same.iter().any(|gap| gap.source == Source::Namespace));
     for same in alike.iter().take(MOST) {
         let line = output::wrapped(&told(same), paint.width - 2, "    ");
         let _ = writeln!(text, "  {}", paint.strong(&line));
@@ -65,8 +67,6 @@ fn without_host(gap: &Gap, text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use netlab::doctor::facts::Source;
-
     use super::*;
 
     fn gap(host: &str, reason: &str) -> Gap {

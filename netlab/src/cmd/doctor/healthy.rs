@@ -1,13 +1,24 @@
-//! A line for each node port that answers.
+//! A line for each node port that answers, or of which nobody knows.
 
-use std::{collections::BTreeMap, fmt::Write as _, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Write as _,
+    time::Duration,
+};
 
-use netlab::doctor::{diagnosis::Told, path::Path, probe::Attempt, reach, report::Report};
+use netlab::doctor::{
+    diagnosis::{Told, Unknown},
+    path::Path,
+    reach,
+    report::Report,
+};
 
 use super::{
     expected::{brief, short},
+    observed,
     paint::Paint,
 };
+use crate::cmd::output;
 
 /// More node ports than these are told in one line.
 const MOST: usize = 8;
@@ -22,20 +33,39 @@ pub(super) fn lines(report: &Report<'_>, paint: Paint) -> String {
         let port = format!("{} {}", path.case.protocol, path.case.dialled.port());
         ports.entry((service, port)).or_default().push(path);
     }
+    let unknown: String = diagnosis.unknown.iter().map(|of| not_known(of, paint)).collect();
+    let is_known = |path: &&Path| {
+        let own = (path.case.dialled, path.case.protocol);
+        !diagnosis.unknown.iter().any(|of| (of.dialled, of.protocol) == own)
+    };
+    // Of a port with an address that nobody knows about, the others alone are well.
+    for paths in ports.values_mut() {
+        paths.retain(is_known);
+    }
+    ports.retain(|_, paths| !paths.is_empty());
+    if ports.is_empty() && !unknown.is_empty() {
+        return unknown;
+    }
     let asked = if diagnosis.asked.is_empty() { "every node port" } else { &diagnosis.asked };
     if ports.is_empty() || ports.len() > MOST {
-        let attempts: Vec<_> = diagnosis.ways.iter().flat_map(|told| &told.attempts).collect();
         let count = ports.len();
-        let probes = probes(&attempts, diagnosis.ways.len());
+        let probes = probes(&diagnosis.ways.iter().collect::<Vec<_>>(), diagnosis.passive);
         let line = format!("healthy: {asked}: {count} node ports, {probes}; {seconds:.1} s");
-        return paint.good(&line) + "\n";
+        return paint.good(&line) + "\n" + &unknown;
     }
     let mut text = String::new();
     for ((service, _), paths) in ports {
         let line = of_port(report, &service, &paths);
         let _ = writeln!(text, "{}", paint.good(&line));
     }
-    text
+    text + &unknown
+}
+
+/// `not known: TCP 127.0.0.1:30080 at node-1: 4 of 4 probes from node-1 itself fail (refused)`.
+fn not_known(of: &Unknown, paint: Paint) -> String {
+    let Unknown { node, dialled, protocol, why } = of;
+    let line = format!("not known: {protocol} {dialled} at {node}: {why}");
+    paint.bad(&output::wrapped(&line, paint.width, "  ")) + "\n"
 }
 
 fn of_port(report: &Report<'_>, service: &str, paths: &[&Path]) -> String {
@@ -45,7 +75,6 @@ fn of_port(report: &Report<'_>, service: &str, paths: &[&Path]) -> String {
         paths.iter().any(|path| (path.case.dialled, path.case.protocol) == socket)
     };
     let ways: Vec<_> = report.diagnosis.ways.iter().filter(is_of).collect();
-    let attempts: Vec<_> = ways.iter().flat_map(|told| &told.attempts).collect();
     // The way that crosses most hosts tells most.
     let hosts = |path: &Path| brief(path, report.facts).matches("->").count();
     let longest = paths.iter().rev().max_by_key(|path| (path.passes(), hosts(path)));
@@ -57,21 +86,32 @@ fn of_port(report: &Report<'_>, service: &str, paths: &[&Path]) -> String {
         case.protocol,
         case.dialled,
         brief(path, report.facts),
-        probes(&attempts, ways.len()),
+        probes(&ways, report.diagnosis.passive),
         report.took.as_secs_f64(),
     )
 }
 
 /// `8 of 8 probes at 2 addresses, slowest 1.3 ms`.
-fn probes(attempts: &[&Attempt], addresses: usize) -> String {
-    let Some(slowest) = attempts.iter().map(|attempt| attempt.micros).max() else {
+fn probes(ways: &[&Told], passive: bool) -> String {
+    let attempts = || ways.iter().flat_map(|told| &told.attempts);
+    let Some(slowest) = attempts().map(|attempt| attempt.micros).max() else {
         return "no client has dialled".to_owned();
     };
-    let good = attempts.iter().filter(|attempt| attempt.outcome.is_answer()).count();
+    let good =
+        ways.iter().map(|told| told.attempts.iter().filter(|of| told.is_answered(of)).count());
+    let good: usize = good.sum();
+    // Those alone that somebody has dialled, whoever it was.
+    let dialled = ways.iter().filter(|told| !told.attempts.is_empty());
+    let by = match dialled.clone().all(|told| told.way.client == told.way.node) {
+        true => " from this host itself",
+        false => "",
+    };
+    let addresses = dialled.map(|told| told.way.dialled.ip()).collect::<BTreeSet<_>>().len();
     let milliseconds = Duration::from_micros(slowest).as_secs_f64() * 1e3;
     let at = match addresses {
         0 | 1 => String::new(),
         many => format!(" at {many} addresses"),
     };
-    format!("{good} of {} probes{at}, slowest {milliseconds:.1} ms", attempts.len())
+    let (all, what) = (attempts().count(), observed::attempts(passive));
+    format!("{good} of {all} {what}{by}{at}, slowest {milliseconds:.1} ms")
 }

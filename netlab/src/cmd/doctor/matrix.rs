@@ -127,7 +127,32 @@ fn columns(cells: &[&Cell]) -> Vec<Column> {
     columns
 }
 
+/// The grid, in parts below each other where it is wider than the terminal.
 fn drawn(grid: &[Vec<String>], paint: Paint) -> String {
+    let wide = |column: usize| grid.iter().filter_map(|row| row.get(column)).map(String::len).max();
+    let label = wide(0).unwrap_or(0) + 2;
+    let count = grid.iter().map(Vec::len).max().unwrap_or(0);
+    let mut text = String::new();
+    let mut from = 1;
+    while from < count || text.is_empty() {
+        let mut used = label;
+        let fits = |column: &usize| {
+            used += wide(*column).unwrap_or(0) + 2;
+            used <= paint.width || *column == from
+        };
+        let to = from + (from..count).take_while(fits).count();
+        let part = |row: &Vec<String>| {
+            let label = row.first().cloned();
+            let own = row.get(from..to.min(row.len())).unwrap_or_default();
+            label.into_iter().chain(own.iter().cloned()).collect()
+        };
+        text.push_str(&part_drawn(&grid.iter().map(part).collect::<Vec<_>>(), paint));
+        from = to.max(from + 1);
+    }
+    text
+}
+
+fn part_drawn(grid: &[Vec<String>], paint: Paint) -> String {
     let wide = |column: usize| grid.iter().filter_map(|row| row.get(column)).map(String::len).max();
     let mut text = String::new();
     for (at, row) in grid.iter().enumerate() {
@@ -152,4 +177,26 @@ fn capital(text: &str) -> String {
     let mut letters = text.chars();
     let first = letters.next().map(|first| first.to_uppercase().to_string());
     first.unwrap_or_default() + letters.as_str()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_table_that_is_too_wide_goes_on_below() {
+        let row = |words: [&str; 4]| words.map(str::to_owned).to_vec();
+        let grid = [
+            row(["svc", "web-1", "web-2", "web-3"]),
+            row(["", "on a", "on a", "on b"]),
+            row(["a 10.0.0.1", "ok", "FAILS", "?"]),
+        ];
+        let text = drawn(&grid, Paint { color: false, width: 28 });
+        let wanted = "  svc         web-1  web-2\n              on a   on a\n  \
+                      a 10.0.0.1  ok     FAILS\n  svc         web-3\n              on b\n  \
+                      a 10.0.0.1  ?\n";
+        assert_eq!(text, wanted);
+        let whole = drawn(&grid, Paint { color: false, width: 100 });
+        assert_eq!(whole.lines().count(), grid.len());
+    }
 }

@@ -45,7 +45,7 @@ pub fn run(args: &DoctorArgs, color: bool) -> anyhow::Result<Outcome> {
         Some(None) => return output::print(&explain::list()),
         None => {}
     }
-    if args.fix {
+    if args.fix || args.dry_run {
         return fix::run(args, paint);
     }
     if let Some(file) = &args.save_facts {
@@ -58,7 +58,15 @@ pub fn run(args: &DoctorArgs, color: bool) -> anyhow::Result<Outcome> {
         Output::Json => output::print_json(&report),
         Output::Yaml => output::print_yaml(&report),
     }?;
-    Ok(if diagnosed.diagnosis.is_healthy() { Outcome::Fine } else { Outcome::Findings })
+    Ok(outcome(&diagnosed.diagnosis))
+}
+
+fn outcome(diagnosis: &Diagnosis) -> Outcome {
+    match diagnosis {
+        of if of.is_healthy() => Outcome::Fine,
+        of if of.findings.is_empty() => Outcome::Unknown,
+        _ => Outcome::Findings,
+    }
 }
 
 /// One run: what was observed, and what follows from it.
@@ -99,8 +107,9 @@ fn judged(facts: &mut Facts, spec: &Spec, args: &DoctorArgs) -> anyhow::Result<D
             observed.ways
         }
     };
-    let diagnosis = diagnosis::judge(facts, spec, &attempts);
-    if diagnosis.paths.is_empty() && diagnosis.is_healthy() {
+    let mut diagnosis = diagnosis::judge(facts, spec, &attempts);
+    diagnosis.passive = args.passive.is_some();
+    if diagnosis.paths.is_empty() && diagnosis.findings.is_empty() {
         bail!(nothing::why(facts, spec));
     }
     Ok(diagnosis)

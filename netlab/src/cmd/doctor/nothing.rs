@@ -26,7 +26,8 @@ pub(super) fn why(facts: &Facts, spec: &Spec) -> String {
     }
 }
 
-fn instead(spec: &Spec) -> String {
+/// Node ports that there are.
+pub(super) fn instead(spec: &Spec) -> String {
     let own = |port: u16| {
         let node = spec.nodes.iter().flat_map(|node| &node.addresses).next();
         node.map(|address| SocketAddr::new(*address, port))

@@ -11,6 +11,9 @@ const STRONG: &str = "\x1b[1m";
 const FAINT: &str = "\x1b[2m";
 const END: &str = "\x1b[0m";
 
+/// What traces are painted with besides: doubt and translations, tunnels, drops.
+const TRACES: [&str; 3] = ["\x1b[33m", "\x1b[36m", "\x1b[1;31m"];
+
 /// Paints text, or leaves it as it is.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Paint {
@@ -42,7 +45,8 @@ impl Paint {
     /// Text without anything that a terminal obeys, but for newlines and what this has painted:
     /// characters that are not seen stand there as `\u{1b}`.
     pub(super) fn plain(self, text: &str) -> String {
-        let codes = if self.color { [RED, GREEN, STRONG, FAINT, END].as_slice() } else { &[] };
+        let own = [RED, GREEN, STRONG, FAINT, END].into_iter().chain(TRACES);
+        let codes: Vec<&str> = own.filter(|_| self.color).collect();
         let mut plain = String::with_capacity(text.len());
         let mut rest = text;
         while let Some(letter) = rest.chars().next() {
@@ -57,6 +61,43 @@ impl Paint {
             rest = after;
         }
         plain
+    }
+
+    /// Lines that are too long, broken between words; what is broken off stands `indent` columns
+    /// to the right. A line that fits stays as it is, with the spaces in it.
+    pub(super) fn fitted(self, text: &str, indent: usize) -> String {
+        let mut fitted = String::with_capacity(text.len());
+        for line in text.lines() {
+            let mut used = 0;
+            for word in line.split_inclusive(' ') {
+                let long = self.seen(word.trim_end());
+                if long > 0 && used > indent && used + long > self.width {
+                    fitted.truncate(fitted.trim_end_matches(' ').len());
+                    fitted.push('\n');
+                    fitted.push_str(&" ".repeat(indent));
+                    used = indent;
+                }
+                fitted.push_str(word);
+                used += self.seen(word);
+            }
+            fitted.push('\n');
+        }
+        fitted
+    }
+
+    /// Columns of a text, in which what paints it takes none.
+    fn seen(self, text: &str) -> usize {
+        let mut columns = 0;
+        let mut painting = false;
+        for letter in text.chars() {
+            match letter {
+                '\x1b' if self.color => painting = true,
+                'm' if painting => painting = false,
+                _ if painting => {}
+                _ => columns += 1,
+            }
+        }
+        columns
     }
 
     /// What works.
@@ -105,7 +146,23 @@ mod tests {
             let text = paint(color).plain(&format!("{strong} {read}\n"));
             assert_eq!(text, format!("{strong} {plain}\n"));
         }
+        for code in TRACES {
+            assert_eq!(paint(true).plain(code), code);
+        }
         assert_eq!(paint(false).plain("\x1b[31m"), r"\u{1b}[31m", "nobody has painted it");
         assert_eq!(paint(true).plain("ä → 1\n\n"), "ä → 1\n\n");
+    }
+
+    #[test]
+    fn lines_that_are_too_long_are_broken_between_words_and_paint_takes_no_room() {
+        let narrow = |color| Paint { color, width: 12 };
+        assert_eq!(
+            narrow(false).fitted("  a  b\n  one  two three\n", 4),
+            "  a  b\n  one  two\n    three\n"
+        );
+        let red = narrow(true).bad("one two");
+        let text = narrow(true).fitted(&format!("  {red} xyz\n"), 4);
+        assert_eq!(text, format!("  {RED}one two{END}\n    xyz\n"));
+        assert_eq!(narrow(false).fitted("  abcdefghijklmno p\n", 4), "  abcdefghijklmno\n    p\n");
     }
 }

@@ -6,7 +6,7 @@
 use std::{
     fs::File,
     io::{IsTerminal as _, Read as _},
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     path::Path,
     time::Duration,
 };
@@ -26,6 +26,7 @@ use netlab::{
     spec::Spec,
 };
 
+use super::nothing;
 use crate::cli::{DEFAULT_LAB, DoctorArgs};
 
 /// Larger files are no facts: those of ten thousand Services have a tenth of this.
@@ -46,6 +47,9 @@ pub(super) fn look(args: &DoctorArgs) -> anyhow::Result<(Facts, Spec)> {
     let scope = scope(args)?;
     let cluster = scope.cluster()?;
     let subject = subject(args.subject.as_deref(), &cluster)?;
+    if let (Scope::Lab(_), Ok(spec)) = (&scope, &cluster.spec) {
+        refuse_pod(&subject, spec)?;
+    }
     let mut facts = facts::gather_of(&scope, &cluster, &subject, &Programs::installed())?;
     if facts.hosts.is_empty() {
         let why = facts.gaps.first().map_or("there is no host", |gap| gap.reason.as_str());
@@ -112,11 +116,36 @@ fn subject(asked: Option<&str>, cluster: &Cluster) -> anyhow::Result<Subject> {
     let Some(asked) = asked else { return Ok(Subject::sample(spec)) };
     match asked.parse::<SocketAddr>() {
         Ok(socket) => Ok(Subject::dialled(asked, socket.ip(), socket.port(), spec)),
+        Err(_) if is_half(asked) => bail!(
+            "{asked} is half of what is dialled; ask about ADDRESS:PORT, of IPv6 \
+             [ADDRESS]:PORT; {}",
+            nothing::instead(spec)
+        ),
         Err(_) if spec.services.is_empty() => bail!(
             "no objects are known, so neither is the Service {asked}; give them with -f FILE or \
              --kubernetes, or ask about ADDRESS:PORT"
         ),
         Err(_) => Ok(Subject::service(asked, service::find(spec, asked)?)),
+    }
+}
+
+/// An address, or a port, by itself.
+fn is_half(asked: &str) -> bool {
+    asked.parse::<IpAddr>().is_ok() || asked.parse::<u16>().is_ok()
+}
+
+/// A lab's client is outside of the pod network.
+fn refuse_pod(subject: &Subject, spec: &Spec) -> anyhow::Result<()> {
+    let Ok(asked) = subject.asked.parse::<SocketAddr>() else { return Ok(()) };
+    match spec.pods.iter().find(|pod| pod.addresses.contains(&asked.ip())) {
+        Some(pod) => bail!(
+            "nothing to judge: {} is pod {}, which no client outside of the cluster dials; dial a \
+             node port: {}",
+            asked.ip(),
+            pod.name,
+            nothing::instead(spec)
+        ),
+        None => Ok(()),
     }
 }
 
@@ -134,6 +163,9 @@ pub(super) fn observed(facts: &Facts, spec: &Spec, args: &DoctorArgs) -> anyhow:
     if let Some(here) = facts.here() {
         return of_itself(facts, spec, here, cases);
     }
+    if cases.is_empty() {
+        return Ok(Observed::default());
+    }
     let client = facts.hosts.iter().find(|host| host.role == Role::Client);
     let Some(netns) = client.and_then(|client| client.netns.as_deref()) else {
         return Ok(Observed::default());
@@ -150,7 +182,7 @@ fn watched(facts: &Facts, spec: &Spec, cases: &[Case], seconds: u32) -> anyhow::
     if observed.ways.is_empty() && observed.gaps.is_empty() {
         bail!(
             "nobody has dialled {} in {seconds} s, so nothing can be said; make traffic \
-             meanwhile, wait for longer with --passive SECONDS, or leave --passive out, so \
+             meanwhile, wait for longer with --passive=SECONDS, or leave --passive out, so \
              that probes are sent",
             if facts.subject.asked.is_empty() { "a node port" } else { &facts.subject.asked }
         );
@@ -165,15 +197,20 @@ fn of_itself(
     here: &HostFacts,
     cases: Vec<Case>,
 ) -> anyhow::Result<Observed> {
+    let asked: Option<SocketAddr> = facts.subject.asked.parse().ok();
+    let (own, unlike): (Vec<_>, Vec<_>) = cases
+        .into_iter()
+        .filter(|case| Some(case.dialled) == asked)
+        .map(|case| Case { client: here.name.clone(), source: None, ..case })
+        .partition(|case| {
+            !here.has_address(case.dialled.ip()) || path::is_dialled_alike(facts, spec, here, case)
+        });
     let mut observed = Observed::default();
-    if let Ok(asked) = facts.subject.asked.parse::<SocketAddr>() {
-        let own = cases.into_iter().filter(|case| case.dialled == asked);
-        let own: Vec<Case> =
-            own.map(|case| Case { client: here.name.clone(), source: None, ..case }).collect();
+    if !own.is_empty() {
         tell(facts, "dialling");
         observed = observe::probe(facts, spec, &Netns::current()?, &own);
     }
-    observed.gaps.extend(unlike_clients(facts, here));
+    observed.gaps.extend(unlike_clients(here, asked, !unlike.is_empty()));
     Ok(observed)
 }
 
@@ -185,13 +222,20 @@ fn tell(facts: &Facts, doing: &str) {
 }
 
 /// What is not seen by dialling from the host that is dialled, or by not dialling.
-fn unlike_clients(facts: &Facts, here: &HostFacts) -> Option<Gap> {
-    let asked: Option<SocketAddr> = facts.subject.asked.parse().ok();
+fn unlike_clients(here: &HostFacts, asked: Option<SocketAddr>, unlike: bool) -> Option<Gap> {
     let (reason, hides) = match asked {
         None => (
             "no ADDRESS:PORT was asked about, so nothing is dialled",
             "What clients meet is judged from what the host shows alone.",
         ),
+        Some(_) if unlike => (
+            "what this host sends itself meets none of what translates there for its clients, so it \
+             is not dialled from here",
+            "What clients meet there is judged from what the host shows alone; --passive=30 shows \
+             one at work.",
+        ),
+        // Of those nobody else is a client.
+        Some(asked) if asked.ip().is_loopback() => return None,
         Some(asked) if here.has_address(asked.ip()) => (
             "it is dialled from this host itself, whose packets pass neither prerouting nor \
              forwarding as a client's do",

@@ -15,7 +15,7 @@ use super::{expected, gaps, healthy, matrix, observed, paint::Paint, verdict};
 pub(super) fn draw(report: &Report<'_>, paint: Paint) -> String {
     let Report { facts, spec, diagnosis, took, all_paths } = *report;
     let mut text = String::new();
-    if diagnosis.is_healthy() && !all_paths {
+    if diagnosis.findings.is_empty() && !all_paths {
         text.push_str(&gaps::lines(&diagnosis.gaps, paint));
         if diagnosis.has_failed_attempts() {
             let seen = observed::draw(diagnosis, paint);
@@ -44,13 +44,13 @@ pub(super) fn draw(report: &Report<'_>, paint: Paint) -> String {
     if !seen.is_empty() {
         section(&mut text, paint, "Observed path", "", &seen);
     }
-    if diagnosis.is_healthy() {
+    if diagnosis.findings.is_empty() {
         text.push_str(&healthy::lines(report, paint));
         return text;
     }
     let count = match diagnosis.findings.len() {
         1 => "1 finding".to_owned(),
-        many => format!("{many} findings, the cause first"),
+        many => format!("{many} findings, the worst first, each to be mended by itself"),
     };
     let seconds = took.as_secs_f64();
     let reach = matrix::draw(&Reach::of(diagnosis, spec), paint);
@@ -73,7 +73,7 @@ fn section(text: &mut String, paint: Paint, name: &str, title: &str, body: &str)
         text.push('\n');
     }
     let head = paint.strong(name);
-    let _ = writeln!(text, "{}", format!("{head}  {title}").trim_end());
+    text.push_str(&paint.fitted(format!("{head}  {title}").trim_end(), 4));
     text.push_str(body);
 }
 
@@ -103,7 +103,7 @@ mod tests {
     use netlab::{
         doctor::{
             diagnosis,
-            facts::{Gap, Role},
+            facts::{Gap, Role, Source},
             path,
             probe::{Attempt, Outcome, Way},
         },
@@ -180,7 +180,7 @@ mod tests {
         }
         facts.gaps.push(Gap {
             host: Some("node-2".to_owned()),
-            source: netlab::doctor::facts::Source::IptablesLegacy,
+            source: Source::IptablesLegacy,
             reason: "iptables-legacy-save is not installed".to_owned(),
             hides: "Its rules are not seen.".to_owned(),
         });

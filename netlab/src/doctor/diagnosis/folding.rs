@@ -1,7 +1,7 @@
 //! One finding of each cause, and what follows from a cause below it. Pure.
 //!
-//! Law: two causes are one only where the same mends both; a consequence has the address or the
-//! link in common with its cause, and is never worse than it.
+//! Law: two causes are one only where the same mends both; a consequence has the address, the link
+//! or the mend in common with its cause, and is never worse than it.
 
 use std::{cmp, net::IpAddr};
 
@@ -30,7 +30,37 @@ pub(super) fn folded(all: Vec<Finding>, facts: &Facts) -> Vec<Finding> {
         }
     }
     causes.sort_by_key(|finding| finding.severity);
-    causes
+    shared(causes)
+}
+
+/// Puts findings of one code and host below the first with which they have a mend in common, as
+/// those of the other family have.
+fn shared(all: Vec<Finding>) -> Vec<Finding> {
+    let mut kept: Vec<Finding> = Vec::new();
+    for finding in all {
+        let Some(first) = kept.iter().position(|known| shares_a_mend(known, &finding)) else {
+            kept.push(finding);
+            continue;
+        };
+        let later = kept.split_off(first + 1);
+        let (same, others): (Vec<_>, Vec<_>) =
+            later.into_iter().partition(|known| shares_a_mend(known, &finding));
+        for mut other in same.into_iter().chain([finding]) {
+            kept[first].consequences.append(&mut other.consequences);
+            kept[first].consequences.push(other);
+        }
+        kept.extend(others);
+    }
+    kept
+}
+
+fn shares_a_mend(known: &Finding, other: &Finding) -> bool {
+    let of_same = known.consequences.iter().filter(|below| below.code == known.code);
+    let mut fixes = [known].into_iter().chain(of_same).flat_map(|finding| &finding.fixes);
+    let has = |command: &[String]| other.fixes.iter().any(|fix| fix.command == command);
+    (known.code, &known.host) == (other.code, &other.host)
+        && known.host.is_some()
+        && fixes.any(|fix| !fix.command.is_empty() && has(&fix.command))
 }
 
 fn merged(all: Vec<Finding>) -> Vec<Finding> {
@@ -192,6 +222,21 @@ mod tests {
             left(&[gone, stale("node-2")]),
             [(Code::ProxyStale, vec![]), (Code::ProxyGone, vec![])]
         );
+    }
+
+    #[test]
+    fn what_has_a_mend_in_common_with_another_stands_below_it_through_others_too() {
+        let hole = |host, mends: &[&'static str]| {
+            let finding = finding(Code::MtuBlackHole, Some(host), &mends.join(" "));
+            mends.iter().fold(finding, |finding, mend| finding.mended([*mend], "Mend it."))
+        };
+        let (v4, v6) = (hole("node-1", &["rule-v4", "widen"]), hole("node-1", &["rule-v6"]));
+        let both = hole("node-1", &["rule-v6", "widen"]);
+        let alone = (Code::MtuBlackHole, vec![]);
+        assert_eq!(left(&[v4.clone(), v6.clone()]), [alone.clone(), alone.clone()]);
+        let below = vec![Code::MtuBlackHole; 2];
+        assert_eq!(left(&[v4.clone(), v6, both]), [(Code::MtuBlackHole, below)]);
+        assert_eq!(left(&[v4, hole("node-2", &["widen"])]), [alone.clone(), alone]);
     }
 
     #[test]

@@ -1,9 +1,11 @@
 //! What became of probes, beside what was expected of them.
 
+use std::collections::BTreeSet;
+
 use super::place;
 use crate::{
     doctor::{
-        facts::{Facts, Role, Source},
+        facts::{Facts, HostFacts, Role, Source},
         finding::{Code, Finding, Severity},
         observe::{Divergence, divergence},
         path::{Case, Found, Judgement, Path},
@@ -35,6 +37,11 @@ impl Seen<'_> {
         is_right(self.facts, attempt)
     }
 
+    /// What a lab's pods call themselves; none where there is no lab.
+    pub fn pods(&self) -> BTreeSet<String> {
+        pods(self.facts)
+    }
+
     /// It failed, as far as anybody can know.
     pub fn is_wrong(&self, way: &Way, attempt: &Attempt) -> bool {
         is_wrong(self.facts, way, attempt)
@@ -46,7 +53,8 @@ impl Seen<'_> {
             return;
         }
         let is_there = |way: &Way| finding.host.as_deref() == Some(&way.node);
-        let by_stranger = |attempt: &Attempt| is_stranger(self.facts, &attempt.outcome);
+        let by_stranger =
+            |attempt: &Attempt| attempt.outcome.is_answer() && !self.is_right(attempt);
         let strangers = self
             .failing()
             .into_iter()
@@ -123,20 +131,15 @@ impl Seen<'_> {
 
 /// Whether an attempt was answered by whom it was for: in a lab, pods say who they are.
 fn is_right(facts: &Facts, attempt: &Attempt) -> bool {
-    let is_known = facts.lab.is_none() || !is_stranger(facts, &attempt.outcome);
-    is_known && attempt.outcome.is_answer()
+    let outcome = &attempt.outcome;
+    outcome.is_answer() && (facts.lab.is_none() || outcome.is_of(&pods(facts)))
 }
 
-/// Whether an answer does not say that it is a pod's, or names one that is not there.
-fn is_stranger(facts: &Facts, outcome: &Outcome) -> bool {
-    match outcome {
-        Outcome::Somebody(_) => true,
-        Outcome::Answered { pod, .. } => {
-            let host = facts.host(pod);
-            facts.lab.is_some() && !host.is_some_and(|of| matches!(of.role, Role::Pod { .. }))
-        }
-        _ => false,
-    }
+/// What a lab's pods call themselves.
+fn pods(facts: &Facts) -> BTreeSet<String> {
+    let is_pod = |host: &&HostFacts| matches!(host.role, Role::Pod { .. });
+    let pods = facts.hosts.iter().filter(|_| facts.lab.is_some()).filter(is_pod);
+    pods.map(|host| host.name.clone()).collect()
 }
 
 /// Whether an attempt failed. A datagram obliges nobody to answer: of a stranger's server silence

@@ -6,6 +6,7 @@ use super::{seen::Parted, *};
 use crate::{
     doctor::{
         facts::{
+            Role, Subject,
             fixture::{self, host},
             nft::{Chain, Hook, Rule, Table},
             program::{Attach, Owner, Program},
@@ -272,4 +273,65 @@ fn an_answer_of_a_pod_that_is_not_there_is_a_stranger_s() {
     assert_eq!(tried.said()[0], held(Severity::Broken));
     let evidence = &tried.judged().findings[0].evidence;
     assert!(evidence.iter().any(|of| of.text.contains("by a stranger")), "{evidence:?}");
+}
+
+#[test]
+fn an_answer_of_somebody_who_is_no_pod_is_none() {
+    let mut tried = tried();
+    for stranger in
+        [answered("node-1"), Attempt { outcome: Outcome::Somebody("x".into()), ..silent() }]
+    {
+        *tried.of("node-1") = vec![stranger; 4];
+        let judged = tried.judged();
+        assert!(judged.has_failed_attempts());
+        let cause = &judged.findings[0].cause;
+        assert!(
+            cause.contains("4 of 4 attempts at TCP 172.18.0.2:30080 fail (answered by a str"),
+            "{cause}"
+        );
+    }
+}
+
+/// node-1 seen from within, and what became of its own probes of its node port.
+fn of_itself(blind: bool, outcome: Option<&Outcome>) -> Diagnosis {
+    let mut facts = fixture::lab(Mode::HostGw, Proxy::Nftables);
+    let spec = facts.spec().unwrap();
+    facts.lab = None;
+    facts.hosts.retain(|host| host.name == "node-1" || matches!(host.role, Role::Pod { .. }));
+    let asked = "172.18.0.2:30080";
+    let dialled: std::net::SocketAddr = asked.parse().unwrap();
+    facts.subject = Subject::dialled(asked, dialled.ip(), dialled.port(), &spec);
+    if blind {
+        host(&mut facts, "node-1").nft = None;
+        facts.gaps.push(Gap {
+            host: Some("node-1".into()),
+            source: Source::Nft,
+            reason: "nft is not installed".into(),
+            hides: String::new(),
+        });
+    }
+    let (client, node) = ("node-1".to_owned(), "node-1".to_owned());
+    let way = Way { client, node, dialled, protocol: Protocol::Tcp };
+    let attempt = |outcome: &Outcome| Attempt { outcome: outcome.clone(), ..silent() };
+    let attempts = outcome.map(|outcome| (way, vec![attempt(outcome); 4]));
+    judge(&facts, &spec, &Vec::from_iter(attempts))
+}
+
+#[test]
+fn what_could_not_be_read_and_probes_in_vain_are_not_called_healthy() {
+    let somebody = Outcome::Somebody(String::new());
+    let why = |blind, outcome| {
+        let judged = of_itself(blind, outcome);
+        assert_eq!(judged.findings, [], "nothing is concluded from it");
+        assert_eq!(judged.is_healthy(), judged.unknown.is_empty());
+        judged.unknown.first().map(|of| of.why.clone()).unwrap_or_default()
+    };
+    assert_eq!(why(false, None), "");
+    assert_eq!(why(false, Some(&somebody)), "");
+    let refused = why(false, Some(&Outcome::Refused));
+    assert!(refused.starts_with("4 of 4 probes from node-1 itself fail (refused)"), "{refused}");
+    let unread = "what translates it on node-1 could not be read (nft is not installed)";
+    for outcome in [None, Some(&somebody), Some(&Outcome::Refused)] {
+        assert_eq!(why(true, outcome), unread);
+    }
 }

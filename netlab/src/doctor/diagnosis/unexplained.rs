@@ -117,9 +117,9 @@ impl Failing<'_> {
     fn told(&self) -> Placed {
         let Self { seen, way, attempts, .. } = self;
         let failed: Vec<_> = attempts.iter().filter(|one| seen.is_wrong(way, one)).collect();
-        let how = failed.first().map_or_else(String::new, |one| one.outcome.to_string());
+        let how = failed.first().map_or_else(String::new, |one| one.outcome.in_vain());
         let cause = format!(
-            "{} of {} probes of {} {} fail ({how}), and nothing that was looked at says why",
+            "{} of {} attempts at {} {} fail ({how}), and nothing that was looked at says why",
             failed.len(),
             attempts.len(),
             way.protocol,

@@ -144,14 +144,38 @@ impl FromStr for Code {
     fn from_str(name: &str) -> Result<Self, Self::Err> {
         let found = Self::ALL.iter().find(|code| code.name() == name).copied();
         found.ok_or_else(|| {
-            format!("there is no finding {name}; netlab doctor --explain lists them")
+            let nearest = nearest(name).map(|code| format!(" (did you mean {code}?)"));
+            format!(
+                "there is no finding {name}{}; netlab doctor --explain lists them",
+                nearest.unwrap_or_default()
+            )
         })
     }
+}
+
+/// The code that a word is likely meant for: one that it is a part of, or that it is most like.
+fn nearest(word: &str) -> Option<Code> {
+    /// What is less like it is no slip of the fingers.
+    const ALIKE: f64 = 0.5;
+    let parts = |code: &Code| code.name().split('-').any(|part| part == word);
+    let likeness = |code: &Code| strsim::normalized_damerau_levenshtein(code.name(), word);
+    let all = Code::ALL.iter().copied();
+    let alike = all.map(|code| (likeness(&code), code)).filter(|(likeness, _)| *likeness >= ALIKE);
+    let alike = || alike.max_by(|one, other| one.0.total_cmp(&other.0)).map(|(_, code)| code);
+    Code::ALL.iter().find(|code| parts(code)).copied().or_else(alike)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_word_that_is_no_code_is_told_the_nearest() {
+        let refused = |word: &str| word.parse::<Code>().unwrap_err();
+        assert!(refused("fdb").contains("fdb (did you mean fdb-wrong?);"), "{}", refused("fdb"));
+        assert!(refused("foward-droped").contains("(did you mean forward-dropped?)"));
+        assert!(!refused("xyz").contains("did you mean"), "{}", refused("xyz"));
+    }
 
     #[test]
     fn every_row_of_the_catalogue_has_a_code_and_every_code_a_name_of_its_own() {

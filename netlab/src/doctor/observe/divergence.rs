@@ -71,6 +71,9 @@ pub struct Drop {
     pub function: Option<String>,
 }
 
+/// Who refuses a packet where it is none of the hosts.
+const ELSEWHERE: &str = "somebody else";
+
 /// Compares. None where the answer has got to the client.
 #[must_use]
 pub fn of(facts: &Facts, path: &Path, journey: &Journey) -> Option<Divergence> {
@@ -82,7 +85,7 @@ pub fn of(facts: &Facts, path: &Path, journey: &Journey) -> Option<Divergence> {
         (Some(divergence), Some(_)) if refused => Some(divergence),
         (_, Some(reply)) if !refused => compare(facts, path, reply, true),
         // It has got to whom it is for, who says nothing, or no.
-        (None, _) => Some(at_the_end(path, journey)),
+        (None, _) => Some(at_the_end(facts, path, journey)),
         (Some(_), Some(_)) => None,
     }
 }
@@ -119,7 +122,8 @@ fn compare(facts: &Facts, path: &Path, journey: &Journey, answer: bool) -> Optio
     let arrives = |hop: &path::Hop| hop.stage == Stage::Arrive && is_watched(&hop.host);
     let (expected, hop) = hops.iter().enumerate().skip(next).find(|(_, hop)| arrives(hop))?;
     let words = format!("{} on {}", hop.words, hop.host);
-    Some(told(path, journey, (offset + seen.unwrap_or(0), offset + expected), answer, words))
+    let between = (offset + seen.unwrap_or(0), offset + expected);
+    Some(told(facts, path, journey, between, answer, words))
 }
 
 /// Position, on its own way, of the last arrival that the packet was seen at.
@@ -152,13 +156,14 @@ pub fn is_beyond(path: &Path, journey: &Journey, position: usize) -> bool {
     }
 }
 
-fn at_the_end(path: &Path, journey: &Journey) -> Divergence {
+fn at_the_end(facts: &Facts, path: &Path, journey: &Journey) -> Divergence {
     let end = path.hops.len().saturating_sub(1);
     let behind = last_arrival(path, journey, false).unwrap_or(0);
-    told(path, journey, (behind, end), false, "an answer to it".to_owned())
+    told(facts, path, journey, (behind, end), false, "an answer to it".to_owned())
 }
 
 fn told(
+    facts: &Facts,
     path: &Path,
     journey: &Journey,
     (behind, expected): (usize, usize),
@@ -175,7 +180,7 @@ fn told(
         host: host.unwrap_or_default(),
         words,
         last: last(path, journey),
-        refused: refused(journey),
+        refused: refused(facts, path, journey),
         drop: drop_of(journey).or_else(|| drop_of_answer(path, journey)),
         decision: None,
     }
@@ -187,10 +192,18 @@ fn drop_of_answer(path: &Path, journey: &Journey) -> Option<Drop> {
     drop_of(journey.reply.as_deref()?).filter(|drop| drop.host != path.case.client)
 }
 
-fn refused(journey: &Journey) -> Option<(String, String)> {
+/// Whoever the refusal set out from. Where the client was the first to see it, that is whoever
+/// joins the hosts, which nobody watches, or somebody who is none of them.
+fn refused(facts: &Facts, path: &Path, journey: &Journey) -> Option<(String, String)> {
     let Outcome::Refused { with, .. } = &journey.outcome else { return None };
-    let origin = journey.reply.as_deref().and_then(|reply| reply.hops.first());
-    origin.map(|hop| (hop.host.clone(), with.clone()))
+    let hop = journey.reply.as_deref()?.hops.first()?;
+    let is_theirs = hop.host == path.case.client && hop.hook.is_inbound() == Some(true);
+    let fabric = || facts.hosts.iter().find(|host| host.role == Role::Fabric);
+    let host = match is_theirs {
+        true => fabric().map_or(ELSEWHERE, |host| host.name.as_str()),
+        false => &hop.host,
+    };
+    Some((host.to_owned(), with.clone()))
 }
 
 /// The last place; copies that a bridge floods to those whom they are not for do not count.
@@ -251,6 +264,7 @@ impl Divergence {
     #[must_use]
     pub fn place(&self) -> &str {
         let refused = self.refused.as_ref().map(|(host, _)| host.as_str());
+        let refused = refused.filter(|host| *host != ELSEWHERE);
         let dropped = self.drop.as_ref().map(|drop| drop.host.as_str());
         refused
             .or(dropped)

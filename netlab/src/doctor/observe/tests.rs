@@ -96,6 +96,13 @@ fn whoever_refuses_stands_where_the_packet_ended() {
     journey.outcome = Fate::Refused { by: 2, after: 9, with: "TCP RST".into() };
     let parted = divergence::of(&facts, &path, &journey).unwrap();
     assert_eq!((parted.expected, parted.place()), (path.hops.len() - 1, "web-3"));
+    // What the client is the first to see did not set out from it.
+    let mut journey = seen(&path, in_node, path.reply.len());
+    let reply = journey.reply.as_mut().unwrap();
+    reply.hops.retain(|hop| hop.host == "client" && hop.hook.is_inbound() == Some(true));
+    journey.outcome = Fate::Refused { by: 2, after: 9, with: "ICMP".into() };
+    let parted = divergence::of(&facts, &path, &journey).unwrap();
+    assert!(parted.words().contains("; fabric refuses it with ICMP"), "{}", parted.words());
 }
 
 #[test]

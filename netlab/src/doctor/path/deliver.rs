@@ -124,6 +124,17 @@ impl<'f> Walker<'f> {
         let number = self.case.dialled.port();
         let mut finding =
             finding.shown(Source::Objects, format!("no Service has node port {number}"));
+        let ports = self.spec.services.iter().flat_map(|service| {
+            let own =
+                service.ports.iter().filter_map(|port| Some((port.node_port?, port.protocol)));
+            own.map(move |(port, protocol)| format!("{port}/{protocol} ({})", service.name))
+        });
+        // Of many, some will do.
+        let known: Vec<String> = ports.take(8).collect();
+        if !known.is_empty() {
+            let known = format!("node ports there are: {}", known.join(", "));
+            finding = finding.shown(Source::Objects, known);
+        }
         for service in &self.spec.services {
             let is_meant = |port: &&ServicePort| {
                 let is_target = |endpoint: &Endpoint| endpoint.port.get() == number;
@@ -151,7 +162,8 @@ impl<'f> Walker<'f> {
         finding
     }
 
-    fn is_blind_for_rules(&self, host: &HostFacts) -> bool {
+    /// What translates on a host could not be read, or not all of it.
+    pub fn is_blind_for_rules(&self, host: &HostFacts) -> bool {
         let sources = [Source::Nft, Source::IptablesNft, Source::IptablesLegacy, Source::Datapath];
         sources.into_iter().any(|source| self.facts.is_blind(&host.name, source))
     }

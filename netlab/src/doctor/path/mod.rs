@@ -18,6 +18,7 @@ mod fib;
 mod forwarding;
 mod frontend;
 pub mod hairpin;
+mod itself;
 mod l2;
 mod mend;
 mod mtu;
@@ -43,6 +44,7 @@ use serde::Serialize;
 
 pub use self::{
     case::{Backend, Case, cases},
+    itself::is_dialled_alike,
     outside::undialled,
 };
 pub(super) use self::{neighbor::unlearnt, sockets::redirected};

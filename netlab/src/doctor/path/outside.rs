@@ -126,7 +126,11 @@ const MOST: usize = 4096;
 /// Says that nobody is known who could dial some of these, so that no packet is walked.
 #[must_use]
 pub fn undialled(cases: &[Case]) -> Vec<Gap> {
-    let is_unknown = |case: &&Case| case.client.is_empty() && case.source.is_none();
+    // A loopback address nobody dials but its own host.
+    let is_unknown = |case: &&Case| {
+        let has_client = !case.client.is_empty() || case.source.is_some();
+        !has_client && !case.dialled.ip().is_loopback()
+    };
     let dialled: BTreeSet<_> =
         cases.iter().filter(is_unknown).map(|case| (&case.node, case.dialled)).collect();
     let gap = |(node, dialled): (&String, SocketAddr)| Gap {

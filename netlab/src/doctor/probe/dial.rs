@@ -1,6 +1,7 @@
 //! One probe: a plain client in a host's namespace.
 
 use std::{
+    collections::BTreeSet,
     fmt,
     io::{self, Read as _, Write as _},
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, UdpSocket},
@@ -113,12 +114,29 @@ impl Outcome {
     }
 }
 
+impl Outcome {
+    /// Whether it is an answer of one of these pods.
+    #[must_use]
+    pub fn is_of(&self, pods: &BTreeSet<String>) -> bool {
+        matches!(self, Self::Answered { pod, .. } if pods.contains(pod))
+    }
+
+    /// What is said of it where it is a failure: whoever has answered was not meant.
+    #[must_use]
+    pub fn in_vain(&self) -> String {
+        match self {
+            Self::Answered { pod, .. } => format!("answered by a stranger, {pod}"),
+            outcome => outcome.to_string(),
+        }
+    }
+}
+
 impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Answered { pod, .. } => write!(f, "{pod} answers"),
-            Self::Somebody(said) if said.is_empty() => f.write_str("somebody accepts"),
-            Self::Somebody(said) => write!(f, "somebody answers: {said}"),
+            Self::Somebody(said) if said.is_empty() => f.write_str("answered by a stranger"),
+            Self::Somebody(said) => write!(f, "answered by a stranger: {said}"),
             Self::Stalled { sent, echoed } => {
                 write!(f, "it stalls: of {sent} bytes {echoed} come back")
             }

@@ -1,8 +1,8 @@
 //! Which backends answer at which nodes, and what pattern that has: "it works only on the node
 //! where the pod runs" and its like. Pure.
 //!
-//! Law: a pattern is said only where it holds for each combination that is known, and where
-//! something else works: what fails altogether has no pattern but that. The widest sentence
+//! Law: a pattern is said only where it holds for each combination that is known, where it has
+//! in it whatever is not, and where something else works: what fails altogether has no pattern but that. The widest sentence
 //! counts: all of a Service before one pod, all of a node before one pair.
 
 mod pattern;
@@ -15,7 +15,7 @@ pub use self::pattern::{Only, Pattern, Scope};
 use super::{
     diagnosis::{Diagnosis, Fate, Told},
     path::Case,
-    probe::{Attempt, Outcome, Way},
+    probe::{Outcome, Way},
 };
 use crate::spec::{Spec, model::Protocol};
 
@@ -58,7 +58,7 @@ impl Reach {
             let name = backend.name();
             let fate = told.backends.get(&name)?;
             let works = works(told, *fate);
-            let failed = told.attempts.iter().filter(|attempt| !attempt.outcome.is_answer());
+            let failed = told.attempts.iter().filter(|attempt| !told.is_answered(attempt));
             let mut outcomes = failed.map(|attempt| &attempt.outcome).peekable();
             let stalls = works == Some(false)
                 && outcomes.peek().is_some()
@@ -100,8 +100,7 @@ impl Reach {
 /// failures are those of others still; where nothing at all has answered and no other explains it,
 /// it does not. Where nothing was sent, the facts alone say it.
 fn works(told: &Told, fate: Fate) -> Option<bool> {
-    let fails = |attempt: &Attempt| !attempt.outcome.is_answer();
-    let failed = told.attempts.iter().filter(|attempt| fails(attempt)).count();
+    let failed = told.attempts.iter().filter(|attempt| !told.is_answered(attempt)).count();
     match fate {
         Fate::Answered => Some(true),
         Fate::Failing => Some(false),

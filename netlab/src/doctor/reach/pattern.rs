@@ -66,8 +66,12 @@ pub(super) fn of(cells: &[Cell]) -> Option<Pattern> {
     let scopes = scopes.iter().filter(|scope| failing.iter().all(|cell| scope.has(cell)));
     for scope in scopes {
         let within: Vec<&Cell> = known.iter().filter(|cell| scope.has(cell)).copied().collect();
-        let fits =
-            |only: &Only| within.iter().all(|cell| only.has(cell) == (cell.works == Some(false)));
+        // What nobody knows may fail as well: only where all of it is within, "only" is true.
+        let unknown = || cells.iter().filter(|cell| cell.works.is_none());
+        let fits = |only: &Only| {
+            within.iter().all(|cell| only.has(cell) == (cell.works == Some(false)))
+                && unknown().all(|cell| scope.has(cell) && only.has(cell))
+        };
         if let Some(only) = candidates(first).into_iter().find(fits) {
             return Some(Pattern { scope: scope.clone(), only, stalls });
         }

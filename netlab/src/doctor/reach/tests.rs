@@ -1,4 +1,7 @@
 use super::*;
+use std::collections::BTreeSet;
+
+use crate::doctor::probe::Attempt;
 
 /// Two nodes with two pods each, two Services, both IP versions; `fails` says which do not answer.
 fn reach(fails: impl Fn(&Cell) -> bool) -> Reach {
@@ -89,13 +92,14 @@ fn no_pattern_is_made_up_and_what_is_unknown_counts_for_none() {
             || (cell.node == "node-2" && cell.backend == "dns-4")
     };
     assert_eq!(said(odd), "");
-    let mut reach = reach(|cell| cell.node == "node-1");
-    reach
-        .cells
-        .iter_mut()
-        .filter(|cell| cell.backend == "web-3")
-        .for_each(|cell| cell.works = None);
-    assert_eq!(reach.pattern().unwrap().only, Only::Through("node-1".into()));
+    let pattern = |unknown: fn(&Cell) -> bool| {
+        let mut reach = reach(|cell| cell.node == "node-1");
+        let cells = reach.cells.iter_mut().filter(|cell| cell.backend == "web-3" && unknown(cell));
+        cells.for_each(|cell| cell.works = None);
+        reach.pattern().map(|pattern| pattern.only)
+    };
+    assert_eq!(pattern(|cell| cell.node == "node-1"), Some(Only::Through("node-1".into())));
+    assert_eq!(pattern(|_| true), None, "it may fail at node-2 too");
     assert_eq!(Reach::default().pattern(), None);
 }
 
@@ -126,6 +130,7 @@ fn what_nobody_has_seen_is_unknown_until_something_of_its_way_answers() {
         },
         backends: fates.iter().enumerate().map(|(at, fate)| (at.to_string(), *fate)).collect(),
         attempts,
+        pods: BTreeSet::new(),
         divergence: None,
     };
     let both = [Fate::Failing, Fate::Unseen];
@@ -136,4 +141,12 @@ fn what_nobody_has_seen_is_unknown_until_something_of_its_way_answers() {
     assert_eq!(works(&[Fate::Unseen], vec![silence(); 4]), Some(false));
     assert_eq!(works(&[Fate::Unseen], vec![silence(), answer]), None);
     assert_eq!(works(&both, Vec::new()), Some(true), "by the facts alone");
+    // Of a lab, whose pods say who they are, a stranger's answer is none.
+    let stranger = vec![attempt(Outcome::Somebody(String::new())); 4];
+    let way = told(&[Fate::Unseen], stranger);
+    assert_eq!(super::works(&way, Fate::Unseen), Some(true));
+    assert_eq!(
+        super::works(&Told { pods: ["web-1".to_owned()].into(), ..way }, Fate::Unseen),
+        Some(false)
+    );
 }

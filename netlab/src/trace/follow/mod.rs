@@ -36,6 +36,7 @@ mod pairs;
 mod prints;
 mod questions;
 mod render;
+mod rounds;
 mod transport;
 mod tree;
 mod underway;

@@ -30,7 +30,7 @@ use super::{
     super::Decision,
     journey::{Flow, Hop, Journey, Outcome},
     losses::LossPlace,
-    notes,
+    notes, rounds,
     tree::{Row, is_part_of, rows},
 };
 
@@ -188,7 +188,15 @@ impl Writer<'_> {
     /// `before` is when the packet that this one answers was last seen.
     fn hops(&mut self, journey: &Journey, rows: &[Row<'_>], before: u64) {
         let mut shown: Vec<&Hop> = Vec::new();
-        for row in rows {
+        let repeated = rounds::repeated(rows);
+        for (at, row) in rows.iter().enumerate() {
+            if let Some(left) = repeated.iter().find(|left| left.first == at) {
+                let told = self.style.paint(Paint::Doubt, &left.to_string());
+                let _ = writeln!(self.out, "{:>11}  {told}", "");
+            }
+            if repeated.iter().any(|left| left.has(at)) {
+                continue;
+            }
             let hop = row.hop;
             shown.truncate(row.depth);
             let previous = shown.last().copied();

@@ -34,10 +34,15 @@ pub(super) fn open(pinned: &Path) -> datapath::Result<Option<Maps>> {
     if pins::versioned(pinned).is_dir() { Maps::open(pinned).map(Some) } else { Ok(None) }
 }
 
+/// The maps of programs of netlab's that are attached.
+pub(super) fn of_programs(attached: &BTreeSet<u32>) -> datapath::Result<Option<Maps>> {
+    if attached.is_empty() { Ok(None) } else { Maps::of_programs(attached) }
+}
+
 /// Why the maps of programs that are attached are not found where they should be.
 pub(super) fn unpinned(pinned: Option<&Path>) -> String {
     let Some(pinned) = pinned else {
-        return "where the maps of netlab's programs are pinned is not known".to_owned();
+        return "the maps of netlab's programs are of another netlab, or not filled yet".to_owned();
     };
     let entries = fs::read_dir(pinned).into_iter().flatten().flatten();
     let names = entries.filter_map(|entry| entry.file_name().into_string().ok());

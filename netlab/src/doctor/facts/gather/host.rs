@@ -1,6 +1,6 @@
 //! Everything that one namespace shows.
 
-use std::{collections::BTreeMap, io, net::IpAddr, path::Path};
+use std::{collections::BTreeMap, io, net::IpAddr};
 
 use netlink_packet_route::AddressFamily;
 
@@ -18,6 +18,7 @@ use super::{
     tool::Programs,
 };
 use crate::{
+    datapath::load::Maps,
     doctor::facts::Subject,
     netlink::{Connection, Netns, nftables},
 };
@@ -107,10 +108,15 @@ pub(super) fn gather(target: &Target, means: &Means<'_>) -> Gathered {
     let outcome = counters::protocols();
     let hides = "What protocols have counted, errors among it, is not seen.";
     facts.counters.protocols = gaps.take(outcome, Source::Counters, hides).unwrap_or_default();
-    if let Some(pins) = &target.pins {
-        maps(facts, pins, means.subject, &mut gaps);
-    }
     let is_datapath = |program: &Program| program.owner == Owner::Datapath;
+    let found = match &target.pins {
+        Some(pins) => datapath::open(pins),
+        None => {
+            let own = facts.programs.iter().filter(|program| is_datapath(program));
+            datapath::of_programs(&own.map(|program| program.id).collect())
+        }
+    };
+    maps(facts, found, means.subject, &mut gaps);
     let is_told = gaps.list.iter().any(|gap| gap.source == Source::Datapath);
     if facts.datapath.is_none() && !is_told && facts.programs.iter().any(is_datapath) {
         let reason = datapath::unpinned(target.pins.as_deref());
@@ -234,11 +240,14 @@ fn sockets(facts: &mut HostFacts, subject: &Subject, gaps: &mut Gaps) {
     facts.conntrack = connections::conntrack(subject, gaps);
 }
 
-fn maps(facts: &mut HostFacts, pins: &Path, subject: &Subject, gaps: &mut Gaps) {
+fn maps(
+    facts: &mut HostFacts,
+    found: crate::datapath::Result<Option<Maps>>,
+    subject: &Subject,
+    gaps: &mut Gaps,
+) {
     let hides = "What netlab's own programs have been told is not seen.";
-    let Some(maps) = gaps.take(datapath::open(pins), Source::Datapath, hides).flatten() else {
-        return;
-    };
+    let Some(maps) = gaps.take(found, Source::Datapath, hides).flatten() else { return };
     facts.datapath = gaps.take(datapath::read(&maps, subject), Source::Datapath, hides);
     let counted = gaps.take(datapath::counters(&maps), Source::Datapath, hides);
     facts.counters.datapath = counted.unwrap_or_default();

@@ -18,12 +18,11 @@ use super::{
     gaps::Gaps,
 };
 use crate::{
-    bpf,
+    bpf, datapath,
     netlink::{self, Connection},
 };
 
-/// What netlab's programs are called, as far as the kernel keeps names: 15 octets.
-const DATAPATH: &str = "netlab_";
+/// What a capture's programs are called, as far as the kernel keeps names: 15 octets.
 const CAPTURE: &str = "capture_";
 
 const HIDES: &str = "Programs of others that drop or change packets at interfaces are not seen.";
@@ -67,7 +66,7 @@ fn program(link: &Link, attach: Attach, id: u32) -> Program {
 }
 
 fn owner(name: &str) -> Owner {
-    if name.starts_with(DATAPATH) {
+    if name.starts_with(datapath::load::program::PREFIX) {
         Owner::Datapath
     } else if name.starts_with(CAPTURE) {
         Owner::Capture

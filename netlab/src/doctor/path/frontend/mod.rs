@@ -16,8 +16,9 @@ use std::{
 
 use serde_json::Value;
 
+use super::packet::{TCP, UDP};
 use crate::{
-    doctor::facts::{HostFacts, nft::port},
+    doctor::facts::{HostFacts, datapath, nft::port},
     spec::model::Protocol,
 };
 
@@ -62,10 +63,23 @@ pub(super) fn frontends(host: &HostFacts) -> Vec<Frontend> {
     let mut found: Vec<Frontend> = own.flat_map(nft::frontends).collect();
     let stores = host.iptables.iter().filter_map(|store| store.table("nat"));
     found.extend(stores.flat_map(iptables::frontends));
+    found.extend(host.datapath.iter().flat_map(|maps| &maps.frontends).filter_map(of_map));
     found.retain(|frontend| !frontend.backends.is_empty());
     found.sort();
     found.dedup();
     found
+}
+
+/// One that netlab's programs have: node ports are at any address, of a family.
+fn of_map(of: &datapath::Frontend) -> Option<Frontend> {
+    let address = Some(of.address.ip()).filter(|address| !address.is_unspecified());
+    let protocol = match of.protocol {
+        TCP => Protocol::Tcp,
+        UDP => Protocol::Udp,
+        _ => return None,
+    };
+    let backends = of.backends.iter().map(|backend| backend.address).collect();
+    Some(Frontend { address, protocol, port: of.address.port(), backends })
 }
 
 /// What a rule or a key asks about.

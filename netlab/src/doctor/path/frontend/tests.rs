@@ -3,9 +3,12 @@
 use serde_json::json;
 
 use super::*;
-use crate::doctor::facts::{
-    iptables,
-    nft::{Chain, Rule, Ruleset, Set, Table},
+use crate::{
+    doctor::facts::{
+        fixture, iptables,
+        nft::{Chain, Rule, Ruleset, Set, Table},
+    },
+    lab::{Mode, Proxy},
 };
 
 fn host(sets: Vec<Set>, chains: &[(&str, Vec<Value>)]) -> HostFacts {
@@ -167,4 +170,14 @@ fn a_table_of_nftables_own_is_read_beside_one_of_iptables_with_its_name() {
         host.iptables = vec![store.clone()];
         assert_eq!(frontends(&host).len(), found, "{family} nat");
     }
+}
+
+#[test]
+fn what_netlab_s_programs_have_is_a_frontend_too() {
+    let facts = fixture::lab(Mode::HostGw, Proxy::Ebpf);
+    let found = frontends(facts.host("node-1").unwrap());
+    let asked = "172.18.0.2:30080".parse().unwrap();
+    let web: Vec<_> = found.iter().filter(|of| of.has(asked)).collect();
+    assert!(web.iter().any(|of| of.protocol == Protocol::Tcp), "{found:?}");
+    assert!(web.iter().all(|of| of.address.is_none() && !of.backends.is_empty()), "{web:?}");
 }

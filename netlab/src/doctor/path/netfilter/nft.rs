@@ -50,7 +50,7 @@ fn place(table: &Table, chain: &Chain, rule: &Rule) -> Place {
         ["nft", "delete", "rule", &table.family, &table.name, &chain.name, "handle", &handle];
     Place {
         chain: place_of(table, chain),
-        rule: format!("{} # handle {handle}", rule.text),
+        rule: format!("{} # handle {handle}", uncounted(&rule.text)),
         mend: words.into_iter().map(str::to_owned).collect(),
         mend_words: "Delete the rule.",
         store: Source::Nft,
@@ -331,4 +331,33 @@ fn translated(of: &Value, run: &mut Run<'_>, nat: fn(SocketAddr) -> Nat) -> Step
 fn end_with(run: &mut Run<'_>, nat: Nat) -> Step {
     run.nat = Some(nat);
     Step::End(Flow::Accept)
+}
+
+/// A rule without what it has counted: that was read before anything was sent, and would have it
+/// look as if it had met no packet.
+fn uncounted(text: &str) -> String {
+    let mut words = text.split(' ');
+    let mut plain: Vec<&str> = Vec::new();
+    while let Some(word) = words.next() {
+        if word == "packets" && plain.last() == Some(&"counter") {
+            // The number, `bytes`, and their number.
+            words.by_ref().take(3).for_each(drop);
+        } else {
+            plain.push(word);
+        }
+    }
+    plain.join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_rule_has_counted_is_left_out_and_nothing_else() {
+        let text = "tcp dport 30080 counter packets 3 bytes 180 drop comment \"lost packets 3\"";
+        let plain = "tcp dport 30080 counter drop comment \"lost packets 3\"";
+        assert_eq!(uncounted(text), plain);
+        assert_eq!(uncounted(plain), plain);
+    }
 }
