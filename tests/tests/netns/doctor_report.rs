@@ -230,7 +230,7 @@ fn nothing_is_changed_that_nobody_has_consented_to() {
     let lab = Lab::up(Mode::HostGw, By::KubeProxy(Kind::Nftables));
     inject(&lab, "ip-forward-off");
     let before = shown(&lab);
-    let dry = doctor(&lab, &["--fix", "--dry-run"]).expect(1);
+    let dry = doctor(&lab, &["--dry-run"]).expect(1);
     let netns = lab.netns("node-1");
     let command =
         format!("ip netns exec {} sysctl -w net/ipv4/ip_forward=1\n", netns.given_name().unwrap());
@@ -242,7 +242,7 @@ fn nothing_is_changed_that_nobody_has_consented_to() {
     let _ = doctor(&lab, &["web"]).expect(1);
     let _ = doctor(&lab, &["nonsense"]).expect(2);
     let _ = doctor(&lab, &["--yes"]).expect(2);
-    let _ = doctor(&lab, &["--dry-run"]).expect(2);
+    let _ = doctor(&lab, &["--dry-run", "--yes"]).expect(2);
     let nowhere = netlab(&["doctor", "--name", "nlno-such-lab"]).expect(2);
     assert!(nowhere.stderr.contains("there is no lab"), "{}", nowhere.stderr);
     // A reader that has had enough is no failure.
