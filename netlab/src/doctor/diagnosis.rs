@@ -4,6 +4,7 @@
 //! is not called well. A finding of the path belongs to the connections on whose way it stands,
 //! and the first on the way comes first.
 
+mod dropped;
 mod folding;
 mod seen;
 #[cfg(test)]
@@ -118,6 +119,7 @@ pub fn judge(facts: &Facts, spec: &Spec, attempts: &[(Way, Vec<Attempt>)]) -> Di
     for placed in &mut findings {
         seen.confirm(&mut placed.finding);
     }
+    dropped::add(&seen, &mut findings);
     unexplained::add(&seen, &judgement.paths, spec, &mut findings);
     let mut findings = folding::folded(ranked(findings), facts);
     mend::type_out(&mut findings, facts);

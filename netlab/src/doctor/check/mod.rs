@@ -13,6 +13,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 
+pub(super) use self::table::no_port_left;
 use super::{
     facts::{Facts, HostFacts},
     finding::Finding,

@@ -6,7 +6,10 @@ use std::net::SocketAddr;
 use super::Asked;
 use crate::{
     doctor::{
-        facts::{Facts, HostFacts, Source, datapath::PortUse},
+        facts::{
+            Facts, HostFacts, Source,
+            datapath::{Datapath, PortUse},
+        },
         finding::{Code, Finding, Severity},
     },
     spec::model::Protocol,
@@ -62,28 +65,33 @@ fn exhausted(asked: &[Asked<'_>], host: &HostFacts) -> Vec<Finding> {
     };
     let taken = datapath.conntrack.port_use.iter().filter(|of| of.ports >= ports).filter(is_asked);
     let find = |of: &PortUse| {
-        let cause = format!(
-            "{} with which {} masquerades towards {} {} taken, so new connections to it are dropped",
-            if ports == 1 { "the one port".to_owned() } else { format!("all {ports} ports") },
-            host.name,
-            of.backend,
-            if ports == 1 { "is" } else { "are" },
-        );
-        Finding::broken(Code::SnatPortsExhausted, Some(&host.name), cause)
-            .shown(
-                Source::Datapath,
-                format!(
-                    "ports {low}-{high} of {} to {}: {} taken",
-                    of.masquerade,
-                    of.backend,
-                    of.ports.min(ports)
-                ),
-            )
-            .advised(
-                "Start the agent with a wider --snat-ports, or spread the load over more backends",
-            )
+        let (from, to, taken) = (of.masquerade, of.backend, of.ports.min(ports));
+        no_port_left(host, datapath, Some(to))
+            .shown(Source::Datapath, format!("ports {low}-{high} of {from} to {to}: {taken} taken"))
     };
     taken.map(find).collect()
+}
+
+/// Row 11, towards a backend, or towards one that nobody has named.
+pub(in crate::doctor) fn no_port_left(
+    host: &HostFacts,
+    datapath: &Datapath,
+    backend: Option<SocketAddr>,
+) -> Finding {
+    let (low, high) = datapath.config.snat_ports;
+    let towards = backend.map_or_else(|| "other nodes' pods".to_owned(), |to| to.to_string());
+    let (all, are) = match high.saturating_sub(low) {
+        0 => (format!("the one port, {low},"), "is"),
+        _ => (format!("all ports from {low} to {high}"), "are"),
+    };
+    let cause = format!(
+        "{all} with which {} masquerades towards {towards} {are} taken, so new connections to \
+         {} are dropped",
+        host.name,
+        if backend.is_some() { "it" } else { "them" }
+    );
+    Finding::broken(Code::SnatPortsExhausted, Some(&host.name), cause)
+        .advised("Start the agent with a wider --snat-ports, or spread the load over more backends")
 }
 
 /// Row 12: UDP flows from a client to a node port that are translated to no endpoint.

@@ -85,17 +85,20 @@ impl Failing<'_> {
             })
     }
 
-    /// One attempt was lost, all were answered that came after it, by every pod where pods say who
-    /// they are: that proves nothing, and is shown among what was observed.
+    /// One attempt was lost, or nobody knew a way for it, and all were answered that came after it, by
+    /// every pod where pods say who they are: that proves nothing (a neighbor may just have been
+    /// found), and is shown among what was observed.
     fn was_once(&self) -> bool {
         let is_wrong = |attempt: &&Attempt| self.seen.is_wrong(self.way, attempt);
         let last = self.attempts.iter().rposition(|attempt| is_wrong(&attempt));
         let after = last.map_or(0, |last| self.attempts.len() - last - 1);
         let count = self.attempts.iter().filter(is_wrong).count();
-        let was_silent = last.is_some_and(|at| self.attempts[at].outcome == Outcome::Silence);
+        let is_lost =
+            |of: &Attempt| matches!(of.outcome, Outcome::Silence | Outcome::Unreachable(_));
+        let was_lost = last.is_some_and(|at| is_lost(&self.attempts[at]));
         let mut own = self.own.iter().filter_map(|at| self.paths.get(*at));
         count == 1
-            && was_silent
+            && was_lost
             && after >= AT_ONCE
             && (self.seen.facts.lab.is_none() || own.all(|path| self.seen.answered(&path.case)))
     }
