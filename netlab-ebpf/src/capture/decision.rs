@@ -28,6 +28,12 @@ static DECISIONS: Array<Layout> = Array::with_max_entries(1, 0);
 #[map]
 static ADDRESSES: HashMap<Addr, u32> = HashMap::with_max_entries(MOST_ADDRESSES, NO_PREALLOCATION);
 
+/// `RT_TABLE_LOCAL` of linux/rtnetlink.h: whether an address is the host's own is no news, and asked
+/// for every packet.
+const LOCAL: u32 = 255;
+/// `BPF_RB_AVAIL_DATA` and `BPF_RB_RING_SIZE` of linux/bpf.h.
+const UNREAD: u64 = 0;
+const SIZE: u64 = 1;
 /// `AF_INET` of linux/socket.h.
 const AF_INET: u16 = 2;
 /// `IPPROTO_TCP` of linux/in.h.
@@ -67,6 +73,9 @@ pub fn capture_state(ctx: BtfTracePointContext) -> i32 {
 
 #[inline(always)]
 fn fib4(table: u32, flow: u64, hop: u64, error: i32) -> Option<()> {
+    if table == LOCAL {
+        return None;
+    }
     let layout = layout()?;
     let destination = Addr::v4(read(flow, layout.flow4_destination)?);
     is_asked(&destination)?;
@@ -93,11 +102,15 @@ fn fib6(net: u64, result: u64, table: u64, flow: u64) -> Option<()> {
     let layout = layout()?;
     let destination = Addr(read(flow, layout.flow6_destination)?);
     is_asked(&destination)?;
+    let table = read(table, layout.table6_id)?;
+    if table == LOCAL {
+        return None;
+    }
     let mut told = Decision {
         kind: kind::ROUTE,
         source: Addr(read(flow, layout.flow6_source)?),
         destination,
-        table: read(table, layout.table6_id)?,
+        table,
         error: error_of(read(result, layout.result6_type)?),
         ..Decision::default()
     };
@@ -236,9 +249,12 @@ fn is_asked(destination: &Addr) -> Option<()> {
     ADDRESSES.get_ptr(destination).map(|_| ())
 }
 
-/// A decision that finds no room is not told: packets are what matters.
+/// Packets are what matters: half of the ring is theirs alone.
 #[inline(always)]
 fn send(mut told: Decision) {
+    if RING.query(UNREAD) > RING.query(SIZE) / 2 {
+        return;
+    }
     told.tag = Decision::TAG;
     // SAFETY: takes nothing and returns a number.
     told.time = unsafe { bpf_ktime_get_ns() };

@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    io,
     os::fd::AsFd as _,
     path::Path,
 };
@@ -9,7 +10,7 @@ use std::{
 use aya::{
     Ebpf, EbpfLoader, include_bytes_aligned,
     maps::{Array, HashMap, Map, MapData, PerCpuArray},
-    programs::{Program, ProgramFd, SchedClassifier, Xdp, loaded_programs},
+    programs::{Program, ProgramError, ProgramFd, SchedClassifier, Xdp, loaded_programs},
 };
 use netlab_common::{
     abi::{
@@ -216,9 +217,15 @@ fn maps_of(attached: &BTreeSet<u32>) -> Result<BTreeMap<String, MapData>> {
     };
     let mut programs: Vec<(u32, BTreeSet<u32>)> = Vec::new();
     for program in loaded_programs() {
-        let program = program.map_err(unshown)?;
+        let program = match program {
+            Err(error) if is_gone(&error) => continue,
+            other => other.map_err(unshown)?,
+        };
         if program.name().starts_with(program::PREFIX.as_bytes()) {
-            let maps = program.map_ids().map_err(unshown)?.unwrap_or_default();
+            let maps = match program.map_ids() {
+                Err(error) if is_gone(&error) => continue,
+                other => other.map_err(unshown)?.unwrap_or_default(),
+            };
             programs.push((program.id(), maps.into_iter().collect()));
         }
     }
@@ -244,6 +251,12 @@ fn maps_of(attached: &BTreeSet<u32>) -> Result<BTreeMap<String, MapData>> {
         found.insert(name, data);
     }
     Ok(found)
+}
+
+/// Whether a program was unloaded while it was looked at, as others do with theirs all the time.
+fn is_gone(error: &ProgramError) -> bool {
+    let ProgramError::SyscallError(call) = error else { return false };
+    call.io_error.kind() == io::ErrorKind::NotFound
 }
 
 /// What to make of a map's refusal: what was tried, as a verb, on which map.

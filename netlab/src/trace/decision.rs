@@ -2,9 +2,10 @@
 //! lookup leads, who refuses a segment, which socket takes a connection.
 //!
 //! Each kind comes of a tracepoint of its own. Where a kernel lacks one, or refuses the program
-//! for it, that kind is not told, and a sentence says so.
+//! for it, that kind is not told, and a sentence says so; where it lacks a field that any of them
+//! reads, none is.
 
-use std::{fmt, net::IpAddr, os::fd::OwnedFd};
+use std::{cmp::Ordering, fmt, net::IpAddr, os::fd::OwnedFd};
 
 use netlab_common::{
     decision::{Decision as Raw, Layout, kind},
@@ -98,6 +99,7 @@ pub(super) struct Decisions {
     /// Programs and their links.
     attached: Vec<(OwnedFd, OwnedFd)>,
     told: Vec<Decision>,
+    is_full: bool,
     /// What cannot be told, and why.
     pub gaps: Vec<String>,
 }
@@ -136,8 +138,13 @@ impl Decisions {
     /// Takes a decision from the ring.
     pub fn take(&mut self, item: &[u8], places: &Places, clock: &Clock) {
         let raw: Option<Raw> = super::record::read(item);
-        if self.told.len() < MOST {
-            self.told.extend(raw.and_then(|raw| told(&raw, places, clock)));
+        match self.told.len().cmp(&MOST) {
+            Ordering::Less => self.told.extend(raw.and_then(|raw| told(&raw, places, clock))),
+            _ if self.is_full => {}
+            _ => {
+                self.is_full = true;
+                self.gaps.push(format!("beyond {MOST} decisions of the kernel none is told"));
+            }
         }
     }
 
@@ -168,11 +175,9 @@ fn told(raw: &Raw, places: &Places, clock: &Clock) -> Option<Decision> {
         index => Some(places.interface(raw.namespace, index).to_owned()),
     };
     let made = match raw.kind {
-        // The others are asked next, whatever there is.
-        kind::ROUTE if raw.table == LOCAL && raw.error != 0 => return None,
         kind::ROUTE => Made::Route {
             table: raw.table,
-            error: error(raw.error),
+            error: error(raw.error, raw.destination.is_v4()),
             gateway: address(raw.gateway),
             interface: interface().filter(|_| raw.error == 0),
         },
@@ -191,14 +196,16 @@ fn told(raw: &Raw, places: &Places, clock: &Clock) -> Option<Decision> {
     })
 }
 
-/// What lookups say, in the words of ip-route(8) where it has some.
-fn error(code: i32) -> Option<&'static str> {
+/// What lookups say, in the words of ip-route(8) where it has some. IPv6's null entry, which is
+/// found where there is no route, is of the type `unreachable`.
+fn error(code: i32, v4: bool) -> Option<&'static str> {
     if code >= 0 {
         return None;
     }
     Some(match Errno::from_raw(code.wrapping_neg()) {
         Errno::EINVAL => "blackhole",
-        Errno::EHOSTUNREACH => "unreachable",
+        Errno::EHOSTUNREACH if v4 => "unreachable",
+        Errno::EHOSTUNREACH => "no route, or unreachable",
         Errno::EACCES => "prohibit",
         Errno::EAGAIN | Errno::ENETUNREACH | Errno::ESRCH => "no route",
         _ => "fails",
@@ -245,7 +252,7 @@ mod tests {
     fn route(table: u32, code: i32, gateway: Option<&str>) -> String {
         let gateway = gateway.map(|gateway| gateway.parse().unwrap());
         let interface = (code == 0).then(|| "eth0".to_owned());
-        Made::Route { table, error: error(code), gateway, interface }.to_string()
+        Made::Route { table, error: error(code, true), gateway, interface }.to_string()
     }
 
     #[test]
@@ -256,6 +263,7 @@ mod tests {
         assert_eq!(route(254, -libc::EINVAL, None), "route: table main: blackhole");
         assert_eq!(route(254, -libc::EACCES, None), "route: table main: prohibit");
         assert_eq!(route(253, -libc::EAGAIN, None), "route: table default: no route");
+        assert_eq!(error(-libc::EHOSTUNREACH, false), Some("no route, or unreachable"));
         assert_eq!(route(254, i32::MIN, None), "route: table main: fails");
     }
 

@@ -14,8 +14,9 @@ use serde::Serialize;
 use super::dial::{Attempt, Outcome, Probe, dial};
 use crate::{doctor::path::Case, netlink::Netns, spec::model::Protocol};
 
-/// How long one probe may take: one SYN that was lost is sent again after a second.
-const PATIENCE: Duration = Duration::from_millis(1_800);
+/// How long one probe may take: one SYN that was lost is sent again after a second, and three rounds
+/// of probes leave a diagnosis its five seconds.
+const PATIENCE: Duration = Duration::from_millis(1_250);
 /// Probes of one way at a time, and at most.
 pub const AT_ONCE: usize = 4;
 const MOST: usize = 16;
