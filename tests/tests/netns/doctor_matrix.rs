@@ -45,7 +45,7 @@ const HOST_GW_NFTABLES: [&str; 10] = [
 ];
 
 /// Runs in the lab as it stands.
-const HEALTHY: usize = 5;
+const HEALTHY: usize = 3;
 
 #[test]
 fn the_first_finding_names_the_fault_vxlan_ebpf() {

@@ -26,7 +26,11 @@ pub(super) fn add(seen: &Seen<'_>, findings: &mut Vec<Placed>) {
             known.finding.code == Code::SnatPortsExhausted && known.finding.host == finding.host
         };
         match findings.iter_mut().find(is_known) {
-            Some(known) => known.parts = true,
+            Some(known) => {
+                known.parts = true;
+                // One of the checks is of its host, and of all ways there.
+                known.on.iter_mut().for_each(|on| on.push(parted.path));
+            }
             None => {
                 findings.push(Placed { finding, at: 0, parts: true, on: Some(vec![parted.path]) })
             }
@@ -50,7 +54,7 @@ mod tests {
 
     /// What is found where a packet is dropped at node-1 for a reason, by a function of the kernel's
     /// or by a program.
-    fn found(reason: &str, function: Option<&str>) -> Vec<Finding> {
+    fn found(reason: &str, function: Option<&str>) -> Vec<Placed> {
         let facts = fixture::lab(Mode::HostGw, Proxy::Ebpf);
         let judgement = path::judge(&facts, &facts.spec().unwrap(), &facts.subject);
         let way = Way::of(&judgement.paths[0].case);
@@ -65,17 +69,18 @@ mod tests {
         let seen = Seen { facts: &facts, attempts: &[], parted: parted.into() };
         let mut findings = Vec::new();
         add(&seen, &mut findings);
-        findings.into_iter().map(|placed| placed.finding).collect()
+        findings
     }
 
     #[test]
     fn ports_that_ran_out_under_the_probes_are_found_once_and_only_by_the_program_s_word() {
         let one = found("snat-ports-exhausted", None);
-        let [finding] = one.as_slice() else { panic!("{one:?}") };
+        let [Placed { finding, on, .. }] = one.as_slice() else { panic!("{} found", one.len()) };
+        assert_eq!(on.as_deref(), Some([0, 1].as_slice()), "it explains both ways");
         let (code, host) = (finding.code, finding.host.as_deref());
         assert_eq!((code, host), (Code::SnatPortsExhausted, Some("node-1")));
         assert!(finding.cause.contains("towards other nodes' pods are taken"), "{}", finding.cause);
-        assert_eq!(found("NETFILTER_DROP", Some("nf_hook_slow+0x1")), []);
-        assert_eq!(found("no-route", None), []);
+        assert!(found("NETFILTER_DROP", Some("nf_hook_slow+0x1")).is_empty());
+        assert!(found("no-route", None).is_empty());
     }
 }
