@@ -321,6 +321,21 @@ fn a_narrow_bridge_is_a_black_hole_only_where_nobody_may_say_so() {
 }
 
 #[test]
+fn a_policy_that_keeps_the_word_about_the_size_is_mended_by_a_rule_for_it() {
+    each(|mut facts| {
+        fixture::link(&mut facts, "node-1", "cni0").mtu -= 100;
+        let ports = json!([{"match": {"op": "==", "left": {"meta": {"key": "l4proto"}},
+            "right": {"set": ["tcp", "udp"]}}}, {"accept": null}]);
+        chain(host(&mut facts, "node-1"), "inet", "output", 0, &[ports]);
+        let table = host(&mut facts, "node-1").nft.as_mut().unwrap().tables.last_mut().unwrap();
+        table.chains[0].hook.as_mut().unwrap().policy = "drop".into();
+        assert_eq!(only(&facts), on("node-1")(Code::MtuBlackHole));
+        let right = "nft add rule inet fault output ct state established,related accept";
+        assert_eq!(mend(&first(&facts, Code::MtuBlackHole)), right);
+    });
+}
+
+#[test]
 fn a_switch_with_a_narrow_port_is_a_black_hole() {
     each(|mut facts| {
         fixture::link(&mut facts, "fabric", "node-1").mtu = 1300;
