@@ -9,7 +9,7 @@ use crate::{
             Facts, HostFacts, Role, Source,
             socket::{Owner, TcpListener},
         },
-        finding::{Code, Finding, Severity},
+        finding::{Code, Confidence, Finding, Severity},
         path::redirected,
     },
     spec::model::Protocol,
@@ -45,7 +45,8 @@ fn held(asked: &[Asked<'_>], host: &HostFacts) -> Vec<Finding> {
         let Some((address, owner)) = sockets.iter().find(is_there) else { continue };
         // A rule brings it what clients dial: that is what to take away.
         if let Some(finding) = redirected(host, *node_port, port.protocol.number()) {
-            findings.push(finding.severity(Severity::Risk));
+            // Nobody was seen to dial, and what the rule is for is not known.
+            findings.push(finding.severity(Severity::Risk).confidence(Confidence::Possible));
             continue;
         }
         let Some(owner) = owner else { continue };

@@ -16,7 +16,7 @@ use crate::{
             route::Address,
             socket::{Owner, TcpListener},
         },
-        finding::{Code, Severity},
+        finding::{Code, Confidence, Severity},
     },
     lab::{Mode, Proxy},
     spec::model::Endpoint,
@@ -137,7 +137,7 @@ fn ports_to_masquerade_with_count_towards_backends_that_were_asked_about() {
     };
     let finding = only(&with("10.244.2.2:8080", 2));
     assert_eq!(finding.code, Code::SnatPortsExhausted);
-    assert!(finding.cause.starts_with("all 2 ports"), "{}", finding.cause);
+    assert!(finding.cause.starts_with("all ports from 40000 to 40001 "), "{}", finding.cause);
     assert!(finding.evidence[0].text.ends_with("10.244.2.2:8080: 2 taken"), "{finding:?}");
     assert_eq!(codes(&with("10.244.2.2:8080", 1)), [], "one is left");
     assert_eq!(codes(&with("192.0.2.1:443", 2)), [], "nobody asked about that one");
@@ -386,11 +386,16 @@ fn a_node_port_that_somebody_holds_or_may_get_is_a_risk() {
     let finding = only(&facts);
     assert_eq!((finding.code, finding.severity), (Code::PortHeld, Severity::Risk));
     assert!(finding.evidence[0].text.ends_with("nginx (process 9)"), "{finding:?}");
-    // A rule that brings it what clients dial is what is to be taken away.
-    for (port, is_told) in [(30080, true), (30081, false)] {
+    // A rule that brings it what clients dial is what is to be taken away, if it is nobody's who
+    // wants it; one for what comes from pods is none of those.
+    for (port, link, is_told) in
+        [(30080, "eth0", true), (30080, "cni0", false), (30081, "eth0", false)]
+    {
         let mut facts = facts.clone();
         let left = json!({"payload": {"protocol": "tcp", "field": "dport"}});
+        let input = json!({"meta": {"key": "iifname"}});
         let statements = vec![
+            json!({"match": {"op": "==", "left": input, "right": link}}),
             json!({"match": {"op": "==", "left": left, "right": port}}),
             json!({"redirect": {"port": 30080}}),
         ];
@@ -416,6 +421,7 @@ fn a_node_port_that_somebody_holds_or_may_get_is_a_risk() {
         assert_eq!((finding.code, finding.severity), (Code::PortHeld, Severity::Risk));
         let command = "nft delete rule inet own pre handle 7";
         assert_eq!(finding.fixes[0].command.join(" ") == command, is_told, "{finding:?}");
+        assert_eq!(finding.confidence == Confidence::Possible, is_told, "{finding:?}");
         let socket = finding.evidence.iter().find(|of| of.source == Source::Sockets).unwrap();
         assert!(socket.text.contains("LISTEN 0.0.0.0:30080: nginx (process 9)"), "{finding:?}");
     }

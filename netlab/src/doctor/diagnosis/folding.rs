@@ -9,7 +9,7 @@ use ipnet::IpNet;
 
 use crate::doctor::{
     facts::Facts,
-    finding::{Code, Finding},
+    finding::{Code, Finding, Fix},
     path,
 };
 
@@ -82,10 +82,10 @@ fn merged(all: Vec<Finding>) -> Vec<Finding> {
 }
 
 /// Whether a host does not forward the other family either, by the switch of all its links: one
-/// hand does that to both.
+/// cause, with a mend of each family.
 fn is_twin(known: &Finding, other: &Finding) -> bool {
     let of_all = |finding: &Finding| {
-        let mut words = finding.fixes.iter().flat_map(|fix| &fix.command);
+        let mut words = finding.fixes.iter().flat_map(Fix::commands).flatten();
         words.any(|word| {
             ["net/ipv4/ip_forward=1", "net/ipv6/conf/all/forwarding=1"].contains(&&**word)
         })
@@ -94,14 +94,13 @@ fn is_twin(known: &Finding, other: &Finding) -> bool {
     are_off && known.host == other.host && of_all(known) && of_all(other)
 }
 
-/// Makes one finding of two, whose mend is that of both.
+/// Makes one finding of two, with the mends of both, each to consent to: who switches one family on
+/// need not want the other.
 fn join(known: &mut Finding, other: Finding) {
     let what = other.cause.split_once(": ").map_or(other.cause.as_str(), |(_, what)| what);
     known.cause += &format!(", and {what}");
     known.evidence.extend(other.evidence);
-    for fix in other.fixes {
-        *known = known.clone().then(fix.command, fix.words);
-    }
+    known.fixes.extend(other.fixes);
 }
 
 /// Whether a finding is what another brings with it.
@@ -201,8 +200,8 @@ mod tests {
         let both = folded(vec![off("node-1", v4), off("node-1", v6)], &facts);
         assert_eq!(both.len(), 1, "{both:?}");
         assert!(both[0].cause.ends_with(&format!("{v4} is 0, and {v6} is 0")), "{both:?}");
-        assert_eq!((both[0].evidence.len(), both[0].fixes.len()), (2, 1));
-        assert_eq!(both[0].fixes[0].commands().count(), 2);
+        assert_eq!((both[0].evidence.len(), both[0].fixes.len()), (2, 2));
+        assert!(both[0].fixes.iter().all(|fix| fix.mends && fix.then.is_empty()), "{both:?}");
         let apart = [off("node-2", v6), off("node-1", "net/ipv6/conf/eth0/forwarding")];
         for other in apart {
             assert_eq!(folded(vec![off("node-1", v4), other], &facts).len(), 2);

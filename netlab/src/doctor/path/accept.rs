@@ -3,36 +3,56 @@
 //! A policy that is set to accept would open the host to everybody; one rule opens it for the
 //! packets that a node port needs.
 
-use std::net::IpAddr;
+use std::{collections::BTreeSet, net::IpAddr};
 
-use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+use ipnet::IpNet;
 
 use super::{
-    netfilter::{Adds, Hook},
+    netfilter::{Adds, Hook, Place},
     packet::{Packet, TCP, UDP},
     walk::Walker,
 };
 use crate::doctor::finding::Finding;
 
-/// More networks than this in one rule nobody reads.
-const MOST_NETWORKS: usize = 16;
+/// More networks or addresses than this in one rule nobody reads.
+const MOST: usize = 16;
 
-/// The finding of a packet that a policy drops, with the rules that let it through; as it came
-/// where none is known that would.
+/// The finding of a packet that a policy drops, with the rules that let it through; None where
+/// none is known that would.
 pub(super) fn mended(
     walker: &Walker<'_>,
     finding: Finding,
-    adds: &Adds,
+    place: &Place,
     hook: Hook,
     packet: &Packet,
 ) -> Option<Finding> {
+    let adds = place.adds.as_ref()?;
     let (asks, words) = asks(walker, adds, hook, packet)?;
-    let mut asks = asks.into_iter();
-    let finding = finding.mended(adds.accepting(&asks.next()?), words);
-    Some(asks.fold(finding, |finding, asks| finding.then(adds.accepting(&asks), words)))
+    Some(with_rules(finding, place, adds, &asks, words))
 }
 
-/// What the rules ask, in the words of their store.
+/// The finding of a word about a known connection that is dropped, by a rule or by a policy.
+pub(super) fn mended_error(finding: Finding, place: &Place) -> Finding {
+    let Some(adds) = &place.adds else { return place.blamed(finding) };
+    let words = "Let through what belongs to known connections, and leave the policy as it is.";
+    with_rules(finding, place, adds, &[established(adds).to_owned()], words)
+}
+
+/// The finding, shown by the policy and mended by one rule for each of these.
+fn with_rules(
+    finding: Finding,
+    place: &Place,
+    adds: &Adds,
+    asks: &[String],
+    words: &str,
+) -> Finding {
+    let finding = finding.shown(place.store, format!("{}: {}", place.chain, place.rule));
+    let mut commands = asks.iter().map(|asks| adds.accepting(asks));
+    let finding = finding.mended(commands.next().unwrap_or_default(), words);
+    commands.fold(finding, |finding, command| finding.then(command, words))
+}
+
+/// What the rules ask, in the words of their store; none is empty.
 fn asks(
     walker: &Walker<'_>,
     adds: &Adds,
@@ -40,11 +60,11 @@ fn asks(
     packet: &Packet,
 ) -> Option<(Vec<String>, &'static str)> {
     if packet.is_tunnel() {
-        let words = "Let the datagrams of VXLAN through, and leave the policy as it is.";
-        return Some((vec![port(adds, UDP, packet.destination.port())], words));
+        let words = "Let the nodes' datagrams of VXLAN through, and leave the policy as it is.";
+        return Some((of_nodes(walker, adds, packet), words));
     }
     match hook {
-        Hook::Input if packet.answers => {
+        Hook::Input | Hook::Forward if packet.answers && !is_of_pods(walker, hook, packet) => {
             let words = "Let answers through, and leave the policy as it is.";
             Some((vec![established(adds).to_owned()], words))
         }
@@ -52,21 +72,50 @@ fn asks(
             let words = "Let packets to the port through, and leave the policy as it is.";
             Some((vec![port(adds, packet.protocol, packet.destination.port())], words))
         }
-        Hook::Forward => {
-            let ends = [packet.source.ip(), packet.destination.ip()];
-            let is_pods = ends.iter().any(|end| walker.node_of(*end).is_some());
-            let rules = if is_pods { networks(walker, adds) } else { Vec::new() };
+        Hook::Forward if is_of_pods(walker, hook, packet) => {
             let words = "Let what goes to the pods and comes from them through, and leave the \
                          policy as it is.";
-            (!rules.is_empty()).then_some((rules, words))
+            Some((networks(walker, adds), words))
+        }
+        Hook::Forward => {
+            let words = "Let packets to the address and port through, and leave the policy as it \
+                         is.";
+            Some((vec![destination(adds, packet)], words))
         }
         _ => None,
     }
 }
 
+/// Whether a packet is forwarded to a pod or from one, and the pods' networks are known.
+fn is_of_pods(walker: &Walker<'_>, hook: Hook, packet: &Packet) -> bool {
+    let ends = [packet.source.ip(), packet.destination.ip()];
+    let holds = |net: &IpNet| ends.iter().any(|end| net.contains(end));
+    hook == Hook::Forward && walker.spec.nodes.iter().flat_map(|node| &node.pod_cidrs).any(holds)
+}
+
 fn port(adds: &Adds, protocol: u8, port: u16) -> String {
     let name = if protocol == TCP { "tcp" } else { "udp" };
     if adds.nft { format!("{name} dport {port}") } else { format!("-p {name} --dport {port}") }
+}
+
+/// The packet's own destination, and its port.
+fn destination(adds: &Adds, packet: &Packet) -> String {
+    let to = packet.destination.ip();
+    let port = port(adds, packet.protocol, packet.destination.port());
+    format!("{} {port}", one_of(adds, to.is_ipv4(), ("daddr", "-d"), &[to.to_string()]))
+}
+
+/// A tunnel's datagrams: from all nodes' addresses of their family, and from the packet's own.
+fn of_nodes(walker: &Walker<'_>, adds: &Adds, packet: &Packet) -> Vec<String> {
+    let own = packet.source.ip();
+    let nodes = walker.spec.nodes.iter().flat_map(|node| node.addresses.iter().copied());
+    let of_family = nodes.chain([own]).filter(|address| address.is_ipv4() == own.is_ipv4());
+    let all: BTreeSet<IpAddr> = of_family.collect();
+    let list: Vec<String> = all.iter().map(ToString::to_string).collect();
+    let port = port(adds, UDP, packet.destination.port());
+    let rule =
+        |part: &[String]| format!("{} {port}", one_of(adds, own.is_ipv4(), ("saddr", "-s"), part));
+    list.chunks(MOST).map(rule).collect()
 }
 
 const fn established(adds: &Adds) -> &'static str {
@@ -88,38 +137,22 @@ fn networks(walker: &Walker<'_>, adds: &Adds) -> Vec<String> {
 
 fn of_family(adds: &Adds, all: &[IpNet], v4: bool) -> Vec<String> {
     let own = all.iter().filter(|net| net.addr().is_ipv4() == v4).map(IpNet::trunc).collect();
-    let mut nets = IpNet::aggregate(&own);
-    if nets.len() > MOST_NETWORKS {
-        nets = common(&nets).into_iter().collect();
-    }
-    if nets.is_empty() {
-        return Vec::new();
-    }
-    let list: Vec<_> = nets.iter().map(ToString::to_string).collect();
+    let nets = IpNet::aggregate(&own);
+    let list: Vec<String> = nets.iter().map(ToString::to_string).collect();
+    let both = |part: &[String]| {
+        [("daddr", "-d"), ("saddr", "-s")].map(|field| one_of(adds, v4, field, part))
+    };
+    list.chunks(MOST).flat_map(both).collect()
+}
+
+/// That a field, in nft's word and in iptables' option, is one of these addresses or networks.
+fn one_of(adds: &Adds, v4: bool, (field, option): (&str, &str), list: &[String]) -> String {
     let list = list.join(",");
-    let rule = |field: &str, option: &str| match (adds.nft, v4) {
+    match (adds.nft, v4) {
         (true, true) => format!("ip {field} {{{list}}}"),
         (true, false) => format!("ip6 {field} {{{list}}}"),
         (false, _) => format!("{option} {list}"),
-    };
-    vec![rule("daddr", "-d"), rule("saddr", "-s")]
-}
-
-/// The smallest network that all are in.
-fn common(nets: &[IpNet]) -> Option<IpNet> {
-    let low = nets.iter().map(IpNet::network).min()?;
-    let high = nets.iter().map(IpNet::broadcast).max()?;
-    let length = match (low, high) {
-        (IpAddr::V4(low), IpAddr::V4(high)) => (low.to_bits() ^ high.to_bits()).leading_zeros(),
-        (IpAddr::V6(low), IpAddr::V6(high)) => (low.to_bits() ^ high.to_bits()).leading_zeros(),
-        _ => return None,
-    };
-    let length = u8::try_from(length).ok()?;
-    let net = match low {
-        IpAddr::V4(low) => IpNet::from(Ipv4Net::new(low, length).ok()?),
-        IpAddr::V6(low) => IpNet::from(Ipv6Net::new(low, length).ok()?),
-    };
-    Some(net.trunc())
+    }
 }
 
 #[cfg(test)]
@@ -127,17 +160,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_network_that_many_are_in_is_the_smallest_one() {
-        let nets = |list: &[&str]| list.iter().map(|net| net.parse().unwrap()).collect::<Vec<_>>();
-        let of = |list: &[&str]| common(&nets(list)).map(|net| net.to_string());
-        assert_eq!(of(&["10.244.1.0/24", "10.244.200.0/24"]).unwrap(), "10.244.0.0/16");
-        assert_eq!(of(&["10.244.4.0/24", "10.244.5.0/24"]).unwrap(), "10.244.4.0/23");
-        assert_eq!(of(&["fd00:0:0:1::/64", "fd00:0:0:2::/64"]).unwrap(), "fd00::/62");
-        assert_eq!(of(&[]), None);
-    }
-
-    #[test]
-    fn many_networks_are_one_and_few_are_named() {
+    fn few_networks_are_one_pair_of_rules_and_of_many_none_is_named_that_is_not_the_pods() {
         let adds = Adds { command: Vec::new(), nft: true, families: (true, true) };
         let nets = |count: u8| -> Vec<IpNet> {
             (0..count).map(|of| format!("10.244.{}.0/24", 2 * of).parse().unwrap()).collect()
@@ -146,7 +169,14 @@ mod tests {
         let right =
             ["ip daddr {10.244.0.0/24,10.244.2.0/24}", "ip saddr {10.244.0.0/24,10.244.2.0/24}"];
         assert_eq!(few, right);
-        assert_eq!(of_family(&adds, &nets(100), true)[0], "ip daddr {10.244.0.0/16}");
         assert_eq!(of_family(&adds, &nets(2), false), Vec::<String>::new());
+        let many = of_family(&adds, &nets(100), true);
+        assert_eq!(many.len(), 2 * 7, "{many:?}");
+        for field in ["ip daddr {", "ip saddr {"] {
+            let lists = many.iter().filter_map(|rule| rule.strip_prefix(field));
+            let named = lists.flat_map(|list| list.trim_end_matches('}').split(','));
+            let named: Vec<IpNet> = named.map(|net| net.parse().unwrap()).collect();
+            assert_eq!(named, nets(100), "{field}");
+        }
     }
 }

@@ -6,10 +6,10 @@ use serde::Serialize;
 
 use super::{
     frontend::{Frontend, frontends},
-    outside::{Dialler, dialler},
+    outside::{Dialler, dialler, is_on_wire},
 };
 use crate::{
-    doctor::facts::{Facts, HostFacts, Role, Subject, link::Link, route::Address},
+    doctor::facts::{Facts, HostFacts, Role, Subject, route::Address},
     spec::{
         Spec,
         model::{Endpoint, Protocol, Service, ServicePort, TrafficPolicy, usable},
@@ -155,16 +155,9 @@ fn plain(facts: &Facts, spec: &Spec, dialled: SocketAddr) -> Vec<Case> {
 
 /// What the host's own rules give to others, where nobody has said what should be.
 fn by_rules(facts: &Facts, spec: &Spec, here: &HostFacts) -> Vec<Case> {
-    let of_wire = |own: &&Address| {
-        let link = here.link_at(own.device);
-        // Bridges and tunnels lead to pods.
-        let is_wire =
-            |link: &Link| link.name != "lo" && !link.is_bridge() && link.vxlan().is_none();
-        link.is_some_and(is_wire)
-    };
     let outward = here.default_routes().flat_map(|route| &route.hops).map(|hop| hop.device);
     let outward: Vec<u32> = outward.collect();
-    let mut own: Vec<&Address> = here.global().filter(of_wire).collect();
+    let mut own: Vec<&Address> = here.global().filter(|own| is_on_wire(here, own)).collect();
     own.sort_by_key(|own| !outward.contains(&own.device));
     let own: Vec<IpAddr> = own.into_iter().map(|own| own.net.addr()).collect();
     let mut found = Vec::new();

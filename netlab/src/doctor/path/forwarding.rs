@@ -1,6 +1,6 @@
 //! Whether a host forwards: the switches, and reverse-path filtering.
 
-use std::net::IpAddr;
+use std::{collections::BTreeSet, net::IpAddr};
 
 use super::{
     fib::{self, Lookup, Query},
@@ -40,14 +40,32 @@ pub(super) fn off(host: &HostFacts, input: &str, v4: bool) -> Option<Finding> {
         finding = finding.shown(Source::Sysctls, format!("net/{key} = 0"));
     }
     // The switch of the whole host sets those of all links.
-    for key in keys.into_iter().take(1) {
-        // The slashes stand for themselves, so that names of links may have dots.
-        finding = finding.mended(
-            ["sysctl".to_owned(), "-w".to_owned(), format!("net/{key}=1")],
-            "Switch forwarding on.",
-        );
+    match keys.first() {
+        Some(key) => Some(switched_on(host, finding, key, v4)),
+        None => Some(finding),
     }
-    Some(finding)
+}
+
+/// With the command that switches forwarding on. A host that forwards IPv6 drops the default routes
+/// that routers have announced, unless it is told to accept them all the same
+/// (networking/ip-sysctl.rst, accept_ra).
+fn switched_on(host: &HostFacts, finding: Finding, key: &str, v4: bool) -> Finding {
+    // The slashes stand for themselves, so that names of links may have dots.
+    let switch =
+        |key: &str, value: u8| ["sysctl".to_owned(), "-w".to_owned(), format!("net/{key}={value}")];
+    let words = "Switch forwarding on.";
+    let announced = if v4 { BTreeSet::new() } else { announced(host) };
+    let mut keeps = announced.iter().map(|link| switch(&format!("ipv6/conf/{link}/accept_ra"), 2));
+    let Some(first) = keeps.next() else { return finding.mended(switch(key, 1), words) };
+    let kept = "Keep the default route that a router announces, which a host that forwards drops.";
+    let finding = keeps.fold(finding.mended(first, kept), |finding, keep| finding.then(keep, kept));
+    finding.then(switch(key, 1), words)
+}
+
+/// The links of default routes that routers of IPv6 have announced.
+fn announced(host: &HostFacts) -> BTreeSet<String> {
+    let of_routers = host.default_routes().filter(|route| route.protocol == "ra");
+    of_routers.flat_map(|route| &route.hops).map(|hop| host.link_name(hop.device)).collect()
 }
 
 /// Why a packet that came in by a link is dropped for its source; None where it is not.

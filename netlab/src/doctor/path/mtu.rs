@@ -1,7 +1,7 @@
 //! Packets too large for a link on the way, and whether their sender is told.
 
 use super::{
-    Hop,
+    Hop, accept,
     netfilter::{self, Hook, Stop},
     packet::{Packet, TCP},
     walk::{Crossing, Walker},
@@ -101,7 +101,7 @@ fn black_hole(host: &HostFacts, link: &Link, size: u32, stop: &Stop) -> Finding 
     );
     let finding = Finding::broken(Code::MtuBlackHole, Some(&host.name), cause)
         .shown(Source::Links, format!("{name}: mtu {mtu}"));
-    let finding = stop.place.blamed(finding);
+    let finding = accept::mended_error(finding, &stop.place);
     // A tunnel is narrower for what it adds; a bridge should be as wide as its ports.
     if link.vxlan().is_some() {
         return finding;

@@ -12,7 +12,7 @@ use crate::{
     doctor::facts::{
         Facts, Gap, HostFacts, Role, Source,
         link::Link,
-        route::{NextHop, Route, RouteKind, is_link_local},
+        route::{Address, NextHop, Route, RouteKind, is_link_local},
     },
     spec::Spec,
 };
@@ -77,6 +77,13 @@ pub(super) const fn anybody(dialled: IpAddr) -> IpAddr {
         IpAddr::V4(_) => IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)),
         IpAddr::V6(_) => IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1)),
     }
+}
+
+/// Whether an address is on a link that somebody outside comes in by: bridges and tunnels lead to
+/// pods.
+pub(super) fn is_on_wire(host: &HostFacts, own: &Address) -> bool {
+    let is_wire = |link: &Link| link.name != "lo" && !link.is_bridge() && link.vxlan().is_none();
+    host.link_at(own.device).is_some_and(is_wire)
 }
 
 fn default_hop(host: &HostFacts, v4: bool) -> Option<&NextHop> {

@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use super::{
     Case,
     netfilter::{self, Hook, Nat, Passage, Place, View},
-    outside::anybody,
+    outside::{anybody, is_on_wire},
     packet::{DEFAULT_TTL, Packet, TCP},
 };
 use crate::doctor::{
@@ -97,15 +97,15 @@ pub(super) fn held(host: &HostFacts, packet: &Packet, place: &Place) -> Finding 
     }
 }
 
-/// The same of a node port that somebody outside dials at one of the host's addresses; None where
-/// no rule gives it to the host itself.
+/// The same of a node port that somebody outside dials at one of the host's addresses on the wire;
+/// None where no rule gives it to the host itself. A rule for what comes from pods alone is not
+/// met.
 pub(in crate::doctor) fn redirected(
     host: &HostFacts,
     node_port: u16,
     protocol: u8,
 ) -> Option<Finding> {
-    let global = host.addresses.iter().filter(|own| own.scope == "global");
-    global.filter(|own| host.link_name(own.device) != "lo").find_map(|own| {
+    host.global().filter(|own| is_on_wire(host, own)).find_map(|own| {
         let dialled = SocketAddr::new(own.net.addr(), node_port);
         let source = SocketAddr::new(anybody(dialled.ip()), super::CLIENT_PORT);
         let packet = Packet::new(source, dialled, protocol, DEFAULT_TTL);

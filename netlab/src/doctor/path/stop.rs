@@ -3,7 +3,7 @@
 use super::{
     Stage, accept, fib,
     fib::{Lookup, Query},
-    netfilter::{Hook, Stop},
+    netfilter::{Hook, Place, Stop},
     packet::Packet,
     walk::Walker,
 };
@@ -71,7 +71,7 @@ pub(super) fn finding(
     }
 }
 
-/// Shown by the rule or the policy, and mended by as little as helps.
+/// Shown by the rule or the policy, and mended by as little as helps; a policy stays.
 fn mended(
     walker: &Walker<'_>,
     finding: Finding,
@@ -79,21 +79,30 @@ fn mended(
     stop: &Stop,
     packet: &Packet,
 ) -> Finding {
-    let code = finding.code;
     let place = &stop.place;
-    if let Some(adds) = &place.adds {
-        let rule = format!("{}: {}", place.chain, place.rule);
-        let shown = finding.clone().shown(place.store, rule);
-        return accept::mended(walker, shown, adds, hook, packet)
-            .unwrap_or_else(|| place.blamed(finding));
+    if let Some(finding) = accept::mended(walker, finding.clone(), place, hook, packet) {
+        return finding;
     }
-    let mut finding = place.blamed(finding);
-    if let (Code::PolicyDropped, Some(fix)) = (code, finding.fixes.last_mut()) {
-        fix.words = "Delete the rule; if a controller has made it of a NetworkPolicy, allow the \
-                     client in the policy instead, or it comes back."
-            .to_owned();
+    if finding.code == Code::PolicyDropped && !place.mend.is_empty() {
+        return of_policy(walker, finding, place);
     }
+    place.blamed(finding)
+}
+
+/// A rule for single pods: outside a lab a controller may have made it of a NetworkPolicy, and what
+/// it is for is nobody's to delete unasked.
+fn of_policy(walker: &Walker<'_>, finding: Finding, place: &Place) -> Finding {
+    if walker.facts.lab.is_some() {
+        return place.blamed(finding);
+    }
+    let words = format!(
+        "Find the NetworkPolicy that a controller may have made the rule of, and allow the client \
+         there; a rule that was written by hand is deleted with `{}`.",
+        place.mend.join(" ")
+    );
     finding
+        .shown(place.store, format!("{}: {}", place.chain, place.rule))
+        .looked_into(["kubectl", "get", "networkpolicy", "-A"], words)
 }
 
 fn code(walker: &Walker<'_>, host: &HostFacts, hook: Hook, stop: &Stop, packet: &Packet) -> Code {

@@ -50,9 +50,9 @@ pub(super) const PAGES: &[Page] = &[
                administratively prohibited, or a reset) just before the pod.",
         known: "The rule matches single pods' addresses or interfaces, as those do that are made of a \
                 NetworkPolicy, and stands after the translation.",
-        mended: "The command deletes the rule, which lasts where it was written by hand. One that was made \
-                 of a NetworkPolicy is written again by its controller: `kubectl get networkpolicy -A`, and \
-                 allow the client. Mind that a node port masquerades: the pod sees the node's address, \
+        mended: "`kubectl get networkpolicy -A`, and allow the client: a rule that was made of a \
+                 NetworkPolicy is its controller's, which writes it again where it is deleted. One that was \
+                 written by hand is deleted by the command in the finding's words. Mind that a node port masquerades: the pod sees the node's address, \
                  which the policy has to allow.",
         related: &[Code::ForwardDropped, Code::SourceRangeDenied],
     },

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use super::{Adds, Flow, Hook, Nat, Place, Run, SourcePorts, value::address_type};
+use super::{Adds, Flow, Hook, KEEP_POLICY, Nat, Place, Run, SourcePorts, value::address_type};
 use crate::doctor::{
     facts::{
         Source,
@@ -38,19 +38,20 @@ pub(super) fn place(table: &str, hook: Hook) -> Option<(i32, &'static str)> {
 
 pub(super) fn base(store: &Store, table: &Table, name: &str, run: &mut Run<'_>) -> Flow {
     let Some(chain) = table.chain(name) else { return Flow::Accept };
-    match walk(store, table, chain, run) {
-        Flow::Next | Flow::Return => {}
-        end => return end,
+    let end = walk(store, table, chain, run);
+    if !matches!(end, Flow::Next | Flow::Return) {
+        return end;
     }
     if chain.policy.as_deref() != Some("DROP") {
         return Flow::Accept;
     }
     let place = Place {
         rule: format!("-P {name} DROP"),
-        mend: command(store, table, &["-P", name, "ACCEPT"]),
-        mend_words: "Let the chain accept what no rule of it decides about.",
-        adds: Some(Adds {
-            command: command(store, table, &["-I", name]),
+        mend_words: KEEP_POLICY,
+        // At the end, so that all rules that are there decide before it; after a return nothing is
+        // asked any more.
+        adds: matches!(end, Flow::Next).then(|| Adds {
+            command: command(store, table, &["-A", name]),
             nft: false,
             families: (store.v4, !store.v4),
         }),

@@ -62,12 +62,12 @@ pub(super) struct Place {
     pub chain: String,
     /// As the tool prints it, with its handle or number; a policy in words.
     pub rule: String,
-    /// What takes it away.
+    /// What takes it away; empty of a policy, which is not to be changed.
     pub mend: Vec<String>,
     pub mend_words: &'static str,
     /// The store that it was read in.
     pub store: crate::doctor::facts::Source,
-    /// Of a chain's policy: how a rule is added that comes before it.
+    /// Of a chain's policy: how a rule is added that comes before it, where one would be asked.
     pub adds: Option<Adds>,
 }
 
@@ -103,6 +103,10 @@ pub(super) struct SourcePorts {
     pub place: Place,
 }
 
+/// What is said of a policy where no rule is known that would help.
+const KEEP_POLICY: &str =
+    "Let the packet through by a rule of its own, and leave the policy as it is.";
+
 /// What became of the packet at a hook.
 #[derive(Clone, Debug)]
 pub(super) struct Passage {
@@ -126,7 +130,8 @@ impl Place {
         self.chain.contains(" kube-proxy chain ") || self.chain.contains(" chain KUBE-")
     }
 
-    /// A finding that this rule is the cause of: it shows it, and taking it away mends it.
+    /// A finding that this is the cause of: it shows it, and taking the rule away mends it; of a
+    /// policy it says what would.
     pub(super) fn blamed(&self, finding: Finding) -> Finding {
         finding
             .shown(self.store, format!("{}: {}", self.chain, self.rule))

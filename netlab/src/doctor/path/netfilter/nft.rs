@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use serde_json::Value;
 
 use super::{
-    Adds, Flow, Nat, Place, Run, SourcePorts,
+    Adds, Flow, KEEP_POLICY, Nat, Place, Run, SourcePorts,
     value::{Datum, is_in, number, value},
 };
 use crate::doctor::facts::{
@@ -14,24 +14,23 @@ use crate::doctor::facts::{
 };
 
 pub(super) fn base(table: &Table, chain: &Chain, run: &mut Run<'_>) -> Flow {
-    match walk(table, chain, run) {
-        Flow::Next | Flow::Return => {}
-        end => return end,
+    let end = walk(table, chain, run);
+    if !matches!(end, Flow::Next | Flow::Return) {
+        return end;
     }
     let policy = chain.hook.as_ref().map_or("accept", |hook| hook.policy.as_str());
     if policy != "drop" {
         return Flow::Accept;
     }
     let (family, name) = (&table.family, &table.name);
-    let command = format!("chain {family} {name} {} {{ policy accept ; }}", chain.name);
-    let mend = ["nft", "add"].into_iter().map(str::to_owned);
     let place = Place {
         chain: place_of(table, chain),
         rule: "policy drop".into(),
-        mend: mend.chain(command.split(' ').map(str::to_owned)).collect(),
-        mend_words: "Let the chain accept what no rule of it decides about.",
+        mend: Vec::new(),
+        mend_words: KEEP_POLICY,
         store: Source::Nft,
-        adds: Some(Adds {
+        // After a return no rule is asked any more.
+        adds: matches!(end, Flow::Next).then(|| Adds {
             command: ["nft", "add", "rule", family, name, &chain.name].map(str::to_owned).into(),
             nft: true,
             families: (family != "ip6", family != "ip"),

@@ -38,6 +38,38 @@ fn forwarding_that_is_off_is_found_with_its_switch() {
 }
 
 #[test]
+fn forwarding_of_ipv6_is_switched_on_with_the_announced_default_route_kept() {
+    let mut facts = fixture::lab(Mode::HostGw, Proxy::Ebpf);
+    let node = host(&mut facts, "node-1");
+    for (key, value) in &mut node.sysctls {
+        if key.starts_with("ipv6/conf/") && key.ends_with("/forwarding") {
+            *value = "0".into();
+        }
+    }
+    let eth0 = node.link("eth0").unwrap().index;
+    let v4 = node.routes.iter().find(|of| of.destination.prefix_len() == 0).cloned();
+    let any = node.routes[0].clone();
+    let default = Route {
+        destination: "::/0".parse().unwrap(),
+        table: crate::doctor::facts::route::main_table(),
+        ..v4.unwrap_or(any)
+    };
+    let with = |protocol: &str| {
+        let mut node = node.clone();
+        let mut route = Route { protocol: protocol.into(), ..default.clone() };
+        route.hops[0].device = eth0;
+        node.routes.push(route);
+        let found = forwarding::off(&node, "eth0", false).unwrap();
+        let commands: Vec<_> = found.fixes[0].commands().map(|of| of.join(" ")).collect();
+        (found.fixes.len(), commands)
+    };
+    let switch = "sysctl -w net/ipv6/conf/all/forwarding=1".to_owned();
+    assert_eq!(with("static"), (1, vec![switch.clone()]));
+    let keep = "sysctl -w net/ipv6/conf/eth0/accept_ra=2".to_owned();
+    assert_eq!(with("ra"), (1, vec![keep, switch]));
+}
+
+#[test]
 fn forwarding_that_is_off_for_the_uplink_alone_is_found() {
     each(|mut facts| {
         let node = host(&mut facts, "node-1");
@@ -317,6 +349,21 @@ fn a_narrow_bridge_is_a_black_hole_only_where_nobody_may_say_so() {
         let mtu = fixture::link(&mut facts, "node-1", "cni0").mtu + 100;
         let wide = found.fixes[1].command.join(" ");
         assert_eq!(wide, format!("ip link set dev cni0 mtu {mtu}"));
+    });
+}
+
+#[test]
+fn a_policy_that_keeps_the_word_about_the_size_is_mended_by_a_rule_for_it() {
+    each(|mut facts| {
+        fixture::link(&mut facts, "node-1", "cni0").mtu -= 100;
+        let ports = json!([{"match": {"op": "==", "left": {"meta": {"key": "l4proto"}},
+            "right": {"set": ["tcp", "udp"]}}}, {"accept": null}]);
+        chain(host(&mut facts, "node-1"), "inet", "output", 0, &[ports]);
+        let table = host(&mut facts, "node-1").nft.as_mut().unwrap().tables.last_mut().unwrap();
+        table.chains[0].hook.as_mut().unwrap().policy = "drop".into();
+        assert_eq!(only(&facts), on("node-1")(Code::MtuBlackHole));
+        let right = "nft add rule inet fault output ct state established,related accept";
+        assert_eq!(mend(&first(&facts, Code::MtuBlackHole)), right);
     });
 }
 

@@ -119,7 +119,8 @@ fn a_host_firewall_without_vxlan_is_found_by_its_policy() {
         let tables = &mut host(&mut facts, "node-1").nft.as_mut().unwrap().tables;
         tables.last_mut().unwrap().chains[0].hook.as_mut().unwrap().policy = "drop".into();
         assert_eq!(only(&facts), on("node-1")(Code::VxlanFiltered));
-        let right = "nft add rule inet fault input udp dport 8472 accept";
+        let right = "nft add rule inet fault input ip saddr {172.18.0.2,172.18.0.3} udp dport \
+                     8472 accept";
         assert_eq!(mend(&first(&facts, Code::VxlanFiltered)), right);
     });
 }
