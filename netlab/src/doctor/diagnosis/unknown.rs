@@ -12,7 +12,7 @@ use super::seen::{Seen, is_of_itself};
 use crate::{
     doctor::{
         facts::{Facts, Source},
-        path::{Path, Stage},
+        path::{Path, Stage, TRANSLATE},
         probe::{Attempt, Way},
     },
     spec::{Spec, model::Protocol},
@@ -81,13 +81,11 @@ fn ends_nowhere(facts: &Facts, spec: &Spec, path: &Path) -> bool {
 
 /// Why the way of a packet is not known.
 fn unfollowed(facts: &Facts, path: &Path) -> String {
-    const RULES: [Source; 4] =
-        [Source::Nft, Source::IptablesNft, Source::IptablesLegacy, Source::Datapath];
     let node = &path.case.node;
     let of_node = |host: &Option<String>| host.as_deref().is_none_or(|host| host == node);
     let gaps = facts.gaps.iter().filter(|gap| of_node(&gap.host));
     let unread: Vec<&str> = gaps
-        .filter(|gap| RULES.contains(&gap.source) || gap.source == Source::Namespace)
+        .filter(|gap| TRANSLATE.contains(&gap.source) || gap.source == Source::Namespace)
         .map(|gap| gap.reason.as_str())
         .collect();
     match (path.hops.is_empty(), unread.is_empty()) {
