@@ -157,6 +157,22 @@ impl Path {
         self.hops.iter().chain(&self.reply).flat_map(|hop| &hop.findings)
     }
 
+    /// Nothing is known of where the packet goes: it could not be followed at all, or ends where it
+    /// was dialled, with nothing in its way and nobody to take it.
+    #[must_use]
+    pub fn ends_nowhere(&self) -> bool {
+        let Some(last) = self.hops.last() else { return true };
+        let is_dialled = last.packet.destination == self.case.dialled;
+        last.stage == Stage::Listen && is_dialled && self.reply.is_empty() && self.passes()
+    }
+
+    /// It gets as far as a socket on a host that was looked at.
+    #[must_use]
+    pub fn gets_to_listener(&self) -> bool {
+        let is_last = self.hops.last().is_some_and(|last| last.stage == Stage::Listen);
+        is_last && !self.ends_nowhere()
+    }
+
     /// Nothing that was seen is in the way.
     #[must_use]
     pub fn passes(&self) -> bool {
