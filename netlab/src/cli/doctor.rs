@@ -24,7 +24,7 @@ Examples:
   netlab doctor --facts facts.json           without privilege
   netlab doctor --explain                    all that it can find
   netlab doctor --explain forward-dropped    what one means, and how it is mended
-Exit status: 0 all is well, 1 findings, 2 the doctor itself failed.";
+Exit status: 0 all is well, 1 findings, 2 the doctor itself failed, or does not know.";
 
 /// Flags of `doctor`.
 #[derive(Debug, Args)]

@@ -39,9 +39,9 @@ pub struct Diagnosis {
     /// The expected path of each connection.
     #[serde(skip)]
     pub paths: Vec<Path>,
-    /// The cause first.
+    /// The worst first, and of these, what stands first on the way.
     pub findings: Vec<Finding>,
-    /// Where nothing was found: what is not known to be well all the same.
+    /// Where nothing was found but risks: what is not known to be well all the same.
     pub unknown: Vec<Unknown>,
     /// Nothing was sent: attempts are what others dialled.
     #[serde(skip)]
@@ -123,7 +123,8 @@ pub fn judge(facts: &Facts, spec: &Spec, attempts: &[(Way, Vec<Attempt>)]) -> Di
     unexplained::add(&seen, &judgement.paths, spec, &mut findings);
     let mut findings = folding::folded(ranked(findings), facts);
     mend::type_out(&mut findings, facts);
-    let unknown = match findings.is_empty() {
+    // What is broken may be why nobody knows; a risk is not.
+    let unknown = match findings.iter().all(|of| of.severity == Severity::Risk) {
         true => unknown::all(&seen, &judgement.paths, spec),
         false => Vec::new(),
     };

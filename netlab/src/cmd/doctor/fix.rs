@@ -8,7 +8,7 @@
 use std::{
     collections::BTreeSet,
     io::{self, BufRead as _, IsTerminal as _, Write as _},
-    thread,
+    iter, thread,
     time::{Duration, Instant},
 };
 
@@ -19,7 +19,7 @@ use netlab::doctor::{
     mend::{self, MendError, Stopped, Unfit},
 };
 
-use super::{Diagnosed, Paint, outcome, report, verdict};
+use super::{Diagnosed, Paint, healthy, outcome, report, verdict};
 use crate::{
     cli::DoctorArgs,
     cmd::{Outcome, output},
@@ -27,6 +27,8 @@ use crate::{
 
 /// How long agents and neighbors may take to follow a mend.
 const PATIENCE: Duration = Duration::from_secs(6);
+/// How long the next mend of the same finding is not offered yet: the one before it may work.
+const SOON: Duration = Duration::from_secs(2);
 /// How often it is looked in between.
 const AGAIN: Duration = Duration::from_millis(400);
 /// Facts that are older may not hold any more when their question is answered.
@@ -81,19 +83,36 @@ pub(super) fn run(args: &DoctorArgs, paint: Paint) -> anyhow::Result<Outcome> {
 fn dry_run(args: &DoctorArgs, paint: Paint) -> anyhow::Result<Outcome> {
     let diagnosed = Diagnosed::of(args)?;
     let mut text = String::new();
-    for finding in &diagnosed.diagnosis.findings {
-        for fix in &finding.fixes {
-            match mend::unfit(fix, &diagnosed.facts) {
-                None => text.extend(fix.lines().map(|line| format!("{line}\n"))),
-                Some(why) => {
-                    let text = format!("netlab: {}: {}", finding.code, advice(fix, &why, paint));
-                    eprint!("{}", paint.plain(&text));
-                }
+    for (finding, fix) in offered(&diagnosed.diagnosis.findings) {
+        match mend::unfit(fix, &diagnosed.facts) {
+            None => text.extend(fix.lines().map(|line| format!("{line}\n"))),
+            Some(why) => {
+                let text = format!("netlab: {}: {}", finding.code, advice(fix, &why, paint));
+                eprint!("{}", paint.plain(&text));
             }
         }
     }
     output::print(&text)?;
     Ok(outcome(&diagnosed.diagnosis))
+}
+
+/// All mends that a session may come to, each once: those of findings that are folded into
+/// another of their code come up when that one is mended.
+fn offered(findings: &[Finding]) -> Vec<(&Finding, &Fix)> {
+    let mut all: Vec<(&Finding, &Fix)> = Vec::new();
+    for finding in findings.iter().flat_map(with_folded) {
+        for fix in &finding.fixes {
+            if !all.iter().any(|(_, known)| *known == fix) {
+                all.push((finding, fix));
+            }
+        }
+    }
+    all
+}
+
+fn with_folded(finding: &Finding) -> Vec<&Finding> {
+    let alike = finding.consequences.iter().filter(|one| one.code == finding.code);
+    iter::once(finding).chain(alike.flat_map(with_folded)).collect()
 }
 
 /// A finding, and which of its fixes comes next.
@@ -224,7 +243,8 @@ impl Session<'_> {
                 self.paint.print(&format!("  {}\n", self.paint.good(&line)))?;
                 return Ok(now);
             }
-            if self.next(&now).is_some_and(|next| goes_on(chosen, &next)) {
+            let has_more = self.next(&now).is_some_and(|next| goes_on(chosen, &next));
+            if has_more && begun.elapsed() > SOON {
                 let line = format!("{} needs more than that:", named(&chosen.finding));
                 self.paint.print(&format!("  {line}\n"))?;
                 return Ok(now);
@@ -255,6 +275,9 @@ impl Session<'_> {
                 };
                 text.push_str(&format!("  {}", advice(fix, &why, self.paint)));
             }
+        }
+        if !diagnosed.diagnosis.findings.is_empty() {
+            text.push_str(&healthy::unknown(&diagnosed.diagnosis, self.paint));
         }
         self.paint.print(&text)?;
         Ok(outcome(&diagnosed.diagnosis))
@@ -291,12 +314,14 @@ fn goes_on(chosen: &Chosen, next: &Chosen) -> bool {
 
 fn is_there(diagnosed: &Diagnosed, finding: &Finding) -> bool {
     let all = diagnosed.diagnosis.findings.iter();
-    all.flat_map(|one| std::iter::once(one).chain(&one.consequences))
-        .any(|one| is_same(one, finding))
+    all.flat_map(|one| iter::once(one).chain(&one.consequences)).any(|one| is_same(one, finding))
 }
 
+/// Numbers in the words may change while a mend begins to work, and commands where others have
+/// mended a part; where both are others, it is another finding of the same code.
 fn is_same(one: &Finding, other: &Finding) -> bool {
-    one.code == other.code && one.host == other.host
+    let has_same_mend = !one.fixes.is_empty() && one.fixes == other.fixes;
+    one.code == other.code && one.host == other.host && (one.cause == other.cause || has_same_mend)
 }
 
 fn named(finding: &Finding) -> String {
@@ -338,6 +363,33 @@ mod tests {
         let one = chosen("handle 5", "from port 40000").key();
         assert_eq!(one, chosen("handle 5", "from port 40001").key());
         assert_ne!(one, chosen("handle 6", "from port 40000").key());
+    }
+
+    #[test]
+    fn another_cause_of_the_same_code_is_another_finding() {
+        let of = |cause: &str, command: &str| {
+            Finding::broken(Code::NoEndpoints, None, cause).mended([command], "")
+        };
+        let one = of("Service default/a has no endpoints", "a");
+        assert!(is_same(&one, &of("Service default/a has no endpoints", "x")));
+        assert!(is_same(&one, &of("counted once more", "a")));
+        assert!(!is_same(&one, &of("Service default/b has no endpoints", "b")));
+        let (a, b) = (one.clone(), of("Service default/b has no endpoints", "b"));
+        let without = |finding: Finding| Finding { fixes: Vec::new(), ..finding };
+        assert!(!is_same(&without(a), &without(b)), "no mend is not the same mend");
+    }
+
+    #[test]
+    fn what_is_folded_into_a_finding_of_its_code_is_mended_as_well_and_each_mend_once() {
+        let of = |code, command: &str| Finding::broken(code, None, "").mended([command], "");
+        let mut first = of(Code::ForwardDropped, "a");
+        let mut below = of(Code::ForwardDropped, "b");
+        below.consequences = vec![of(Code::ForwardDropped, "c"), of(Code::ForwardDropped, "a")];
+        first.consequences = vec![below, of(Code::NeighborStale, "of what follows")];
+        let all = [first, of(Code::ForwardDropped, "b"), of(Code::ForwardingOff, "d")];
+        let offered = offered(&all).into_iter();
+        let commands: Vec<_> = offered.map(|(_, fix)| fix.command.join(" ")).collect();
+        assert_eq!(commands, ["a", "b", "c", "d"]);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::{
 };
 
 use netlab::doctor::{
-    diagnosis::{Told, Unknown},
+    diagnosis::{Diagnosis, Told, Unknown},
     path::Path,
     reach,
     report::Report,
@@ -33,10 +33,11 @@ pub(super) fn lines(report: &Report<'_>, paint: Paint) -> String {
         let port = format!("{} {}", path.case.protocol, path.case.dialled.port());
         ports.entry((service, port)).or_default().push(path);
     }
-    let unknown: String = diagnosis.unknown.iter().map(|of| not_known(of, paint)).collect();
+    let unknown = unknown(diagnosis, paint);
     let is_known = |path: &&Path| {
         let own = (path.case.dialled, path.case.protocol);
-        !diagnosis.unknown.iter().any(|of| (of.dialled, of.protocol) == own)
+        let is_unknown = diagnosis.unknown.iter().any(|of| (of.dialled, of.protocol) == own);
+        !is_unknown && (!path.ends_nowhere() || is_dialled(diagnosis, path))
     };
     // Of a port with an address that nobody knows about, the others alone are well.
     for paths in ports.values_mut() {
@@ -50,7 +51,9 @@ pub(super) fn lines(report: &Report<'_>, paint: Paint) -> String {
     if ports.is_empty() || ports.len() > MOST {
         let count = ports.len();
         let probes = probes(&diagnosis.ways.iter().collect::<Vec<_>>(), diagnosis.passive);
-        let line = format!("healthy: {asked}: {count} node ports, {probes}; {seconds:.1} s");
+        let paths: Vec<_> = ports.into_values().flatten().collect();
+        let well = well(diagnosis, &paths);
+        let line = format!("{well}: {asked}: {count} node ports, {probes}; {seconds:.1} s");
         return paint.good(&line) + "\n" + &unknown;
     }
     let mut text = String::new();
@@ -61,11 +64,32 @@ pub(super) fn lines(report: &Report<'_>, paint: Paint) -> String {
     text + &unknown
 }
 
+/// A line for each address and port of which nobody knows.
+pub(super) fn unknown(diagnosis: &Diagnosis, paint: Paint) -> String {
+    diagnosis.unknown.iter().map(|of| not_known(of, paint)).collect()
+}
+
 /// `not known: TCP 127.0.0.1:30080 at node-1: 4 of 4 probes from node-1 itself fail (refused)`.
 fn not_known(of: &Unknown, paint: Paint) -> String {
     let Unknown { node, dialled, protocol, why } = of;
     let line = format!("not known: {protocol} {dialled} at {node}: {why}");
     paint.bad(&output::wrapped(&line, paint.width, "  ")) + "\n"
+}
+
+/// Somebody has dialled a path's address and port.
+fn is_dialled(diagnosis: &Diagnosis, path: &Path) -> bool {
+    let own = (path.case.dialled, path.case.protocol);
+    let of_path = |told: &&Told| (told.way.dialled, told.way.protocol) == own;
+    diagnosis.ways.iter().filter(of_path).any(|told| !told.attempts.is_empty())
+}
+
+/// How well these paths are known to be: they may all lead to hosts that nobody has looked at.
+fn well(diagnosis: &Diagnosis, paths: &[&Path]) -> &'static str {
+    let is_shown = |path: &&Path| path.gets_to_listener() || is_dialled(diagnosis, path);
+    match paths.is_empty() || paths.iter().any(is_shown) {
+        true => "healthy",
+        false => "healthy as far as this host goes",
+    }
 }
 
 fn of_port(report: &Report<'_>, service: &str, paths: &[&Path]) -> String {
@@ -81,7 +105,8 @@ fn of_port(report: &Report<'_>, service: &str, paths: &[&Path]) -> String {
     let Some(path) = longest else { return String::new() };
     let case = &path.case;
     format!(
-        "healthy: {}{} {} -> {}, {}; {:.1} s",
+        "{}: {}{} {} -> {}, {}; {:.1} s",
+        well(report.diagnosis, paths),
         if service.is_empty() { String::new() } else { format!("{} ", short(service)) },
         case.protocol,
         case.dialled,

@@ -61,6 +61,9 @@ pub(super) fn draw(report: &Report<'_>, paint: Paint) -> String {
         }
         text.push_str(&verdict::told(finding, facts, paint));
     }
+    if !diagnosis.unknown.is_empty() {
+        let _ = write!(text, "\n{}", healthy::unknown(diagnosis, paint));
+    }
     let code = diagnosis.findings[0].code;
     let _ =
         writeln!(text, "\n{}", paint.faint(&format!("netlab doctor --explain {code} tells more")));

@@ -6,7 +6,10 @@ use std::{
     net::{IpAddr, SocketAddr},
 };
 
-use super::{Asked, object::Mend};
+use super::{
+    Asked,
+    object::{Mend, Written},
+};
 use crate::{
     doctor::{
         facts::{
@@ -19,16 +22,21 @@ use crate::{
     spec::{Spec, model::Service},
 };
 
-pub(super) fn check(facts: &Facts, spec: &Spec, asked: &[Asked<'_>]) -> Vec<Finding> {
+pub(super) fn check(
+    facts: &Facts,
+    spec: &Spec,
+    asked: &[Asked<'_>],
+    written: &Written<'_>,
+) -> Vec<Finding> {
     let mut findings = twice(facts, spec);
     match facts.subject.asked.parse::<SocketAddr>() {
         Ok(dialled) => {
             findings.extend(excluded(facts, asked, dialled));
-            findings.extend(other_family(facts, asked, dialled));
+            findings.extend(other_family(asked, dialled, written));
         }
         Err(_) => {
             let families = [true, false].into_iter();
-            findings.extend(families.flat_map(|v4| one_family(facts, spec, asked, v4)));
+            findings.extend(families.flat_map(|v4| one_family(facts, spec, asked, v4, written)));
         }
     }
     findings
@@ -56,18 +64,24 @@ fn excluded(facts: &Facts, asked: &[Asked<'_>], dialled: SocketAddr) -> Option<F
 }
 
 /// Row 28.
-fn other_family(facts: &Facts, asked: &[Asked<'_>], dialled: SocketAddr) -> Vec<Finding> {
+fn other_family(asked: &[Asked<'_>], dialled: SocketAddr, written: &Written<'_>) -> Vec<Finding> {
     let v4 = dialled.ip().is_ipv4();
     let dialled_ports = asked.iter().filter(|(_, _, port)| *port == dialled.port());
     let lacking = dialled_ports.filter(|of| lacks(of, v4));
     let what = format!("{} is dialled", dialled.ip());
-    lacking.map(|(service, ..)| without_family(facts, service, v4, &what)).collect()
+    lacking.map(|(service, ..)| without_family(written, service, v4, &what)).collect()
 }
 
 /// Row 28, where nothing single is dialled. Most Services of a cluster with both families have one
 /// by choice; it is a fault where all else is there: a client and a node that have the family, the
 /// pods behind the Service too, and another Service that is reached by it.
-fn one_family(facts: &Facts, spec: &Spec, asked: &[Asked<'_>], v4: bool) -> Vec<Finding> {
+fn one_family(
+    facts: &Facts,
+    spec: &Spec,
+    asked: &[Asked<'_>],
+    v4: bool,
+    written: &Written<'_>,
+) -> Vec<Finding> {
     let is_of = |address: &IpAddr| address.is_ipv4() == v4;
     let of_client =
         |host: &HostFacts| host.role == Role::Client && host.global_of(v4).next().is_some();
@@ -87,7 +101,9 @@ fn one_family(facts: &Facts, spec: &Spec, asked: &[Asked<'_>], v4: bool) -> Vec<
     let lacking = asked.iter().filter(|of| lacks(of, v4) && could_have(of));
     let what = "its pods and nodes and the client have it, and other Services do";
     let mut found: Vec<Finding> = lacking
-        .map(|(service, ..)| without_family(facts, service, v4, what).severity(Severity::Impaired))
+        .map(|(service, ..)| {
+            without_family(written, service, v4, what).severity(Severity::Impaired)
+        })
         .collect();
     found.dedup();
     found
@@ -99,7 +115,7 @@ fn lacks((service, port, _): &Asked<'_>, v4: bool) -> bool {
     !port.endpoints.is_empty() && cluster.chain(endpoints).all(|address| address.is_ipv4() != v4)
 }
 
-fn without_family(facts: &Facts, service: &Service, v4: bool, why: &str) -> Finding {
+fn without_family(written: &Written<'_>, service: &Service, v4: bool, why: &str) -> Finding {
     let family = if v4 { "IPv4" } else { "IPv6" };
     let name = &service.name;
     let addresses: Vec<_> = service.cluster_addresses.iter().map(IpAddr::to_string).collect();
@@ -126,7 +142,7 @@ fn without_family(facts: &Facts, service: &Service, v4: bool, why: &str) -> Find
         ),
         mends: true,
     };
-    mend.of(finding, facts)
+    mend.of(finding, written)
 }
 
 /// A pod that has an address.

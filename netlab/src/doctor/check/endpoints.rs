@@ -6,7 +6,10 @@ use std::{
     net::SocketAddr,
 };
 
-use super::{Asked, called, object::Mend};
+use super::{
+    Asked, called,
+    object::{Mend, Written},
+};
 use crate::{
     doctor::{
         facts::{Facts, HostFacts, Source},
@@ -18,15 +21,20 @@ use crate::{
     },
 };
 
-pub(super) fn check(facts: &Facts, spec: &Spec, asked: &[Asked<'_>]) -> Vec<Finding> {
+pub(super) fn check(
+    facts: &Facts,
+    spec: &Spec,
+    asked: &[Asked<'_>],
+    written: &Written<'_>,
+) -> Vec<Finding> {
     let mut findings = Vec::new();
     for &(service, port, node_port) in asked {
         if port.endpoints.is_empty() {
-            findings.push(none(facts, service, spec));
+            findings.push(none(service, spec, written));
         } else if port.usable_endpoints().is_empty() {
-            findings.push(none_ready(facts, service, port));
+            findings.push(none_ready(service, port, written));
         } else if service.external_policy == TrafficPolicy::Local {
-            findings.extend(without_local(facts, service, port, node_port));
+            findings.extend(without_local(facts, written, (service, port, node_port)));
         }
     }
     // Each of a Service's ports has told the same.
@@ -35,7 +43,7 @@ pub(super) fn check(facts: &Facts, spec: &Spec, asked: &[Asked<'_>]) -> Vec<Find
 }
 
 /// Row 4.
-fn none(facts: &Facts, service: &Service, spec: &Spec) -> Finding {
+fn none(service: &Service, spec: &Spec, written: &Written<'_>) -> Finding {
     let name = &service.name;
     if service.selector.is_empty() {
         let cause = format!("Service {name} has no selector, and no EndpointSlice names endpoints");
@@ -58,7 +66,7 @@ fn none(facts: &Facts, service: &Service, spec: &Spec) -> Finding {
             edit: "let spec.selector name labels that its pods have".to_owned(),
             mends: false,
         };
-        return mend.of(finding, facts);
+        return mend.of(finding, written);
     }
     let wanted: BTreeMap<_, _> =
         service.selector.keys().filter_map(|key| pod.labels.get_key_value(key)).collect();
@@ -80,7 +88,7 @@ fn none(facts: &Facts, service: &Service, spec: &Spec) -> Finding {
         edit: format!("write {} below spec.selector", pairs.join(", ")),
         mends: true,
     };
-    mend.of(finding, facts)
+    mend.of(finding, written)
 }
 
 /// Whether a selector is a pod's labels but for a slip of the pen in one value.
@@ -136,7 +144,7 @@ fn labels(labels: &BTreeMap<String, String>) -> String {
 }
 
 /// Row 5.
-fn none_ready(facts: &Facts, service: &Service, port: &ServicePort) -> Finding {
+fn none_ready(service: &Service, port: &ServicePort, written: &Written<'_>) -> Finding {
     let name = &service.name;
     let count = port.endpoints.len();
     let cause = format!("none of the {count} endpoints of Service {name} is ready");
@@ -150,7 +158,7 @@ fn none_ready(facts: &Facts, service: &Service, port: &ServicePort) -> Finding {
     }
     let pods = ["kubectl", "-n", &name.namespace, "describe", "pods", "-l"];
     let selector = labels(&service.selector);
-    let (object, edit) = unready(facts, service, port);
+    let (object, edit) = unready(service, port, written);
     let mend = Mend {
         object,
         command: pods.into_iter().chain([selector.as_str()]).collect(),
@@ -158,20 +166,20 @@ fn none_ready(facts: &Facts, service: &Service, port: &ServicePort) -> Finding {
         edit: format!("{edit} (the agents follow that, not the probes)"),
         mends: false,
     };
-    mend.of(finding, facts)
+    mend.of(finding, written)
 }
 
 const CLUSTER: &str = r#"{"spec":{"externalTrafficPolicy":"Cluster"}}"#;
 
 /// Which object says that endpoints are not ready, and what it should say: an EndpointSlice, or
 /// where none was written, the pods themselves.
-fn unready(facts: &Facts, service: &Service, port: &ServicePort) -> (String, &'static str) {
-    let name = &service.name;
-    let objects = facts.objects().unwrap_or_default();
-    let begin = format!("EndpointSlice {}/{}", name.namespace, name.name);
-    let mut slices = objects.slices.into_iter().map(|slice| slice.place.object);
-    match slices.find(|of| of.starts_with(&begin)) {
-        Some(slice) => (slice, "set conditions.ready of the endpoints to true"),
+fn unready(service: &Service, port: &ServicePort, written: &Written<'_>) -> (String, &'static str) {
+    let slices = written.objects().into_iter().flat_map(|objects| &objects.slices);
+    let mut own = slices.filter(|slice| slice.service().as_ref() == Some(&service.name));
+    match own.next() {
+        Some(slice) => {
+            (slice.place.object.clone(), "set conditions.ready of the endpoints to true")
+        }
         None => {
             let pod = port.endpoints.iter().find_map(|endpoint| endpoint.pod.as_ref());
             let pod = pod.map_or_else(|| "its pods".to_owned(), |pod| format!("Pod {pod}"));
@@ -184,9 +192,8 @@ fn unready(facts: &Facts, service: &Service, port: &ServicePort) -> (String, &'s
 /// so nodes that they serve are left out.
 fn without_local(
     facts: &Facts,
-    service: &Service,
-    port: &ServicePort,
-    node_port: u16,
+    written: &Written<'_>,
+    (service, port, node_port): Asked<'_>,
 ) -> Vec<Finding> {
     let name = &service.name;
     let usable = port.usable_endpoints();
@@ -223,7 +230,7 @@ fn without_local(
             edit: "write externalTrafficPolicy: Cluster below spec".to_owned(),
             mends: true,
         };
-        mend.of(finding, facts)
+        mend.of(finding, written)
     };
     without.map(find).collect()
 }

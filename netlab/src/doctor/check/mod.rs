@@ -27,9 +27,10 @@ use crate::spec::{
 #[must_use]
 pub fn all(facts: &Facts, spec: &Spec) -> Vec<Finding> {
     let asked = asked(facts, spec);
-    let mut findings = endpoints::check(facts, spec, &asked);
+    let written = object::Written::of(facts);
+    let mut findings = endpoints::check(facts, spec, &asked, &written);
     findings.extend(table::check(facts, &asked));
-    findings.extend(address::check(facts, spec, &asked));
+    findings.extend(address::check(facts, spec, &asked, &written));
     findings.extend(agent::check(facts));
     findings.extend(socket::check(facts, &asked));
     findings

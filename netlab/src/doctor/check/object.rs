@@ -1,7 +1,30 @@
 //! Mends of Kubernetes objects: by kubectl in a cluster; in a lab, which has no API server, by the
 //! manifest that the agents follow.
 
-use crate::doctor::{facts::Facts, finding::Finding};
+use std::cell::OnceCell;
+
+use crate::{
+    doctor::{facts::Facts, finding::Finding},
+    spec::Objects,
+};
+
+/// Where a lab's objects are written; of a cluster nobody needs to know. Read when first asked.
+pub(super) struct Written<'f> {
+    facts: &'f Facts,
+    objects: OnceCell<Objects>,
+}
+
+impl<'f> Written<'f> {
+    pub fn of(facts: &'f Facts) -> Self {
+        Self { facts, objects: OnceCell::new() }
+    }
+
+    /// The objects with their places; None where it is no lab.
+    pub fn objects(&self) -> Option<&Objects> {
+        self.facts.lab.as_ref()?;
+        Some(self.objects.get_or_init(|| self.facts.objects().unwrap_or_default()))
+    }
+}
 
 /// What is to be done about an object.
 pub(super) struct Mend<'m> {
@@ -20,10 +43,10 @@ pub(super) struct Mend<'m> {
 impl Mend<'_> {
     /// The finding with it. In a lab a command of kubectl would be for a cluster that is none of
     /// its.
-    pub fn of(self, finding: Finding, facts: &Facts) -> Finding {
+    pub fn of(self, finding: Finding, written: &Written<'_>) -> Finding {
         let Self { object, command, words, edit, mends } = self;
-        if facts.lab.is_some() {
-            let place = place(facts, &object);
+        if let Some(objects) = written.objects() {
+            let place = place(objects, &object);
             return finding.advised(format!("{words}: in {place}, {edit}."));
         }
         match mends {
@@ -34,8 +57,7 @@ impl Mend<'_> {
 }
 
 /// The file of an object, and where in it.
-fn place(facts: &Facts, object: &str) -> String {
-    let objects = facts.objects().unwrap_or_default();
+fn place(objects: &Objects, object: &str) -> String {
     let places = objects.services.iter().map(|of| &of.place);
     let places = places.chain(objects.slices.iter().map(|of| &of.place));
     let mut places = places.chain(objects.pods.iter().map(|of| &of.place));

@@ -113,13 +113,27 @@ fn pods_that_are_not_ready_are_named_with_brackets_and_with_the_place_that_says_
     for port in spec.services.iter_mut().flat_map(|service| &mut service.ports) {
         port.endpoints.iter_mut().for_each(|endpoint| endpoint.ready = false);
     }
-    let facts = lab();
+    let mut facts = lab();
+    // The slice of another Service, whose name begins alike.
+    let slice = "{apiVersion: discovery.k8s.io/v1, kind: EndpointSlice, addressType: IPv4, \
+                 endpoints: [], metadata: {name: NAME, labels: {kubernetes.io/service-name: OF}}}";
+    let write = |facts: &mut Facts, name: &str, of: &str| {
+        let text = slice.replace("NAME", name).replace("OF", of);
+        facts.manifests.push(Manifest { origin: "slice.yaml".into(), text });
+    };
+    write(&mut facts, "webshop-x", "webshop");
     let found = all(&facts, &spec);
     assert!(found.iter().all(|of| of.code == Code::NoneReady), "{found:?}");
     let web = found.iter().find(|of| of.cause.contains("default/web")).unwrap();
     let mut texts = web.evidence.iter().map(|of| of.text.as_str());
     assert!(texts.any(|text| text.starts_with("endpoint [fd00:10:244:1::2]:8080 ")), "{web:?}");
     assert!(web.fixes[0].words.contains("Pod default/web-1), set the condition"), "{web:?}");
+    let mut sliced = facts.clone();
+    write(&mut sliced, "endpoints-1", "web");
+    let found = all(&sliced, &spec);
+    let web = found.iter().find(|of| of.cause.contains("default/web")).unwrap();
+    let place = "slice.yaml (document 1, EndpointSlice default/endpoints-1), set conditions.ready";
+    assert!(web.fixes[0].words.contains(place), "{web:?}");
     let web = &all(&of_cluster(facts), &spec)[0];
     assert_eq!((web.fixes[0].command[0].as_str(), web.fixes[0].mends), ("kubectl", false));
 }

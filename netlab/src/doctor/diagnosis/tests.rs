@@ -323,7 +323,8 @@ fn what_could_not_be_read_and_probes_in_vain_are_not_called_healthy() {
     let why = |blind, outcome| {
         let judged = of_itself(blind, outcome);
         assert_eq!(judged.findings, [], "nothing is concluded from it");
-        assert_eq!(judged.is_healthy(), judged.unknown.is_empty());
+        let is_well = !blind && outcome != Some(&Outcome::Refused);
+        assert_eq!(judged.is_healthy(), is_well, "blind: {blind}, {outcome:?}");
         judged.unknown.first().map(|of| of.why.clone()).unwrap_or_default()
     };
     assert_eq!(why(false, None), "");
@@ -334,4 +335,33 @@ fn what_could_not_be_read_and_probes_in_vain_are_not_called_healthy() {
     for outcome in [None, Some(&somebody), Some(&Outcome::Refused)] {
         assert_eq!(why(true, outcome), unread);
     }
+}
+
+#[test]
+fn a_risk_hides_nothing_of_what_is_not_known() {
+    let mut tried = tried();
+    let node = host(&mut tried.facts, "node-1");
+    node.datapath = None;
+    node.programs.clear();
+    node.programs.push(Program {
+        interface: "eth0".into(),
+        attach: Attach::TcxIngress,
+        id: 7,
+        name: "cil_from_netdev".into(),
+        tag: String::new(),
+        link: None,
+        owner: Owner::Foreign,
+    });
+    let spec = fixture::lab(Mode::HostGw, Proxy::Ebpf).spec().unwrap();
+    let judged = judge(&tried.facts, &spec, &[]);
+    let said: Vec<_> = judged.findings.iter().map(|of| (of.code, of.severity)).collect();
+    assert_eq!(said, [(Code::ForeignProgram, Severity::Risk)]);
+    let why = "a program that is not netlab's may take its packets on node-1";
+    assert!(judged.unknown.iter().any(|of| of.why == why), "{:?}", judged.unknown);
+    // What is broken may be the reason.
+    let forwarding = "ipv4/conf/eth0/forwarding".to_owned();
+    host(&mut tried.facts, "node-2").sysctls.insert(forwarding, "0".into());
+    let judged = judge(&tried.facts, &spec, &[]);
+    assert_eq!(judged.findings[0].severity, Severity::Broken, "{:?}", judged.findings);
+    assert_eq!(judged.unknown, []);
 }

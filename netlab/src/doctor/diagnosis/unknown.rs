@@ -1,4 +1,4 @@
-//! What nobody knows although nothing was found. Pure.
+//! What nobody knows although nothing was found, or nothing but risks. Pure.
 //!
 //! Law: nothing is called well that neither facts nor probes show to be well. Where packets end at
 //! the address that was dialled, because what translates them could not be read, or a host's own
@@ -12,7 +12,8 @@ use super::seen::{Seen, is_of_itself};
 use crate::{
     doctor::{
         facts::{Facts, Source},
-        path::{Path, Stage},
+        finding::Code,
+        path::{Path, TRANSLATE},
         probe::{Attempt, Way},
     },
     spec::{Spec, model::Protocol},
@@ -66,28 +67,26 @@ pub(super) fn all(seen: &Seen<'_>, paths: &[Path], spec: &Spec) -> Vec<Unknown> 
     all
 }
 
-/// No packet could be followed at all, or it ended where it was dialled, and nothing is known to
-/// take it there. A rule that was found where nothing was asked about may be meant for others.
+/// Nothing is known of where the packet goes, and something should be. A rule that was found where nothing was asked about may be meant for others.
 fn ends_nowhere(facts: &Facts, spec: &Spec, path: &Path) -> bool {
     let case = &path.case;
     let has_service = spec.with_node_port(case.dialled.port()).next().is_some();
     if !facts.subject.is_asked() && !has_service {
         return false;
     }
-    let Some(last) = path.hops.last() else { return true };
-    let is_dialled = last.packet.destination == case.dialled;
-    last.stage == Stage::Listen && is_dialled && path.reply.is_empty() && path.passes()
+    path.ends_nowhere()
 }
 
 /// Why the way of a packet is not known.
 fn unfollowed(facts: &Facts, path: &Path) -> String {
-    const RULES: [Source; 4] =
-        [Source::Nft, Source::IptablesNft, Source::IptablesLegacy, Source::Datapath];
     let node = &path.case.node;
+    if path.findings().any(|of| of.code == Code::ForeignProgram) {
+        return format!("a program that is not netlab's may take its packets on {node}");
+    }
     let of_node = |host: &Option<String>| host.as_deref().is_none_or(|host| host == node);
     let gaps = facts.gaps.iter().filter(|gap| of_node(&gap.host));
     let unread: Vec<&str> = gaps
-        .filter(|gap| RULES.contains(&gap.source) || gap.source == Source::Namespace)
+        .filter(|gap| TRANSLATE.contains(&gap.source) || gap.source == Source::Namespace)
         .map(|gap| gap.reason.as_str())
         .collect();
     match (path.hops.is_empty(), unread.is_empty()) {

@@ -160,6 +160,8 @@ pub enum Source {
     IptablesLegacy,
     /// iptables' rules as nftables keeps them.
     IptablesNft,
+    /// Services of IPVS.
+    Ipvs,
     /// eBPF programs at interfaces.
     Programs,
     /// Other filters of tc.

@@ -17,6 +17,10 @@ use crate::{
     spec::model::{Endpoint, Service, ServicePort},
 };
 
+/// What may give a packet another destination.
+pub const TRANSLATE: [Source; 5] =
+    [Source::Nft, Source::IptablesNft, Source::IptablesLegacy, Source::Ipvs, Source::Datapath];
+
 impl<'f> Walker<'f> {
     /// A packet that is the host's: out of its tunnel, or to its socket.
     pub fn deliver(&mut self, host: &'f HostFacts, packet: Packet) -> End<'f> {
@@ -41,7 +45,7 @@ impl<'f> Walker<'f> {
         // It is still addressed to the node: nobody has translated it.
         let is_dialled = packet.destination == self.case.dialled;
         let has_backend = self.case.backend.is_some();
-        if is_dialled && self.is_blind_for_rules(host) {
+        if is_dialled && (self.is_blind_for_rules(host) || self.has_met_stranger(host)) {
             return End::Beyond;
         }
         if self.service().is_some() && (is_dialled || !has_backend) {
@@ -164,7 +168,13 @@ impl<'f> Walker<'f> {
 
     /// What translates on a host could not be read, or not all of it.
     pub fn is_blind_for_rules(&self, host: &HostFacts) -> bool {
-        let sources = [Source::Nft, Source::IptablesNft, Source::IptablesLegacy, Source::Datapath];
-        sources.into_iter().any(|source| self.facts.is_blind(&host.name, source))
+        TRANSLATE.into_iter().any(|source| self.facts.is_blind(&host.name, source))
+    }
+
+    /// The packet has passed a program of others on this host, which may have translated it, as
+    /// those of a cluster without kube-proxy do.
+    fn has_met_stranger(&self, host: &HostFacts) -> bool {
+        let hops = self.hops.iter().filter(|hop| hop.host == host.name);
+        hops.flat_map(|hop| &hop.findings).any(|of| of.code == Code::ForeignProgram)
     }
 }

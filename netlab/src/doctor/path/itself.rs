@@ -9,7 +9,10 @@ use super::{
     walk::Walker,
 };
 use crate::{
-    doctor::facts::{Facts, HostFacts},
+    doctor::facts::{
+        Facts, HostFacts,
+        program::{Owner, Program},
+    },
     spec::Spec,
 };
 
@@ -27,14 +30,29 @@ pub fn is_dialled_alike(facts: &Facts, spec: &Spec, host: &HostFacts, case: &Cas
     let packet = Packet::new(source, case.dialled, case.protocol.number(), ttl);
     let view = walker.view(host, packet, None, Some("lo"), false);
     let nat = netfilter::pass(Hook::Output, view).nat;
-    matches!(nat, Some(Nat::Destination(_))) || walker.is_blind_for_rules(host)
+    let is_translated = matches!(nat, Some(Nat::Destination(_)));
+    is_translated || walker.is_blind_for_rules(host) || has_strangers(host, case)
+}
+
+/// Programs of others where the case's packets come in: what they do for the host's own packets
+/// nobody can read off them, so that only a probe can tell.
+fn has_strangers(host: &HostFacts, case: &Case) -> bool {
+    let Some(link) = host.link_with(case.dialled.ip()) else { return false };
+    let is_there = |of: &Program| of.owner == Owner::Foreign && of.interface == link.name;
+    host.programs.iter().any(is_there)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::{
-        doctor::{facts::fixture, path},
+        doctor::{
+            facts::{
+                fixture::{self, host},
+                program::Attach,
+            },
+            path,
+        },
         lab::{Mode, Proxy},
     };
 
@@ -52,5 +70,29 @@ mod tests {
             let own = Case { dialled: "127.0.0.1:30080".parse().unwrap(), ..case.clone() };
             assert!(is_dialled_alike(&facts, &spec, host, &own), "nobody else can dial it");
         }
+    }
+
+    #[test]
+    fn a_strangers_program_may_answer_its_own_host_so_that_it_is_dialled() {
+        let mut facts = fixture::lab(Mode::HostGw, Proxy::Nftables);
+        let node = host(&mut facts, "node-1");
+        node.nft = None;
+        node.programs.push(Program {
+            interface: "eth0".into(),
+            attach: Attach::TcxIngress,
+            id: 7,
+            name: "cil_from_netdev".into(),
+            tag: String::new(),
+            owner: Owner::Foreign,
+            link: None,
+        });
+        let spec = facts.spec().unwrap();
+        let cases = path::cases(&facts, &spec, &facts.subject);
+        let case = cases.iter().find(|case| case.node == "node-1").unwrap();
+        let alike =
+            |facts: &Facts| is_dialled_alike(facts, &spec, facts.host("node-1").unwrap(), case);
+        assert!(alike(&facts));
+        facts.hosts.iter_mut().for_each(|host| host.programs.clear());
+        assert!(!alike(&facts));
     }
 }

@@ -47,7 +47,7 @@ pub use self::{
     itself::is_dialled_alike,
     outside::undialled,
 };
-pub(super) use self::{neighbor::unlearnt, sockets::redirected};
+pub(super) use self::{deliver::TRANSLATE, neighbor::unlearnt, sockets::redirected};
 use self::{
     packet::Packet,
     walk::{End, Walker},
@@ -157,6 +157,22 @@ impl Path {
         self.hops.iter().chain(&self.reply).flat_map(|hop| &hop.findings)
     }
 
+    /// Nothing is known of where the packet goes: it could not be followed at all, or ends where it
+    /// was dialled, with nothing in its way and nobody to take it.
+    #[must_use]
+    pub fn ends_nowhere(&self) -> bool {
+        let Some(last) = self.hops.last() else { return true };
+        let is_dialled = last.packet.destination == self.case.dialled;
+        last.stage == Stage::Listen && is_dialled && self.reply.is_empty() && self.passes()
+    }
+
+    /// It gets as far as a socket on a host that was looked at.
+    #[must_use]
+    pub fn gets_to_listener(&self) -> bool {
+        let is_last = self.hops.last().is_some_and(|last| last.stage == Stage::Listen);
+        is_last && !self.ends_nowhere()
+    }
+
     /// Nothing that was seen is in the way.
     #[must_use]
     pub fn passes(&self) -> bool {
@@ -209,7 +225,7 @@ pub fn judge(facts: &Facts, spec: &Spec, subject: &Subject) -> Judgement {
             }
         }
     }
-    merge_silent_pods(facts, spec, &mut findings);
+    merge_silent_pods(facts, spec, &paths, &mut findings);
     let of_pods = hairpin::findings(facts, spec).into_iter();
     findings.extend(of_pods.map(|finding| Found { finding, paths: Vec::new() }));
     findings.sort_by_key(|of| of.finding.severity);
@@ -225,7 +241,7 @@ pub(super) fn is_same(one: &Finding, other: &Finding) -> bool {
 
 /// Where nothing listens in several pods, and the same would mend all, it is one cause: the port
 /// of the Service, or what the pods were made of.
-fn merge_silent_pods(facts: &Facts, spec: &Spec, findings: &mut Vec<Found>) {
+fn merge_silent_pods(facts: &Facts, spec: &Spec, paths: &[Path], findings: &mut Vec<Found>) {
     let words = |of: &Found| of.finding.fixes.first().map(|fix| fix.words.clone());
     let mut at = 0;
     while at < findings.len() {
@@ -245,7 +261,9 @@ fn merge_silent_pods(facts: &Facts, spec: &Spec, findings: &mut Vec<Found>) {
         let one = &mut findings[at - 1];
         one.finding.cause += &format!(", nor in {} others of its Service", like.len());
         let hosts: Vec<_> = like.iter().chain([&first]).map(|of| &of.finding.host).collect();
-        if let Some((service, port)) = all_silent(facts, spec, &hosts) {
+        let path = first.paths.first().and_then(|at| paths.get(*at));
+        let silent = path.and_then(|path| all_silent(facts, spec, &path.case, &hosts));
+        if let Some((service, port)) = silent {
             // What is wrong is where the Service sends to, or what all its pods were made of.
             one.finding.host = None;
             one.finding.cause = format!(
@@ -262,22 +280,25 @@ fn merge_silent_pods(facts: &Facts, spec: &Spec, findings: &mut Vec<Found>) {
     }
 }
 
-/// The Service whose endpoints are on none but these hosts, and the port that they all have.
+/// The Service that is dialled, and the port that it sends to, where all endpoints of this port of
+/// its are on these hosts.
 fn all_silent<'s>(
     facts: &Facts,
     spec: &'s Spec,
+    case: &Case,
     hosts: &[&Option<String>],
 ) -> Option<(&'s Service, u16)> {
-    spec.services.iter().find_map(|service| {
-        let port = service.ports.iter().find(|port| {
-            let is_silent = |of: &Endpoint| {
-                let pod = of.pod.as_ref().and_then(|pod| facts.pod(&pod.to_string()));
-                pod.is_some_and(|pod| hosts.contains(&&Some(pod.name.clone())))
-            };
-            port.endpoints.len() > 1 && port.endpoints.iter().all(is_silent)
-        })?;
-        Some((service, port.endpoints.first()?.port.get()))
-    })
+    let sent_to = case.backend.as_ref()?.address.port();
+    let is_silent = |of: &Endpoint| {
+        let pod = of.pod.as_ref().and_then(|pod| facts.pod(&pod.to_string()));
+        pod.is_some_and(|pod| hosts.contains(&&Some(pod.name.clone())))
+    };
+    let mut dialled = spec.with_node_port(case.dialled.port());
+    let (service, _) = dialled.find(|(_, port)| {
+        let is_it = port.protocol == case.protocol;
+        is_it && port.endpoints.len() > 1 && port.endpoints.iter().all(is_silent)
+    })?;
+    Some((service, sent_to))
 }
 
 /// Walks one connection's first packet and its answer.

@@ -63,12 +63,16 @@ pub(super) fn slice(
         .map(|(i, listed)| endpoint(place, i, listed, family, &name.namespace, nodes))
         .collect::<Result<_, _>>()?;
 
-    let service = object.metadata.labels.as_ref().and_then(|labels| labels.get(SERVICE_NAME));
-    Ok(service.map(|service| Slice {
-        service: ObjectName { namespace: name.namespace, name: service.clone() },
-        ports,
-        endpoints,
-    }))
+    Ok(located.service().map(|service| Slice { service, ports, endpoints }))
+}
+
+impl Located<v1::EndpointSlice> {
+    /// The Service that it belongs to; None without the label that names one.
+    #[must_use]
+    pub fn service(&self) -> Option<ObjectName> {
+        let name = self.object.metadata.labels.as_ref()?.get(SERVICE_NAME)?.clone();
+        Some(ObjectName { namespace: self.name().namespace, name })
+    }
 }
 
 /// The field that names a slice's Service.

@@ -12,7 +12,7 @@ use super::{
     },
     connections, counters, datapath,
     gaps::Gaps,
-    iptables, links, network, nft, programs,
+    iptables, ipvs, links, network, nft, programs,
     scope::Target,
     sysctls,
     tool::Programs,
@@ -206,6 +206,7 @@ async fn rules(facts: &mut HostFacts, means: &Means<'_>, gaps: &mut Gaps) {
             Vec::new()
         }
     };
+    ipvs::note(gaps);
     facts.iptables = iptables::read(means, facts, &tables, gaps).await;
     // nft needs many seconds for what iptables-nft-save has shown in one.
     if !are_shown(&facts.iptables, &tables) {

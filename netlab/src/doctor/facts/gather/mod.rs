@@ -16,6 +16,7 @@ mod datapath;
 mod gaps;
 mod host;
 mod iptables;
+mod ipvs;
 mod kubernetes;
 mod links;
 mod near;

@@ -50,9 +50,16 @@ impl Page {
     /// Faults of the lab that show it: `netlab lab fault inject NAME`, with what they imitate.
     #[must_use]
     pub fn faults(&self) -> Vec<&'static fault::Fault> {
-        let row = self.code.row();
-        fault::all().into_iter().filter(|fault| fault.rows.contains(&row)).collect()
+        let all = fault::all().into_iter();
+        all.filter(|fault| shows(fault, self.code)).collect()
     }
+}
+
+/// Whether a fault shows this finding: it is of its row, unless it bears the name of another one of
+/// that row.
+fn shows(fault: &fault::Fault, code: Code) -> bool {
+    let is_another = |of: &Code| *of != code && of.row() == code.row() && of.name() == fault.name;
+    fault.rows.contains(&code.row()) && !Code::ALL.iter().any(is_another)
 }
 
 /// All codes, by row of the catalogue; what is in no row comes last.
@@ -98,9 +105,20 @@ mod tests {
     }
 
     #[test]
+    fn of_two_findings_of_a_row_each_has_the_faults_that_show_it() {
+        for code in [Code::DuplicateNodeAddress, Code::NodeAddressWrong] {
+            let faults = Page::of(code).unwrap().faults();
+            let names: Vec<_> = faults.iter().map(|fault| fault.name).collect();
+            assert_eq!(names, [code.name()]);
+        }
+    }
+
+    #[test]
     fn every_row_can_be_tried_in_the_lab() {
-        for code in Code::ALL.iter().filter(|code| code.row() != 0) {
-            assert!(!Page::of(*code).unwrap().faults().is_empty(), "{code}");
+        for row in Code::ALL.iter().map(|code| code.row()).filter(|row| *row != 0) {
+            let mut codes = Code::ALL.iter().filter(|code| code.row() == row);
+            let is_shown = |code: &Code| !Page::of(*code).unwrap().faults().is_empty();
+            assert!(codes.any(is_shown), "row {row}");
         }
     }
 

@@ -21,6 +21,33 @@ fn a_pod_without_a_listener_is_found() {
 }
 
 #[test]
+fn where_no_pod_of_a_service_listens_the_port_that_was_dialled_is_named() {
+    each(|mut facts| {
+        for pod in ["web-1", "web-2", "web-3", "web-4"] {
+            host(&mut facts, pod).listeners.clear();
+        }
+        // Another port of the same pods comes first; nothing answers that one's node port.
+        let mut spec = facts.spec().unwrap();
+        let web = spec.services.iter_mut().find(|of| of.name.name == "web").unwrap();
+        let mut metrics = web.ports[0].clone();
+        metrics.node_port = Some(30_090.try_into().unwrap());
+        for endpoint in &mut metrics.endpoints {
+            endpoint.port = 9_090.try_into().unwrap();
+        }
+        web.ports.insert(0, metrics);
+        let found = judge(&facts, &spec, &Subject::everything()).findings;
+        let cause = |of: &Found| {
+            let is_it = of.finding.code == Code::NothingListens;
+            is_it.then(|| of.finding.cause.clone())
+        };
+        let causes: Vec<_> = found.iter().filter_map(cause).collect();
+        assert_eq!(causes.len(), 1, "{causes:?}");
+        let begin = "Service default/web sends to port 8080, where none of its pods listens";
+        assert!(causes[0].starts_with(begin), "{causes:?}");
+    });
+}
+
+#[test]
 fn a_wrong_target_port_is_found_with_the_port_that_is_listened_on() {
     each(|mut facts| {
         host(&mut facts, "web-1").listeners[0].address.set_port(9090);

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::doctor::facts::{
-    Source,
+    Gap, Source,
     iptables::{Chain as OldChain, Rule as OldRule, Store, Table as OldTable, Variant},
     program::{Attach, Owner, Program},
 };
@@ -378,6 +378,32 @@ fn a_strangers_program_is_a_risk_and_a_capture_is_none() {
         let found = first(&facts, Code::ForeignProgram);
         assert_eq!(mend(&found), "bpftool link detach id 5");
         assert!(walked(&facts).iter().all(Path::passes));
+    });
+}
+
+#[test]
+fn a_node_whose_rules_are_gone_translates_what_ipvs_or_a_strangers_program_may_take() {
+    kube_proxy(|mut facts| {
+        let node = host(&mut facts, "node-1");
+        (node.nft, node.iptables) = (None, vec![]);
+        let mut programmed = facts.clone();
+        host(&mut programmed, "node-1").programs.push(Program {
+            interface: "eth0".into(),
+            attach: Attach::TcxIngress,
+            id: 77,
+            name: "cil_from_netdev".into(),
+            tag: "0".into(),
+            owner: Owner::Foreign,
+            link: None,
+        });
+        assert_eq!(only(&programmed), on("node-1")(Code::ForeignProgram));
+        facts.gaps.push(Gap {
+            host: Some("node-1".into()),
+            source: Source::Ipvs,
+            reason: "IPVS has 2 services".into(),
+            hides: String::new(),
+        });
+        assert_eq!(codes(&facts), BTreeSet::new());
     });
 }
 
