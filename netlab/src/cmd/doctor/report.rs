@@ -173,6 +173,17 @@ mod tests {
     }
 
     #[test]
+    fn a_host_that_nobody_dials_and_that_listens_to_nothing_itself_speaks_for_itself_alone() {
+        let (mut facts, spec) = recorded();
+        facts.lab = None;
+        facts.hosts.retain(|host| host.name == "node-1");
+        let text = drawn(&facts, &spec, &|_| Vec::new());
+        assert!(text.starts_with("healthy as far as this host goes: "), "{text}");
+        let text = drawn(&facts, &spec, &|_| vec![Outcome::Somebody(String::new())]);
+        assert!(text.starts_with("healthy: "), "{text}");
+    }
+
+    #[test]
     fn a_node_that_does_not_forward_is_shown_with_its_path_and_its_mend() {
         let (mut facts, spec) = recorded();
         let node = facts.hosts.iter_mut().find(|host| host.name == "node-1").unwrap();

@@ -1,9 +1,10 @@
 //! Which backends answer at which nodes, and what pattern that has: "it works only on the node
 //! where the pod runs" and its like. Pure.
 //!
-//! Law: a pattern is said only where it holds for each combination that is known, where it has
-//! in it whatever is not, and where something else works: what fails altogether has no pattern but that. The widest sentence
-//! counts: all of a Service before one pod, all of a node before one pair.
+//! Law: a pattern is said only where it holds for every combination that is known, where every
+//! unknown one lies within it, and where something else works: what fails altogether has no pattern
+//! but that. The widest sentence counts: all of a Service before one pod, all of a node before one
+//! pair.
 
 mod pattern;
 #[cfg(test)]
