@@ -105,17 +105,28 @@ fn destination(adds: &Adds, packet: &Packet) -> String {
     format!("{} {port}", one_of(adds, to.is_ipv4(), ("daddr", "-d"), &[to.to_string()]))
 }
 
-/// A tunnel's datagrams: from all nodes' addresses of their family, and from the packet's own.
+/// A tunnel's datagrams, of all families that the chain meets and tunnels have, so that both are
+/// mended at once: from all nodes' addresses, and from the packet's own.
 fn of_nodes(walker: &Walker<'_>, adds: &Adds, packet: &Packet) -> Vec<String> {
-    let own = packet.source.ip();
-    let nodes = walker.spec.nodes.iter().flat_map(|node| node.addresses.iter().copied());
-    let of_family = nodes.chain([own]).filter(|address| address.is_ipv4() == own.is_ipv4());
-    let all: BTreeSet<IpAddr> = of_family.collect();
-    let list: Vec<String> = all.iter().map(ToString::to_string).collect();
     let port = port(adds, UDP, packet.destination.port());
-    let rule =
-        |part: &[String]| format!("{} {port}", one_of(adds, own.is_ipv4(), ("saddr", "-s"), part));
-    list.chunks(MOST).map(rule).collect()
+    let nodes = walker.spec.nodes.iter().flat_map(|node| node.addresses.iter().copied());
+    let all: BTreeSet<IpAddr> = nodes.chain([packet.source.ip()]).collect();
+    let is_used = |v4: bool| {
+        v4 == packet.is_v4() || walker.facts.nodes().any(|(node, _)| node.vtep(v4).is_some())
+    };
+    let of_family = |v4: bool| {
+        let own = all.iter().filter(|address| address.is_ipv4() == v4);
+        let list: Vec<String> = own.map(ToString::to_string).collect();
+        let rule = |part: &[String]| format!("{} {port}", one_of(adds, v4, ("saddr", "-s"), part));
+        list.chunks(MOST).map(rule).collect::<Vec<_>>()
+    };
+    families(adds).filter(|v4| is_used(*v4)).flat_map(of_family).collect()
+}
+
+/// Those that the chain meets: true for IPv4.
+fn families(adds: &Adds) -> impl Iterator<Item = bool> + use<> {
+    let own = [(true, adds.families.0), (false, adds.families.1)];
+    own.into_iter().filter(|(_, meets)| *meets).map(|(v4, _)| v4)
 }
 
 const fn established(adds: &Adds) -> &'static str {
@@ -130,9 +141,7 @@ const fn established(adds: &Adds) -> &'static str {
 fn networks(walker: &Walker<'_>, adds: &Adds) -> Vec<String> {
     let all: Vec<IpNet> =
         walker.spec.nodes.iter().flat_map(|node| node.pod_cidrs.iter().copied()).collect();
-    let own = [(true, adds.families.0), (false, adds.families.1)];
-    let families = own.into_iter().filter(|(_, meets)| *meets).map(|(v4, _)| v4);
-    families.flat_map(|v4| of_family(adds, &all, v4)).collect()
+    families(adds).flat_map(|v4| of_family(adds, &all, v4)).collect()
 }
 
 fn of_family(adds: &Adds, all: &[IpNet], v4: bool) -> Vec<String> {

@@ -290,6 +290,9 @@ fn a_policy_is_mended_by_a_rule_for_what_it_drops_and_no_further() {
         let found = first(&facts, Code::VxlanFiltered);
         let asks = "ip saddr {172.18.0.2,172.18.0.3} udp dport 8472";
         assert_eq!(mend(&found), format!("nft add rule inet fault input {asks} accept"));
+        let both: Vec<_> = found.fixes[0].commands().map(|of| of.join(" ")).collect();
+        assert_eq!(both.len(), 2, "one mend for the tunnels of both families: {both:?}");
+        assert!(both[1].contains("ip6 saddr {fd00:172:18::2,fd00:172:18::3} udp"), "{both:?}");
         assert!(found.evidence[0].text.ends_with("policy drop"), "{found:?}");
     }
     let mut facts = fixture::lab(Mode::HostGw, Proxy::Nftables);
