@@ -8,7 +8,7 @@ use std::{
 
 use super::{
     Asked,
-    object::{Mend, Written},
+    object::{Mend, Written, patched},
 };
 use crate::{
     doctor::{
@@ -125,16 +125,7 @@ fn without_family(written: &Written<'_>, service: &Service, v4: bool, why: &str)
         .shown(Source::Objects, format!("Service {name}: clusterIPs {}", addresses.join(", ")));
     let mend = Mend {
         object: format!("Service {name}"),
-        command: vec![
-            "kubectl",
-            "-n",
-            &name.namespace,
-            "patch",
-            "service",
-            &name.name,
-            "-p",
-            patch,
-        ],
+        command: patched(name, patch),
         words: "Give the Service both families, or dial the one that it has".to_owned(),
         edit: format!(
             "write ipFamilyPolicy: PreferDualStack and ipFamilies: [IPv4, IPv6] below spec, add an \

@@ -8,7 +8,7 @@ use std::{
 
 use super::{
     Asked, called,
-    object::{Mend, Written},
+    object::{Mend, Written, patched},
 };
 use crate::{
     doctor::{
@@ -74,16 +74,7 @@ fn none(service: &Service, spec: &Spec, written: &Written<'_>) -> Finding {
     let pairs: Vec<_> = wanted.iter().map(|(key, value)| format!("{key}: {value}")).collect();
     let mend = Mend {
         object: format!("Service {name}"),
-        command: vec![
-            "kubectl",
-            "-n",
-            &name.namespace,
-            "patch",
-            "service",
-            &name.name,
-            "-p",
-            &patch,
-        ],
+        command: patched(name, &patch),
         words: format!("Select the pods that are nearest, as {}", pod.name),
         edit: format!("write {} below spec.selector", pairs.join(", ")),
         mends: true,
@@ -216,16 +207,7 @@ fn without_local(
             .shown(Source::Objects, format!("ready endpoints run on: {places}"));
         let mend = Mend {
             object: format!("Service {name}"),
-            command: vec![
-                "kubectl",
-                "-n",
-                &name.namespace,
-                "patch",
-                "service",
-                &name.name,
-                "-p",
-                CLUSTER,
-            ],
+            command: patched(name, CLUSTER),
             words: "Let every node answer, or dial one that has a pod".to_owned(),
             edit: "write externalTrafficPolicy: Cluster below spec".to_owned(),
             mends: true,

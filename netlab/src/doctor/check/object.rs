@@ -5,7 +5,7 @@ use std::cell::OnceCell;
 
 use crate::{
     doctor::{facts::Facts, finding::Finding},
-    spec::Objects,
+    spec::{Objects, model::ObjectName},
 };
 
 /// Where a lab's objects are written; of a cluster nobody needs to know. Read when first asked.
@@ -38,6 +38,11 @@ pub(super) struct Mend<'m> {
     pub edit: String,
     /// The command mends; false where it only looks.
     pub mends: bool,
+}
+
+/// kubectl's command that merges a patch, in JSON, into a Service.
+pub(super) fn patched<'m>(service: &'m ObjectName, patch: &'m str) -> Vec<&'m str> {
+    vec!["kubectl", "-n", &service.namespace, "patch", "service", &service.name, "-p", patch]
 }
 
 impl Mend<'_> {

@@ -3,8 +3,10 @@
 mod nodes;
 mod overlay;
 mod pods;
+mod policies;
 mod rules;
 mod sources;
+mod untranslated;
 
 use std::collections::BTreeSet;
 
