@@ -64,7 +64,7 @@ fn asks(
         return Some((of_nodes(walker, adds, packet), words));
     }
     match hook {
-        Hook::Input | Hook::Forward if packet.answers && !is_of_pods(walker, hook, packet) => {
+        Hook::Input if packet.answers => {
             let words = "Let answers through, and leave the policy as it is.";
             Some((vec![established(adds).to_owned()], words))
         }
@@ -78,9 +78,9 @@ fn asks(
             Some((networks(walker, adds), words))
         }
         Hook::Forward => {
-            let words = "Let packets to the address and port through, and leave the policy as it \
-                         is.";
-            Some((vec![destination(adds, packet)], words))
+            let words = "Let connections to the address and port through, with their answers, and \
+                         leave the policy as it is.";
+            Some((vec![served(adds, packet), established(adds).to_owned()], words))
         }
         _ => None,
     }
@@ -98,10 +98,11 @@ fn port(adds: &Adds, protocol: u8, port: u16) -> String {
     if adds.nft { format!("{name} dport {port}") } else { format!("-p {name} --dport {port}") }
 }
 
-/// The packet's own destination, and its port.
-fn destination(adds: &Adds, packet: &Packet) -> String {
-    let to = packet.destination.ip();
-    let port = port(adds, packet.protocol, packet.destination.port());
+/// To the end of the connection that serves it: its address and port.
+fn served(adds: &Adds, packet: &Packet) -> String {
+    let end = if packet.answers { packet.source } else { packet.destination };
+    let port = port(adds, packet.protocol, end.port());
+    let to = end.ip();
     format!("{} {port}", one_of(adds, to.is_ipv4(), ("daddr", "-d"), &[to.to_string()]))
 }
 

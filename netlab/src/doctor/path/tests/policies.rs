@@ -72,8 +72,12 @@ fn where_no_pods_are_known_a_policy_is_mended_for_the_packets_own_port_and_for_a
     let subject = Subject::dialled("172.18.0.2:8088", address, 8088, &spec);
     let mends = |facts: &Facts| -> Vec<String> {
         let found = judge(facts, &spec, &subject).findings.into_iter();
-        let commands = found.flat_map(|of| of.finding.fixes).map(|fix| fix.command.join(" "));
-        commands.collect()
+        let fixes = found.flat_map(|of| of.finding.fixes);
+        let steps = fixes.flat_map(|fix| {
+            let then = fix.then.into_iter().map(|step| step.command);
+            std::iter::once(fix.command).chain(then).collect::<Vec<_>>()
+        });
+        steps.map(|command| command.join(" ")).collect()
     };
     assert_eq!(mends(&facts), Vec::<String>::new());
     let mut old = facts.clone();
