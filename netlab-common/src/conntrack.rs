@@ -97,7 +97,7 @@ impl fmt::Display for State {
     }
 }
 
-/// How long a silent connection is kept, in nanoseconds. 48 bytes.
+/// How long a silent connection is kept, in nanoseconds. 64 bytes.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Timeouts {
@@ -113,6 +113,8 @@ pub struct Timeouts {
     pub udp_new: u64,
     /// UDP with an answer.
     pub udp_assured: u64,
+    /// Zero.
+    pub reserved: [u64; 2],
 }
 
 impl Timeouts {
@@ -124,6 +126,7 @@ impl Timeouts {
         closing: 10 * SECOND,
         udp_new: 30 * SECOND,
         udp_assured: 120 * SECOND,
+        reserved: [0; 2],
     };
 
     /// The timeout of `state`.

@@ -2,10 +2,12 @@
 
 use crate::verdict::{Answer, DropReason, Forward, Kind, PassReason, Verdict};
 
-/// Room for reasons, so that a new one does not change the map's layout.
-pub const REASONS: usize = 12;
+/// Room for reasons to pass a packet, so that a new one does not change the map's layout.
+pub const PASSES: usize = 16;
+/// Room for reasons to drop one.
+pub const DROPS: usize = 20;
 
-/// Packets, by what became of them. 320 bytes.
+/// Packets, by what became of them. 448 bytes.
 ///
 /// Law: every packet is in `seen`, and in exactly one of `first`, `original`,
 /// `reply`, `error`, `answered`, `passed` and `dropped`, of the hook that dealt with
@@ -30,16 +32,18 @@ pub struct Counters {
     pub decapsulated: u64,
     /// Left untouched to the next hook, because the way on is not one that this hook can take.
     pub left_to_stack: u64,
+    /// Zero.
+    pub reserved: [u64; 4],
     /// Sent back to the sender, by [`Answer`].
     pub answered: [u64; 8],
     /// Left untouched, by [`PassReason`].
-    pub passed: [u64; REASONS],
+    pub passed: [u64; PASSES],
     /// Dropped, by [`DropReason`].
-    pub dropped: [u64; REASONS],
+    pub dropped: [u64; DROPS],
 }
 
 const _: () = assert!(
-    PassReason::ALL.len() <= REASONS && DropReason::ALL.len() <= REASONS && Answer::ALL.len() <= 8
+    PassReason::ALL.len() <= PASSES && DropReason::ALL.len() <= DROPS && Answer::ALL.len() <= 8
 );
 
 impl Counters {

@@ -16,6 +16,7 @@ use crate::{
         compile::{Tables, compile},
         conntrack,
         load::{Maps, Programs, load},
+        migrate,
         tables::{self, TablesPlan},
     },
     netlink::{Connection, sysctl},
@@ -56,7 +57,11 @@ pub(super) struct Ebpf {
 
 impl Ebpf {
     pub(super) fn open(options: Options, node: String) -> Result<Self> {
-        let (programs, maps) = load(Some(&options.pins), options.conntrack_max)?;
+        migrate::check(&options.pins)?;
+        let (programs, mut maps) = load(Some(&options.pins), options.conntrack_max)?;
+        if let Some(entries) = migrate::take_over(&options.pins, &mut maps)? {
+            info!("took over {entries} conntrack entries of ABI version 1");
+        }
         let present = tables::observe(&maps)?;
         let (timeouts, attachments) = (Timeouts::DEFAULT, Attachments::default());
         Ok(Self { options, node, programs, maps, timeouts, network: None, attachments, present })

@@ -125,7 +125,7 @@ async fn vteps(
     Ok(of_device
         .filter_map(|entry| {
             let key = VtepKey { mac: entry.mac.0, reserved: [0; 2] };
-            Some((key, Vtep { addr: entry.destination?.into() }))
+            Some((key, Vtep { addr: entry.destination?.into(), ..Vtep::default() }))
         })
         .collect())
 }

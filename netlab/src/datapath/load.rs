@@ -57,6 +57,17 @@ pub struct Programs {
     stages: Stages,
 }
 
+/// What a program costs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Size {
+    /// As named in the object.
+    pub program: String,
+    /// Instructions that the verifier walked through, on all paths; it gives up at a million.
+    pub verified: u32,
+    /// Bytes of machine code.
+    pub compiled: u32,
+}
+
 /// The maps, by what is in them.
 pub struct Maps {
     /// One element.
@@ -276,6 +287,27 @@ impl Programs {
     pub fn xdp(&mut self) -> Result<&mut Xdp> {
         let program = self.ebpf.program_mut(program::XDP);
         program.and_then(|program| program.try_into().ok()).ok_or(Error::Missing(program::XDP))
+    }
+
+    /// What each program costs, by name.
+    ///
+    /// # Errors
+    ///
+    /// Where the kernel does not tell.
+    pub fn sizes(&self) -> Result<Vec<Size>> {
+        let sizes = self.ebpf.programs().map(|(name, program)| {
+            let info = program.info().map_err(|source| Error::Program {
+                operation: "look at",
+                subject: name.to_owned(),
+                source: Box::new(source),
+            })?;
+            let verified = info.verified_instruction_count().unwrap_or_default();
+            let compiled = info.size_jitted();
+            Ok(Size { program: name.to_owned(), verified, compiled })
+        });
+        let mut sizes: Vec<Size> = sizes.collect::<Result<_>>()?;
+        sizes.sort_by(|a, b| a.program.cmp(&b.program));
+        Ok(sizes)
     }
 
     /// Makes room again where a capture has ended without doing so: it was killed.

@@ -9,6 +9,7 @@ pub mod attach;
 pub mod compile;
 pub mod conntrack;
 pub mod load;
+pub mod migrate;
 pub mod pins;
 pub mod stages;
 pub mod tables;
@@ -78,6 +79,19 @@ pub enum Error {
     /// The object lacks something that this program expects of it.
     #[error("the eBPF object has no {0}; this binary was built wrongly")]
     Missing(&'static str),
+    /// The state that is pinned is that of another netlab.
+    #[error(
+        "{path} has maps of ABI version {found}, and this netlab knows 1 to {own}: run the netlab \
+         that made them, or remove the folder, and with it its connections"
+    )]
+    OtherVersion {
+        /// Folder.
+        path: String,
+        /// Its version.
+        found: u32,
+        /// The one of this program.
+        own: u32,
+    },
     /// The BPF file system.
     #[error("cannot {operation} {path}")]
     Pins {

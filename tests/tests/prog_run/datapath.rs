@@ -7,7 +7,7 @@ use aya::{
 };
 use netlab::datapath::{
     conntrack,
-    load::{Maps, Programs, load, program},
+    load::{Maps, Programs, Size, load, program},
 };
 use netlab_common::{
     abi::{CtEntry, Vtep, VtepKey, hook},
@@ -85,7 +85,7 @@ impl Datapath {
             maps.node_addresses.insert(address, 0, 0).expect("the map has room");
         }
         let key = VtepKey { mac: VTEP_MAC, reserved: [0; 2] };
-        let vtep = Vtep { addr: Addr::v4(VXLAN_PEER) };
+        let vtep = Vtep { addr: Addr::v4(VXLAN_PEER), ..Vtep::default() };
         maps.vteps.insert(key, vtep, 0).expect("the map has room");
         Self { programs, maps, uplink, flannel, _attached: attached }
     }
@@ -132,6 +132,11 @@ impl Datapath {
 
     fn tc(&mut self, name: &'static str) -> &mut aya::programs::SchedClassifier {
         self.programs.tc(name).expect("it is loaded")
+    }
+
+    /// What the verifier and the compiler made of each program.
+    pub fn sizes(&self) -> Vec<Size> {
+        self.programs.sizes().expect("the kernel tells")
     }
 
     /// Forgets every connection and every count.

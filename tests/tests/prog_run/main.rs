@@ -6,6 +6,7 @@
 //! CAP_NET_ADMIN and CAP_SYS_ADMIN.
 
 mod answers;
+mod budget;
 mod connections;
 mod datapath;
 mod differential;
@@ -13,6 +14,7 @@ mod drops;
 mod fixture;
 mod generate;
 mod icmp_errors;
+mod migrate;
 mod model;
 mod node;
 mod passes;
