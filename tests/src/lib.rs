@@ -6,4 +6,5 @@ pub mod fields;
 pub mod lab;
 pub mod poll;
 pub mod privilege;
+pub mod semantics;
 pub mod wire;

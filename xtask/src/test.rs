@@ -6,6 +6,7 @@
 
 use std::{
     ffi::OsString,
+    fs,
     process::{Command, ExitCode},
 };
 
@@ -19,7 +20,8 @@ use crate::{
 /// Flags of `cargo xtask test`.
 #[derive(clap::Args)]
 pub struct Args {
-    /// Handed to `cargo test` as they are, a `--` too
+    /// Handed to `cargo test` as they are, a `--` too; `semantics` alone stands for all tests that
+    /// docs/semantics.md names
     #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGS")]
     args: Vec<OsString>,
 }
@@ -31,7 +33,10 @@ pub struct Args {
 /// Something is missing and cannot be installed, or cargo cannot be started.
 pub fn run(args: &Args) -> Result<ExitCode> {
     setup::ensure()?;
-    let args = args.as_typed();
+    let mut args = args.as_typed();
+    if matches!(args.as_slice(), [word] if word == "semantics") {
+        args = semantics()?;
+    }
     // The tests in namespaces run the netlab command, which `cargo test` alone does not build.
     let built = status(cargo().args(["build", "--package", "netlab"]).current_dir(workspace()))?;
     if !built.success() {
@@ -69,6 +74,22 @@ impl Args {
         let typed: Vec<_> = std::env::args_os().skip(2).collect();
         if typed.first().is_some_and(|word| word == "--") { typed } else { self.args.clone() }
     }
+}
+
+/// The tests that docs/semantics.md names, and those of the page itself, as words for `cargo test`.
+fn semantics() -> Result<Vec<OsString>> {
+    let path = workspace().join("docs/semantics.md");
+    let page =
+        fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    let rows = page.lines().filter(|line| line.starts_with("| "));
+    let cells = rows.filter_map(|row| row.trim_end_matches('|').rsplit('|').next());
+    let names = cells.flat_map(|cell| cell.split('`').skip(1).step_by(2));
+    let mut names: Vec<OsString> = names.map(OsString::from).collect();
+    if names.is_empty() {
+        bail!("{} names no tests", path.display());
+    }
+    names.splice(..0, ["semantics::", "--"].map(OsString::from));
+    Ok(names)
 }
 
 /// The variable that tells cargo how to start the host's test binaries.

@@ -26,7 +26,6 @@ use crate::flow::{Addr, FlowKey};
 /// Version of everything in this module.
 pub const VERSION: u32 = 2;
 
-
 /// Map names in the eBPF object, which are also the names of their pins.
 pub mod map {
     /// Array, one [`super::Config`].

@@ -7,7 +7,7 @@ use std::{fs, io, path::Path};
 
 use aya::{
     Pod,
-    maps::{HashMap, IterableMap as _, Map, MapData, MapError},
+    maps::{HashMap, Map, MapData, MapError},
 };
 use netlab_common::{
     abi::{self, BackendKey, FrontendKey, map, v1},
@@ -99,7 +99,7 @@ fn versions(pins: &Path) -> Result<Vec<u32>> {
     let mut versions = Vec::new();
     for entry in entries {
         let name = entry.map_err(|error| pins::failed("list", pins, error))?.file_name();
-        let number = name.to_str().and_then(|name| name.strip_prefix('v')?.parse().ok());
+        let number = name.to_str().and_then(|name| name.strip_prefix('v')?.parse::<u32>().ok());
         versions.extend(number);
     }
     Ok(versions)

@@ -7,5 +7,6 @@
 mod losses;
 mod read;
 mod rotation;
+mod semantics;
 mod tools;
 mod written;

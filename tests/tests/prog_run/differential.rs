@@ -54,6 +54,7 @@ fn compare(openings: Hook, others: Hook) {
         closing: hour,
         udp_new: hour,
         udp_assured: hour,
+        ..Timeouts::default()
     };
     on_node(tables, |mut datapath, tables| {
         let mut model = Model { tables, counters: Default::default() };

@@ -39,7 +39,8 @@ fn services_and_connections_of_version_1_go_on() {
     pin(&pins, map::FRONTENDS, web, frontend);
     let slot = BackendKey { service: 7, slot: 0 };
     let pod = Addr::v4([10, 244, 1, 5]);
-    let backend = v1::Backend { addr: pod, port: [0x1f, 0x90], flags: 1, id: 3, ..Default::default() };
+    let backend =
+        v1::Backend { addr: pod, port: [0x1f, 0x90], flags: 1, id: 3, ..Default::default() };
     pin(&pins, map::BACKENDS, slot, backend);
     let flow = FlowKey { src: Addr::v4([192, 0, 2, 9]), dst: pod, proto: 6, ..FlowKey::default() };
     let to = FlowKey { dst: Addr::v4([172, 18, 0, 2]), ..flow };
@@ -63,8 +64,7 @@ fn services_and_connections_of_version_1_go_on() {
     let present = tables::observe(&maps).expect("the maps are readable");
     let expected = Frontend { service: 7, backends: 1, ..Frontend::default() };
     assert_eq!(present.frontends.get(&web), Some(&expected));
-    let expected =
-        Backend { addr: pod, port: [0x1f, 0x90], flags: 1, id: 3, ..Backend::default() };
+    let expected = Backend { addr: pod, port: [0x1f, 0x90], flags: 1, id: 3, ..Backend::default() };
     assert_eq!(present.backends.get(&slot), Some(&expected));
     let expected = CtEntry {
         to,

@@ -17,9 +17,8 @@ pub(super) fn backends(port: &ServicePort, v4: bool, node: &impl NodeView) -> Ve
             masquerade: masquerade.map_or(Addr::UNSPECIFIED, Addr::from),
             port: endpoint.port.get().to_be_bytes(),
             flags: if local { Backend::LOCAL } else { 0 },
-            reserved: 0,
             id: endpoint_number(endpoint, port.protocol),
-            weight: 0,
+            ..Backend::default()
         }
     };
     let of_family = port.usable_endpoints().into_iter();

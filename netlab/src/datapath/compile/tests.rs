@@ -1,5 +1,5 @@
 use super::*;
-use crate::spec::model::Node;
+use crate::spec::model::{Node, Port, Protocol, Service, ServicePort, TrafficPolicy};
 
 struct OnNode(&'static str);
 
